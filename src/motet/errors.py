@@ -1,0 +1,39 @@
+"""What Motet raises. A message says what is wrong and what exists; `help` shows the code to write."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MotetError(Exception):
+    """Anything Motet refuses or fails at. Catch this one to catch them all."""
+
+    def __init__(self, message: str, help: str = "") -> None:
+        super().__init__(f"{message}\nhelp: {help}" if help else message)
+        self.help = help
+
+
+class GraphError(MotetError, TypeError):
+    """A graph, or a part of one, that cannot mean anything. Raised at the line that builds it."""
+
+
+class DataError(MotetError, ValueError):
+    """Data that do not fit their records. Lists everything that is wrong, with rows or keys."""
+
+
+class RunError(MotetError, RuntimeError):
+    """Something that a run needs is not there or failed: a package, a weight file, an LLM, a state."""
+
+
+def listed(names: Iterable[str], given: str = "") -> str:
+    """The names that exist, the likeliest first when something else was given."""
+    known = sorted(names)
+    near = difflib.get_close_matches(given, known, n=1)
+    rest = ", ".join(known) or "nothing"
+    return f"did you mean {near[0]!r}? there are: {rest}" if near else f"there are: {rest}"
+
+
+def needs(extra: str, package: str) -> RunError:
+    """The one sentence for a package that an extra brings."""
+    return RunError(f"{package} is not installed", help=f'pip install "motet[{extra}]"')
