@@ -1,0 +1,283 @@
+"""What flows through a graph, offline and online alike: columns of values, never rows.
+
+A Number or Flag is float64 (a missing one is NaN, a Flag is 0 or 1), a Time int64 microseconds UTC, a Text or
+Key an Arrow array, a Vector an [n, d] float32 matrix. The other kinds are the classes below.
+Row -1 means "refers to nothing" everywhere: taking it gives the missing value of the kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from motet.windows import Windows
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+NO_TIME = np.iinfo(np.int64).min
+
+
+class Vocabulary:
+    """The distinct names or keys that codes stand for, in order. Row i is code i."""
+
+    def __init__(self, names: pa.Array) -> None:
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def codes(self, names: pa.Array) -> Array:
+        """The code of each name, -1 where it is null or not here: int32 [n]."""
+        if len(self.names) == 0 or len(names) == 0:
+            return np.full(len(names), -1, np.int32)
+        found = pc.index_in(names.cast(self.names.type), value_set=self.names, skip_nulls=True)
+        return cast(Array, pc.fill_null(found, -1).to_numpy(zero_copy_only=False)).astype(np.int32)
+
+    def tolist(self) -> list[Any]:
+        return self.names.to_pylist()
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Categories or references: int32 [n] codes into a vocabulary, -1 where there is none."""
+
+    codes: Array
+    names: Vocabulary
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def coded_by(self, names: Vocabulary) -> Array:
+        """The same values as codes of another vocabulary (the one that a model was fitted with)."""
+        if names is self.names:
+            return self.codes
+        return translate(self.names, names)[self.codes]
+
+
+def translate(source: Vocabulary, target: Vocabulary) -> Array:
+    """What each code of one vocabulary is in another; its last entry serves code -1."""
+    return np.append(target.codes(source.names), np.int32(-1)).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Tags or a history: row i is a stretch of codes (`names` says of what) or of numbers.
+
+    times: when each element happened, for histories. now: when each row is asked, int64 [n].
+    """
+
+    windows: Windows
+    names: Vocabulary | None = None
+    times: Windows | None = None
+    now: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Candidates: request i has items[offsets[i]:offsets[i + 1]] with their scores, best first."""
+
+    offsets: Array
+    items: Array
+    scores: Array
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def requests(self) -> Array:
+        """The request that each pair belongs to, int64 [pairs]."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def scored(self, scores: Array) -> Pairs:
+        """The same candidates under other scores, best first; equal scores keep their order."""
+        order = np.lexsort((-scores, self.requests))
+        return Pairs(self.offsets, self.items[order], np.asarray(scores, np.float32)[order])
+
+    def top(self, k: int) -> Pairs:
+        """The first k candidates of each request."""
+        sizes = np.diff(self.offsets)
+        place = np.arange(len(self.items)) - np.repeat(self.offsets[:-1], sizes)
+        kept = place < k
+        return Pairs(offsets_of(np.minimum(sizes, k)), self.items[kept], self.scores[kept])
+
+    def at(self, requests: Array, items: Array) -> Array:
+        """The score of each given pair, NaN where it is no candidate: float32 [pairs]."""
+        width = int(max(self.items.max(initial=0), items.max(initial=0))) + 1
+        mine, asked = self.requests * width + self.items, requests * width + items
+        order = np.argsort(mine, kind="stable")
+        place = np.minimum(np.searchsorted(mine, asked, sorter=order), max(len(mine) - 1, 0))
+        if len(mine) == 0:
+            return np.full(len(asked), np.nan, np.float32)
+        hit = order[place]
+        return np.where(mine[hit] == asked, self.scores[hit], np.nan).astype(np.float32)
+
+
+def offsets_of(sizes: Array) -> Array:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A number for every request and every item, held as its model likes and read in three ways."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    def dense(self, requests: slice) -> Array:
+        """float32 [requests, items]"""
+        ...
+
+    def at(self, requests: Array, items: Array) -> Array:
+        """float32 [pairs]"""
+        ...
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Scores as a dot product of request and item vectors, plus a bias per item."""
+
+    requests: Array
+    items: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.requests), len(self.items)
+
+    def dense(self, requests: slice) -> Array:
+        return self.requests[requests] @ self.items.T
+
+    def at(self, requests: Array, items: Array) -> Array:
+        return np.einsum("pd,pd->p", self.requests[requests], take(self.items, items))
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Scores that are simply there: float32 [requests, items]."""
+
+    scores: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return cast(tuple[int, int], self.scores.shape)
+
+    def dense(self, requests: slice) -> Array:
+        return self.scores[requests]
+
+    def at(self, requests: Array, items: Array) -> Array:
+        return self.scores[requests, items]
+
+
+@dataclass(frozen=True)
+class PerItem:
+    """Scores that are the same for every request: float32 [items]."""
+
+    scores: Array
+    n: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.n, len(self.scores)
+
+    def dense(self, requests: slice) -> Array:
+        rows = len(range(*requests.indices(self.n)))
+        return np.broadcast_to(self.scores, (rows, len(self.scores)))
+
+    def at(self, requests: Array, items: Array) -> Array:
+        return self.scores[items]
+
+
+Filled: TypeAlias = "Mapping[str, Value]"  # what a model reads into a record: a column per field
+Value: TypeAlias = "Array | pa.Array | Codes | Ragged | Pairs | Scores | Filled"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arguments of a model by name, as columns of equal length (`Whole` ones keep their own).
+
+    rows: how many rows the result must have. groups: offsets per request when rows are candidates.
+    seed: for whatever is drawn at random. progress: called with (done, of, "what it says") while fitting.
+    """
+
+    columns: Mapping[str, Any]
+    rows: int
+    groups: Array | None = None
+    seed: int = 0
+    progress: Callable[[int, int, str], None] = field(default=lambda done, of, said: None, compare=False)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.columns[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def features(self) -> dict[str, Any]:
+        """The arguments that came by position, in order, named feature0, feature1 ..."""
+        return {name: value for name, value in self.columns.items() if name.startswith("feature")}
+
+
+def take(value: Any, rows: Array) -> Any:
+    """The given rows of a value; a row outside it gives the kind's missing value."""
+    if isinstance(value, Mapping):
+        return {name: take(column, rows) for name, column in cast(Mapping[str, Any], value).items()}
+    out = (rows < 0) | (rows >= len(value))
+    missing = bool(out.any())
+    if isinstance(value, pa.Array):
+        return value.take(pa.array(rows, mask=out) if missing else pa.array(rows))
+    safe = np.where(out, 0, rows) if missing else rows
+    if isinstance(value, Codes):
+        codes = value.codes[safe] if len(value) else np.zeros(len(rows), np.int32)
+        return Codes(np.where(out, -1, codes).astype(np.int32), value.names)
+    if isinstance(value, Ragged):
+        rows = np.where(out, -1, rows) if missing else rows
+        times = value.times.take(rows) if value.times is not None else None
+        now = None if value.now is None else take(value.now, rows)
+        return Ragged(value.windows.take(rows), value.names, times, now)
+    array = cast(Array, value)
+    if not missing:
+        return array[rows]
+    taken = array[safe] if len(array) else np.zeros((len(rows), *array.shape[1:]), array.dtype)
+    taken[out] = NO_TIME if array.dtype == np.int64 else (np.nan if array.dtype == np.float64 else 0)
+    return taken
+
+
+def concat(values: list[Any]) -> Any:
+    """Blocks of one column put together again."""
+    first = values[0]
+    if len(values) == 1:
+        return first
+    if isinstance(first, Mapping):
+        return {name: concat([v[name] for v in values]) for name in cast(Mapping[str, Any], first)}
+    if isinstance(first, pa.Array):
+        return pa.concat_arrays(values)
+    if isinstance(first, Codes):
+        names = merged([v.names for v in values])
+        return Codes(np.concatenate([v.coded_by(names) for v in values]), names)
+    if isinstance(first, Ragged):
+        names = None if first.names is None else merged([v.names for v in values])
+        parts = [_recoded(v, names) for v in values]
+        sizes = np.concatenate([p.windows.lengths for p in parts])
+        offsets = offsets_of(sizes)
+        flat = np.concatenate([p.windows.compact().values for p in parts])
+        return Ragged(Windows(flat, offsets[:-1], offsets[1:]), names)
+    return np.concatenate(values)
+
+
+def merged(vocabularies: list[Vocabulary]) -> Vocabulary:
+    """One vocabulary that holds every name, in order of first appearance."""
+    first = vocabularies[0]
+    if all(v is first or v.names.equals(first.names) for v in vocabularies):
+        return first
+    return Vocabulary(pc.unique(pa.concat_arrays([v.names for v in vocabularies])))
+
+
+def _recoded(value: Ragged, names: Vocabulary | None) -> Ragged:
+    if names is None or value.names is None or value.names is names:
+        return value
+    windows = value.windows
+    return Ragged(Windows(translate(value.names, names)[windows.values], windows.starts, windows.ends), names)

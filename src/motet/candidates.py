@@ -1,0 +1,249 @@
+"""Candidates: items retrieved for a request, the only thing that can be ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from motet import search
+from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, offsets_of
+from motet.column import Column, Number, Sequence
+from motet.errors import GraphError, RunError
+from motet.node import Grain, Node, Run, event_of, grain_name, name_of
+from motet.record import Entity
+from motet.windows import Windows
+
+BLOCK = 256  # requests whose scores over all items are held at a time
+
+
+class Candidates(Column):
+    """Items with a score for each request, best first."""
+
+    @property
+    def score(self) -> Number:
+        """The score that each was retrieved or ranked by, as a feature."""
+        return Number(self.node, self.line)
+
+    def top(self, k: int) -> Candidates:
+        """The k best of each request."""
+        if k < 1:
+            raise GraphError(f"top({k}) keeps nothing", help=f"{name_of(self)}.top(10)")
+        return Candidates.of(Top(self, k))
+
+    def otherwise(self, other: Candidates | Number) -> Candidates:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """These candidates; where they cannot be had or are none, those of `other` (or its best items)."""
+        root = root_of(self)
+        if isinstance(other, Candidates):
+            cheap = other
+        elif isinstance(other, Number):  # pyright: ignore[reportUnnecessaryIsInstance]
+            cheap = Candidates.of(_retrieve(root.event, root.entity, root.k, [other], root.exclude))
+        else:
+            raise GraphError(
+                f"{name_of(self)} is Candidates and cannot fall back on {name_of(other)}, a {other.kind}",
+                help="fall back on other candidates, or on a number per item such as mt.Popular()(Visit.film)",
+            )
+        if root_of(cheap).entity is not root.entity:
+            raise GraphError(
+                f"{name_of(self)} holds {root.entity.__name__} and cannot fall back on {root_of(cheap).entity.__name__}",
+                help=f"fall back on candidates of {root.entity.__name__}",
+            )
+        return Candidates.of(Fallback(self, cheap))
+
+
+def retrieve(
+    entity: type[Entity], *, k: int, by: Several[Number] | Number, exclude: Sequence | None = None
+) -> Candidates:
+    """The k items of an entity that the scorers put first, united by reciprocal rank fusion.
+
+    by: numbers that exist per item: per item alone (popularity) or per request and item (taste). A scorer
+        that gives NaN has nothing to say of that item and does not retrieve it.
+    exclude: items never to retrieve, such as mt.past(Visit.film, by=Visit.viewer).
+    """
+    scorers = [by] if isinstance(by, Column) else list(by)
+    events = {event_of(c.grain) for c in (*scorers, *([exclude] if exclude is not None else []))} - {None}
+    if len(events) != 1:
+        raise GraphError(
+            f"retrieve needs the one event that asks, and has {sorted(e.__name__ for e in events) or 'none'}",
+            help="give a scorer that depends on the request, or exclude=mt.past(Visit.film, by=Visit.viewer)",
+        )
+    return Candidates.of(_retrieve(events.pop(), entity, k, scorers, exclude))
+
+
+def _retrieve(event: Any, entity: Any, k: int, by: Several[Column], exclude: Sequence | None) -> Retrieve:
+    if k < 1:
+        raise GraphError(f"k={k} retrieves nothing", help=f"mt.retrieve({entity.__name__}, k=200, by=[...])")
+    for scorer in by:
+        if not isinstance(scorer, Number) or entity not in scorer.grain or not scorer.grain <= {event, entity}:
+            raise GraphError(
+                f"{name_of(scorer)} does not score {entity.__name__}: it is a {scorer.kind} per {grain_name(scorer.grain)}",
+                help=f"give numbers per {entity.__name__}, such as meaning @ embed(Visit.query)",
+            )
+        if scorer.after:
+            raise GraphError(f"{name_of(scorer)} is an outcome and cannot retrieve", help="read earlier ones with mt.past(...)")
+    if not by:
+        raise GraphError("retrieve has no scorer", help="by=[taste, meaning @ embed(Visit.query)]")
+    return Retrieve(event, entity, k, tuple(by), exclude)
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieve(Node):
+    event: Any
+    entity: Any
+    k: int
+    by: tuple[Column, ...]
+    exclude: Sequence | None
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (*self.by, *([self.exclude] if self.exclude is not None else []))
+
+    @cached_property
+    def grain(self) -> Grain:
+        return frozenset({self.event, self.entity})
+
+    @cached_property
+    def among(self) -> frozenset[Column]:
+        return frozenset({Candidates(self)})
+
+    def config(self) -> str:
+        return f"{self.event.__name__} {self.entity.__name__} {self.k} {self.exclude is not None}"
+
+    def label(self) -> str:
+        return f"retrieve {self.k} {self.entity.__name__} by {', '.join(name_of(c) for c in self.by)}"
+
+    def evaluate(self, run: Run) -> Pairs:
+        n = run.rows(frozenset({self.event}))
+        scores = [_scores(run.value(scorer), n) for scorer in self.by]
+        out = None if self.exclude is None else run.value(self.exclude)
+        blocks = [self._block(scores, out, slice(lo, min(lo + BLOCK, n))) for lo in range(0, n, BLOCK)]
+        if not blocks:
+            return Pairs(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+        codes, found = (np.concatenate([b[i] for b in blocks]) for i in (0, 1))
+        kept = codes >= 0
+        return Pairs(offsets_of(kept.sum(1)), codes[kept], found[kept])
+
+    def _block(self, scores: list[Scores], out: Ragged | None, rows: slice) -> tuple[Array, Array]:
+        excluded = None if out is None else _rows(out.windows, rows)
+        lists = [_best(s, rows, self.k, excluded) for s in scores]
+        if len(lists) == 1:
+            return lists[0]
+        codes, fused = search.fuse([codes for codes, _ in lists])
+        return codes[:, : self.k], fused[:, : self.k]
+
+
+def _scores(value: Any, n: int) -> Scores:
+    return value if isinstance(value, Scores) else PerItem(np.asarray(value, np.float32), n)
+
+
+def _best(scores: Scores, rows: slice, k: int, excluded: Windows | None) -> tuple[Array, Array]:
+    if isinstance(scores, Factors) and scores.requests[rows].any(axis=1).all():
+        return search.top(scores.requests[rows], scores.items, k, exclude=excluded)
+    return search.top_of(scores.dense(rows), k, exclude=excluded)
+
+
+def _rows(windows: Windows, rows: slice) -> Windows:
+    return Windows(windows.values, windows.starts[rows], windows.ends[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked(Node):
+    """The same candidates, in the order of another score."""
+
+    candidates: Column
+    by: Column
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (self.candidates, self.by)
+
+    @cached_property
+    def among(self) -> frozenset[Column]:
+        return self.candidates.node.among
+
+    def label(self) -> str:
+        return self.by.node.label()
+
+    def evaluate(self, run: Run) -> Pairs:
+        pairs: Pairs = run.value(self.candidates)
+        return pairs.scored(np.asarray(run.at(self.by, pairs), np.float32))
+
+
+def ranked(candidates: Candidates, score: Number) -> Candidates:
+    """The candidates ordered by a score that a model gives each of them."""
+    return Candidates.of(Ranked(candidates, score))
+
+
+@dataclass(frozen=True, eq=False)
+class Top(Node):
+    candidates: Column
+    k: int
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (self.candidates,)
+
+    def config(self) -> str:
+        return str(self.k)
+
+    def label(self) -> str:
+        return f"top {self.k} of {name_of(self.candidates)}"
+
+    def evaluate(self, run: Run) -> Pairs:
+        return run.value(self.candidates).top(self.k)
+
+
+@dataclass(frozen=True, eq=False)
+class Fallback(Node):
+    """Candidates, and others for the requests that have none or when they cannot be had."""
+
+    strong: Column
+    cheap: Column
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (self.strong, self.cheap)
+
+    @cached_property
+    def among(self) -> frozenset[Column]:
+        return frozenset({Candidates(self)}) if root_of(self.strong) is not root_of(self.cheap) else self.strong.node.among
+
+    def label(self) -> str:
+        return f"{name_of(self.strong)} otherwise {name_of(self.cheap)}"
+
+    def evaluate(self, run: Run) -> Pairs:
+        try:
+            strong: Pairs = run.value(self.strong)
+        except RunError as error:
+            run.note(self.strong, str(error))
+            return run.value(self.cheap)
+        empty = np.diff(strong.offsets) == 0
+        return filled_in(strong, run.value(self.cheap), empty) if empty.any() else strong
+
+
+def filled_in(strong: Pairs, cheap: Pairs, empty: Array) -> Pairs:
+    """The strong candidates, and for the empty requests the cheap ones."""
+    sizes = np.where(empty, np.diff(cheap.offsets), np.diff(strong.offsets))
+    starts = np.where(empty, cheap.offsets[:-1] + len(strong.items), strong.offsets[:-1])
+    offsets = offsets_of(sizes)
+    places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)
+    items, scores = (np.concatenate([getattr(strong, f), getattr(cheap, f)])[places] for f in ("items", "scores"))
+    return Pairs(offsets, items, scores)
+
+
+def root_of(candidates: Column) -> Retrieve:
+    """The retrieval that candidates come from."""
+    node = candidates.node
+    while not isinstance(node, Retrieve):
+        if isinstance(node, (Ranked, Top)):
+            node = node.candidates.node
+        elif isinstance(node, Fallback):
+            node = node.strong.node
+        else:
+            raise GraphError(f"{name_of(candidates)} is not retrieved", help="start from mt.retrieve(...)")
+    return node
+
+

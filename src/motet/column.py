@@ -1,0 +1,334 @@
+"""The column types and their operators. A field's annotation is its type; a type checker knows both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from motet.errors import GraphError
+from motet.model import Model
+from motet.node import (
+    Apply,
+    C,
+    Column,
+    Fit,
+    Whole,
+    Within,
+    aligned_of,
+    check_fallback,
+    event_of,
+    grain_name,
+    item_of,
+    name_of,
+    union,
+)
+from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
+
+if TYPE_CHECKING:
+    from motet.record import Record
+
+K = TypeVar("K", bound=Column)
+
+
+def column(
+    kind: type[K], model: Model, fit: Fit | None = None, among: Column | None = None, **args: Any
+) -> K:
+    """The column that a model makes of others: what every model's `__call__` ends with.
+
+    fit: what it learnt, from `learn(...)`. among: the candidates it is confined to.
+    args: columns, references, or `Whole(column)` for a table that is read as a whole.
+    """
+    given = arguments(model, args)
+    node = Apply(model, given, fit, among)
+    check_candidates(model, node)
+    check_llm(kind, model, node)
+    return kind.of(node)
+
+
+def learn(
+    model: Model,
+    target: Column | Record | None = None,
+    among: Column | None = None,
+    requests: int | None = None,
+    **args: Any,
+) -> Fit:
+    """What a model learns from columns and the outcome beside them.
+
+    requests: at most so many past requests are used, drawn at random. Errors: a feature that is an outcome,
+    a target of another event.
+    """
+    given = arguments(model, {**args, **({} if target is None else {"": target})})
+    given.pop("", None)
+    wanted = None if target is None else argument(model, target)
+    if isinstance(wanted, Whole):
+        raise GraphError(f"the target of {model} is a whole table", help="give the column: target=Visit.rating >= 4")
+    fit = Fit(model, given, wanted, among, requests)
+    for arg in given.values():
+        _check_known(model, arg.column if isinstance(arg, Whole) else arg)
+    _check_target(model, fit)
+    return fit
+
+
+def arguments(model: Model, args: dict[str, Any]) -> dict[str, Column | Whole]:
+    """The columns that a model reads, each as the event among them sees it."""
+    given = {name: argument(model, arg) for name, arg in args.items()}
+    event = event_of(union(aligned_of(given)))
+    if event is None:
+        return given
+    return {name: event.lookup(arg) if isinstance(arg, Column) else arg for name, arg in given.items()}
+
+
+def argument(model: Model, arg: Any) -> Column | Whole:
+    """A column from what a caller may write for one; everything else is refused in words."""
+    if isinstance(arg, (Column, Whole)):
+        return arg
+    reference = getattr(arg, "_reference", None)
+    if isinstance(reference, Column):
+        return reference
+    if isinstance(arg, Late):
+        raise GraphError(
+            f"{model} reads {name_of(arg.column)}, which comes late and may not come at all",
+            help='give it a deadline and something to answer instead: .within(seconds=3, otherwise="")',
+        )
+    if isinstance(arg, type) and hasattr(arg, "fields"):
+        fields = ", ".join(f"{arg.__name__}.{name}" for name in getattr(arg, "fields"))
+        raise GraphError(f"{model} reads columns, and {arg.__name__} is a record", help=f"name a field: {fields}")
+    raise GraphError(f"{model} reads columns, and got {arg!r}", help="columns are fields such as Film.title, or what a model made of them")
+
+
+def _check_known(model: Model, arg: Column) -> None:
+    if arg.after:
+        event = next(iter(arg.after))
+        raise GraphError(
+            f"{model} would read {name_of(arg)}, an outcome of {event.__name__} that is not known when it is asked"
+            + _where(arg),
+            help=f"read the earlier ones: mt.past({name_of(arg)}, by={event.__name__}.{event.first_reference()})",
+        )
+
+
+def _check_target(model: Model, fit: Fit) -> None:
+    if fit.target is None:
+        return
+    event, asked = event_of(fit.target.grain), event_of(fit.frame - fit.target.grain)
+    if event is None:
+        raise GraphError(
+            f"the target of {model} is {name_of(fit.target)}, which no event has",
+            help="a target is an outcome: declare it with mt.outcome() in an Event",
+        )
+    if asked is not None:
+        raise GraphError(
+            f"{model} is asked once per {asked.__name__}, and its target {name_of(fit.target)} belongs to {event.__name__}",
+            help=f"choose an outcome of {asked.__name__}: {', '.join(asked.outcomes()) or 'it has none yet'}",
+        )
+
+
+def check_candidates(model: Model, node: Apply) -> None:
+    sets = frozenset[Column]().union(*(c.node.among for c in node.inputs))
+    if len(sets) > 1:
+        lines = "".join(f"\n  {name_of(c):<10} {c.node.label()}{_where(c)}" for c in sets)
+        raise GraphError(
+            f"{model} would mix columns of {len(sets)} candidate sets{lines}",
+            help="retrieve once, by all of them: mt.retrieve(Film, k=200, by=[taste, meaning @ embed(Visit.query)])",
+        )
+
+
+def check_llm(kind: type[Column], model: Model, node: Apply) -> None:
+    event, item = event_of(node.grain), item_of(node.grain)
+    if not model.calls_llm or event is None:
+        return
+    if item is not None and not node.among:
+        raise GraphError(
+            f"{model} would call a language model for every {item.__name__} of every {event.__name__}",
+            help=f"bound it by few candidates: among=found.top(20), or read each {item.__name__} once, without {event.__name__}",
+        )
+    if not issubclass(kind, Unready) and getattr(model, "seconds", None) is None:
+        raise GraphError(
+            f"{model} calls a language model while a {event.__name__} waits, and has no deadline",
+            help=f"say how long it may take: {type(model).__name__}(..., seconds=2); what is late is missing",
+        )
+
+
+def _where(c: Column) -> str:
+    return f"  ({c.line})" if c.line else ""
+
+
+class Key(Column):
+    """What names an entity: a text or a whole number, never missing, never twice."""
+
+
+class Reference(Column):
+    """Which row of an entity an event or another entity points at."""
+
+
+class Text(Column):
+    """Unicode text. Missing is not the same as empty."""
+
+    def __add__(self, other: Text | str) -> Text:
+        return _concat([self, other])
+
+    def __radd__(self, other: str) -> Text:
+        return _concat([other, self])
+
+    def lower(self) -> Text:
+        return column(Text, Lower(), text=self)
+
+
+def _concat(parts: list[Text | str]) -> Text:
+    texts = {f"text{i}": part for i, part in enumerate(parts) if isinstance(part, Text)}
+    return column(Text, Concat(tuple(p if isinstance(p, str) else None for p in parts)), **texts)
+
+
+class Number(Column):
+    """A float64; missing is NaN."""
+
+    def __add__(self, other: Number | float) -> Number:
+        return _binary(Number, "+", self, other)
+
+    def __radd__(self, other: float) -> Number:
+        return _binary(Number, "+", self, other, flipped=True)
+
+    def __sub__(self, other: Number | float) -> Number:
+        return _binary(Number, "-", self, other)
+
+    def __rsub__(self, other: float) -> Number:
+        return _binary(Number, "-", self, other, flipped=True)
+
+    def __mul__(self, other: Number | float) -> Number:
+        return _binary(Number, "*", self, other)
+
+    def __rmul__(self, other: float) -> Number:
+        return _binary(Number, "*", self, other, flipped=True)
+
+    def __truediv__(self, other: Number | float) -> Number:
+        return _binary(Number, "/", self, other)
+
+    def __rtruediv__(self, other: float) -> Number:
+        return _binary(Number, "/", self, other, flipped=True)
+
+    def __ge__(self, other: Number | float) -> Flag:
+        return _binary(Flag, ">=", self, other)
+
+    def __le__(self, other: Number | float) -> Flag:
+        return _binary(Flag, "<=", self, other)
+
+    def __gt__(self, other: Number | float) -> Flag:
+        return _binary(Flag, ">", self, other)
+
+    def __lt__(self, other: Number | float) -> Flag:
+        return _binary(Flag, "<", self, other)
+
+    def equals(self, other: Number | float) -> Flag:
+        return _binary(Flag, "==", self, other)
+
+    def text(self) -> Text:
+        return column(Text, Joined(), value=self)
+
+
+class Flag(Column):
+    """Yes or no; missing is neither."""
+
+    def __and__(self, other: Flag) -> Flag:
+        return _binary(Flag, "&", self, other)
+
+    def __or__(self, other: Flag) -> Flag:
+        return _binary(Flag, "|", self, other)
+
+    def __invert__(self) -> Flag:
+        return column(Flag, Not(), flag=self)
+
+
+def _binary(kind: type[K], sign: str, left: Column, right: Column | float, flipped: bool = False) -> K:
+    if isinstance(right, Column):
+        return column(kind, Arithmetic(sign), left=left, right=right)
+    return column(kind, Arithmetic(sign, float(right), flipped), left=left)
+
+
+class Category(Column):
+    """One of a set of names."""
+
+    def equals(self, name: str) -> Flag:
+        return column(Flag, Equals(name), category=self)
+
+    def text(self) -> Text:
+        return column(Text, Joined(), value=self)
+
+
+class Tags(Column):
+    """Any number of names out of a set."""
+
+    def has(self, name: str) -> Flag:
+        return column(Flag, Has(name), tags=self)
+
+    def text(self, separator: str = ", ") -> Text:
+        return column(Text, Joined(separator), value=self)
+
+
+class Time(Column):
+    """An instant: microseconds since 1970 in UTC. A time without a zone is read as UTC."""
+
+
+class Vector(Column):
+    """A row of float32 of fixed width."""
+
+    def __matmul__(self, other: Vector) -> Number:
+        """Dot product. Of a vector per item and one per request: a score that can retrieve."""
+        if self.grain == other.grain or self.node.among or other.node.among:
+            return column(Number, RowDot(), left=self, right=other)
+        requests, items = (self, other) if event_of(self.grain) else (other, self)
+        if event_of(requests.grain) is None or event_of(items.grain) is not None:
+            return column(Number, RowDot(), left=self, right=other)
+        return column(Number, Dot(), requests=requests, items=items)
+
+
+class Sequence(Column):
+    """What happened before, oldest first; made by `past`."""
+
+    def count(self) -> Number:
+        return column(Number, Aggregate("count"), history=self)
+
+    def sum(self) -> Number:
+        return column(Number, Aggregate("sum"), history=self)
+
+    def mean(self) -> Number:
+        """NaN where there is nothing."""
+        return column(Number, Aggregate("mean"), history=self)
+
+    def min(self) -> Number:
+        return column(Number, Aggregate("min"), history=self)
+
+    def max(self) -> Number:
+        return column(Number, Aggregate("max"), history=self)
+
+    def nunique(self) -> Number:
+        return column(Number, Aggregate("nunique"), history=self)
+
+    def since(self) -> Number:
+        """Seconds since the latest one; NaN where there is none."""
+        return column(Number, Aggregate("since"), history=self)
+
+
+class Unready(Column):
+    """The hidden column of a Late value."""
+
+
+class Late(Generic[C]):
+    """A value that may come late or never. No column until `.within` says how long to wait for it."""
+
+    def __init__(self, kind: type[C], made: Unready) -> None:
+        self.kind, self.column = kind, made
+
+    def within(self, *, seconds: float, otherwise: C | str) -> C:
+        """The value if it is there in time, else `otherwise`: a column, or a text to answer."""
+        if not seconds > 0:
+            raise GraphError(f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)")
+        if isinstance(otherwise, Column):
+            check_fallback(self.kind.of(self.column.node), otherwise, isinstance(otherwise, self.kind))
+            return self.kind.of(Within(self.column, seconds, otherwise))
+        if not issubclass(self.kind, Text):
+            raise GraphError(
+                f"{name_of(self.column)} is a {self.kind.__name__} and cannot fall back on the text {otherwise!r}",
+                help=f"fall back on another {self.kind.__name__}",
+            )
+        return self.kind.of(Within(self.column, seconds, None, otherwise))
+
+    def __repr__(self) -> str:
+        return f"Late {self.kind.__name__}({self.column.node.label()} @ {grain_name(self.column.grain)})"

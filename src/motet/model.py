@@ -1,0 +1,122 @@
+"""What a model is: a frozen, self-checking config that turns columns into columns.
+
+To add one, write one file with one frozen dataclass:
+
+    @dataclass(frozen=True)
+    class Doubled(Model):
+        def __call__(self, number: Number) -> Number:           # its own signature, typed
+            return column(Number, self, number=number)          # motet.column
+
+        def apply(self, state: State, batch: Batch) -> Array:   # values, as motet.batch describes them
+            return batch["number"] * 2
+
+A model that learns calls `learn(self, target=..., **inputs)` for the state and hands it on:
+`column(Number, self, fit, **inputs)`; its `fit(batch, target)` makes the State. A model of several parts (the
+item tower and the request tower of a recommender) makes one column for each, with a small Model of its own, and
+all share the one `fit`. `Whole(column)` hands a table over as a whole instead of row by row. Entities are
+known to a state by their keys, never by row number, since rows come and go after the fit.
+Nothing here knows any particular model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, cast
+
+import numpy as np
+
+from motet.batch import Batch
+from motet.errors import RunError
+
+T = TypeVar("T")
+
+
+class State:
+    """What a model has learnt: named arrays, texts, bytes and plain values. Never changed after it is made."""
+
+    def __init__(self, **parts: Any) -> None:
+        self.parts: Mapping[str, Any] = parts
+        self._opened: dict[Callable[..., Any], Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self.parts[name]
+
+    def opened(self, build: Callable[[State], T]) -> T:
+        """A live object made from the state (a booster, a session), made once."""
+        if build not in self._opened:
+            self._opened[build] = build(self)
+        return cast(T, self._opened[build])
+
+
+NOTHING = State()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen config. Subclasses bring their own `__call__`, `apply` and, if they learn, `fit`.
+
+    version: raised by hand when the same config and inputs give other values; part of every fingerprint.
+    costly: its rows are worth keeping one by one, so an unchanged row is never computed again.
+    crosses: reads requests and items each at their own grain and gives Scores of all against all.
+    calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
+    block: rows that are computed and kept at a time when it is costly.
+    """
+
+    version: ClassVar[int] = 1
+    costly: ClassVar[bool] = False
+    crosses: ClassVar[bool] = False
+    calls_llm: ClassVar[bool] = False
+    block: ClassVar[int] = 256
+
+    def fit(self, batch: Batch, target: Any) -> State:
+        """Learns from columns of equal length and the outcome beside them (None where it needs none)."""
+        raise RunError(f"{self} has nothing to fit")
+
+    def apply(self, state: State, batch: Batch) -> Any:
+        """The result for each row of the batch."""
+        raise RunError(f"{self} has no result of its own")
+
+    def identity(self) -> str:
+        """The config as text: equal texts mean equal models. Part of every fingerprint."""
+        return f"{type(self).__module__}.{type(self).__qualname__}/{self.version} {_canonical(self)}"
+
+    def __str__(self) -> str:
+        changed = [
+            f"{getattr(self, f.name)!r}" if f.default is dataclasses.MISSING else f"{f.name}={getattr(self, f.name)!r}"
+            for f in dataclasses.fields(self)
+            if getattr(self, f.name) != f.default
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def digest(*parts: str | bytes) -> str:
+    """A fingerprint of the parts, in order."""
+    made = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        made.update(len(raw).to_bytes(8, "little") + raw)
+    return made.hexdigest()
+
+
+def _canonical(model: Any) -> str:
+    fields = {f.name: _plain(getattr(model, f.name)) for f in dataclasses.fields(model) if f.init}
+    return json.dumps(fields, sort_keys=True, default=str)
+
+
+def _plain(value: Any) -> Any:
+    identity = getattr(value, "identity", None)
+    if isinstance(identity, str):
+        return identity
+    if callable(identity):
+        return identity()
+    if isinstance(value, np.ndarray):
+        return digest(cast("np.ndarray[Any, Any]", value).tobytes())
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in cast("list[Any]", value)]
+    return value
