@@ -67,13 +67,15 @@ def translate(source: Vocabulary, target: Vocabulary) -> Array:
 class Ragged:
     """Tags or a history: row i is a stretch of codes (`names` says of what) or of numbers.
 
-    times: when each element happened, for histories. now: when each row is asked, int64 [n].
+    Of a history too: times, when each element happened; now, when each row is asked, int64 [n]; lives, offsets of
+    each key's whole history in `windows.values`, oldest first, which a sequence model learns from.
     """
 
     windows: Windows
     names: Vocabulary | None = None
     times: Windows | None = None
     now: Array | None = None
+    lives: Array | None = None
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -237,7 +239,7 @@ def take(value: Any, rows: Array) -> Any:
         rows = np.where(out, -1, rows) if missing else rows
         times = value.times.take(rows) if value.times is not None else None
         now = None if value.now is None else take(value.now, rows)
-        return Ragged(value.windows.take(rows), value.names, times, now)
+        return Ragged(value.windows.take(rows), value.names, times, now, value.lives)
     array = cast(Array, value)
     if not missing:
         return array[rows]
