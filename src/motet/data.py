@@ -1,0 +1,217 @@
+"""Data: records bound to their rows, checked at once, and split by time, by last event or by entity."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, cast
+
+import numpy as np
+
+from motet.batch import Array, Codes, Vocabulary
+from motet.bind import bind
+from motet.errors import DataError, listed
+from motet.kinds import Given, alike, time
+from motet.model import digest
+from motet.problems import Problem, counted, few, refuse, shown
+from motet.record import Event, Field, Record, reference_of
+from motet.sources import Readable, array_of
+from motet.table import Table
+
+Rows = Mapping[type[Event], Array]
+
+
+class Data:
+    """The rows of every record, and which events have happened and which are asked. Never changed once made.
+
+    seen: rows of the events that have happened: what `past` and a fit may read. int64, ascending.
+    asked: rows of the events that are evaluated.
+    until: microseconds since 1970, the instant up to which the data are known, so outcomes that arrive
+    later are not; None where all is known.
+    """
+
+    tables: Mapping[type[Record], Table]
+    seen: Rows
+    asked: Rows
+    until: int | None
+
+    def __init__(self, sources: Mapping[type[Record], Readable]) -> None:
+        """sources: per record a path, `read(...)`, `sql(...)`, an Arrow table, a frame or a list of dicts.
+
+        An entity that consists of its key alone need not be given: it is made of the keys that refer to it.
+        Errors: one DataError with everything that is wrong.
+        """
+        self.tables = bind(sources)
+        events = [record for record in self.tables if issubclass(record, Event)]
+        self.seen = {event: np.arange(len(self.tables[event]), dtype=np.int64) for event in events}
+        self.asked = self.seen
+        self.until = None
+
+    def split(self, *, at: Any = None, last: int | None = None, by: Any = None) -> tuple[Data, Data]:
+        """A train part and a test part. Either can be split again.
+
+        at: an instant ("2001-01-01", a datetime, microseconds since 1970): earlier events train, the others are
+        asked. last: the last so many events of each `by` are asked (of equal times the later row is later);
+        who has no more than that many stays in train. Errors: a part without events.
+        """
+        if (at is None) == (last is None) or (at is not None and by is not None):
+            raise DataError(
+                "split at a time, or by the last events",
+                help='split(at="2001-01-01") or split(last=1, by=Visit.viewer)',
+            )
+        if last is None:
+            return self._split_at(_instant(at))
+        return self._split_last(last, self._reference(by))
+
+    def hold_out(self, reference: Any, keys: Iterable[Any]) -> tuple[Data, Data]:
+        """The data without the events of these entities, and a part that asks exactly those and sees all.
+
+        reference: how an event refers to them, such as Visit.film. keys: theirs. Errors: unknown keys, a part
+        without events.
+        """
+        event, name = self._reference(reference)
+        codes = self._codes(event, name)
+        out = np.isin(codes.codes, _rows_of(codes.names, list(keys), f"{event.__name__}.{name}"))
+        without = {**self.asked, event: _where(self.asked[event], ~out)}
+        seen = {**self.seen, event: _where(self.seen[event], ~out)}
+        asked = {e: _where(rows, out) if e is event else rows[:0] for e, rows in self.asked.items()}
+        return _both(self._part(seen, without, self.until), self._part(self.seen, asked, self.until))
+
+    def token(self, record: type[Record], field: str) -> str:
+        """A hash of what is in one field of a record's table."""
+        return self.tables[record].token(field)
+
+    def rows_token(self, event: type[Event]) -> str:
+        """A hash of which rows are seen and asked, and until when the data are known."""
+        return digest(self.seen[event].tobytes(), self.asked[event].tobytes(), str(self.until))
+
+    def summary(self) -> str:
+        """Rows, and missing values where there are some, one record a line."""
+        return "\n".join(self._line(record, table) for record, table in self.tables.items())
+
+    def __repr__(self) -> str:
+        return f"Data({', '.join(f'{r.__name__}: {len(t):,}' for r, t in self.tables.items())})"
+
+    def _line(self, record: type[Record], table: Table) -> str:
+        parts = [counted(len(table), "row")]
+        if issubclass(record, Event):
+            seen, asked = len(self.seen[record]), len(self.asked[record])
+            parts += [] if seen == asked == len(table) else [f"{seen:,} seen", f"{asked:,} asked"]
+        parts += [f"{n:,} without {name}" for name, n in table.missing.items() if n]
+        return f"{record.__name__:<12} {', '.join(parts)}"
+
+    def _split_at(self, at: int) -> tuple[Data, Data]:
+        early = {event: self._times(event) < at for event in self.seen}
+        train = self._part(
+            {event: _where(rows, early[event]) for event, rows in self.seen.items()},
+            {event: _where(rows, early[event]) for event, rows in self.asked.items()},
+            at if self.until is None else min(at, self.until),
+        )
+        late = {event: _where(rows, ~early[event]) for event, rows in self.asked.items()}
+        return _both(train, self._part(self.seen, late, self.until))
+
+    def _split_last(self, last: int, by: tuple[type[Event], str]) -> tuple[Data, Data]:
+        if last < 1:
+            raise DataError(f"the last {last} events are none", help="split(last=1, by=Visit.viewer)")
+        event, name = by
+        asked = self.asked[event]
+        final = np.zeros(len(self.tables[event]), np.bool_)
+        final[asked[_last(self._codes(event, name).codes[asked], self._times(event)[asked], last)]] = True
+        train = self._part(
+            {**self.seen, event: _where(self.seen[event], ~final)},
+            {**self.asked, event: _where(asked, ~final)},
+            self.until,
+        )
+        tested = {e: _where(rows, final) if e is event else rows[:0] for e, rows in self.asked.items()}
+        return _both(train, self._part(self.seen, tested, self.until))
+
+    def _part(self, seen: Rows, asked: Rows, until: int | None) -> Data:
+        part = copy.copy(self)
+        part.seen, part.asked, part.until = seen, asked, until
+        return part
+
+    def _times(self, event: type[Event]) -> Array:
+        return cast(Array, self.tables[event].columns[event.time_field()])
+
+    def _codes(self, event: type[Event], name: str) -> Codes:
+        return cast(Codes, self.tables[event].columns[name])
+
+    def _reference(self, handle: Any) -> tuple[type[Event], str]:
+        """Which event and field a handle such as Visit.viewer is; the only one there is where it is None."""
+        if handle is None:
+            known = [(e, n) for e in self.seen for n in e.references() if not e.specs[n].outcome]
+            if len(known) != 1:
+                names = listed(f"{event.__name__}.{name}" for event, name in known)
+                raise DataError(f"the last events of whom? {names}", help="split(last=1, by=Visit.viewer)")
+            return known[0]
+        node = reference_of(handle).node
+        if not isinstance(node, Field) or node.record not in self.seen:
+            names = listed(f"{event.__name__}.{name}" for event in self.seen for name in event.references())
+            raise DataError(f"{node.label()} is no reference of an event of these data; {names}")
+        return node.record, node.name
+
+
+def _last(codes: Array, times: Array, last: int) -> Array:
+    """Positions of the last events of each code that has more than `last`; code -1 has none."""
+    order = np.lexsort((times, codes))
+    sorted_codes = codes[order]
+    starts = np.searchsorted(sorted_codes, sorted_codes, side="left")
+    ends = np.searchsorted(sorted_codes, sorted_codes, side="right")
+    final = (np.arange(len(order)) >= ends - last) & (ends - starts > last) & (sorted_codes >= 0)
+    return order[final]
+
+
+def _where(rows: Array, kept: Array) -> Array:
+    """Those rows whose place in the table is marked."""
+    return rows[kept[rows]]
+
+
+def _both(train: Data, test: Data) -> tuple[Data, Data]:
+    for part, name in ((train, "first"), (test, "second")):
+        if not any(len(rows) for rows in part.asked.values()):
+            raise DataError(
+                f"the {name} part would have no events; {_span(train, test)}", help="split elsewhere"
+            )
+    return train, test
+
+
+def _span(train: Data, test: Data) -> str:
+    """From when to when each event happened, over both parts."""
+    lines: list[str] = []
+    for event in train.asked:
+        rows = np.concatenate([train.asked[event], test.asked[event]])
+        if len(rows):
+            times = cast(Array, train.tables[event].columns[event.time_field()])[rows]
+            first, final = np.array([times.min(), times.max()], "datetime64[us]")
+            lines.append(f"{counted(len(rows), event.__name__)} from {first} to {final}")
+    return "; ".join(lines) or "there are none to split"
+
+
+def _instant(at: Any) -> int:
+    """Microseconds since 1970 from a text, a datetime, a date or microseconds."""
+    if isinstance(at, (int, np.integer)) and not isinstance(at, bool):
+        return int(at)
+    if not isinstance(at, (str, date)):
+        raise DataError(
+            f"{shown(at)} is no instant",
+            help='split(at="2001-01-01"), a datetime, or microseconds since 1970',
+        )
+    problems: list[Problem] = []
+    stamps = cast(Array, time(Given("split(at=...)", array_of([at]), problems))[0])
+    refuse(problems)
+    return int(stamps[0])
+
+
+def _rows_of(names: Vocabulary, keys: list[Any], label: str) -> Array:
+    """The entity's rows with these keys. Errors: a key that it does not have."""
+    if not keys:
+        raise DataError("there are no keys to hold out", help=f"hold_out({label}, [the keys])")
+    given = array_of([k.item() if isinstance(k, np.generic) else k for k in keys])
+    codes = names.codes(alike(Given(label, given, []), given, names.names.type))
+    lost = [key for key, code in zip(keys, codes, strict=True) if code < 0]
+    if lost:
+        raise DataError(
+            f"{label}: {counted(len(lost), 'key')} refer to nothing: {few(map(shown, lost), len(lost))}"
+        )
+    return codes
