@@ -1,0 +1,81 @@
+"""Files that are whole or not there: written beside, flushed to the disk, then renamed into place.
+
+A process killed while it writes leaves a temporary file, whose name no reader looks for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from motet.errors import RunError
+
+UNFINISHED = ".unfinished"
+"""How the name of a file that is being written ends."""
+
+
+def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Puts a file in place of whatever `path` was: at any moment there is the old one or the new one, whole."""
+    with refused(path):
+        folder(path.parent)
+        beside = path.with_name(f"{path.name}.{secrets.token_hex(6)}{UNFINISHED}")
+        try:
+            with beside.open("xb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        settle(path.parent)
+
+
+def folder(path: Path) -> None:
+    """Makes a folder and those above it, so that they are there after a power cut too."""
+    if not path.is_dir():
+        folder(path.parent)
+        path.mkdir(exist_ok=True)
+        settle(path.parent)
+
+
+def settle(path: Path) -> None:
+    """Waits until the names in a folder are on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """A file that the system would not write (a full disk, no permission) becomes one clear error."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"could not write {path}: {error.strerror or error}",
+            help="make room on that disk (or right its permissions) and run again: what was kept before is whole",
+        ) from error
+
+
+def damaged(path: Path, why: str) -> RunError:
+    return RunError(
+        f"{path} is damaged: {why}", help=f"delete it, and what it held is made again: rm -r {str(path)!r}"
+    )
+
+
+def leftovers(root: Path, seconds: float) -> Iterator[Path]:
+    """Files that a killed process never finished, untouched for some seconds."""
+    for path in root.rglob(f"*{UNFINISHED}"):
+        try:
+            if path.stat().st_mtime < time.time() - seconds:
+                yield path
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,54 @@
+"""The ledger: what each model application has cost so far, added up across runs and processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from motet import durable
+from motet.cost import Cost
+from motet.errors import RunError
+
+FIELDS = [field.name for field in dataclasses.fields(Cost)]
+_TABLE = f"create table if not exists cost (fingerprint text primary key, {', '.join(FIELDS)}) without rowid"
+_ADD = (
+    f"insert into cost values (?, {', '.join('?' for _ in FIELDS)}) "
+    f"on conflict do update set {', '.join(f'{name} = {name} + excluded.{name}' for name in FIELDS)}"
+)
+_READ = f"select {', '.join(FIELDS)} from cost where fingerprint = ?"
+
+
+def read(path: Path, fingerprint: str) -> Cost | None:
+    if not path.exists():
+        return None
+    with _opened(path) as ledger:
+        row = ledger.execute(_READ, [fingerprint]).fetchone()
+    return None if row is None else Cost(*row)
+
+
+def add(path: Path, fingerprint: str, cost: Cost) -> None:
+    """Adds to what is there, at once and whole."""
+    with durable.refused(path):
+        durable.folder(path.parent)
+    with _opened(path) as ledger:
+        ledger.execute(_ADD, [fingerprint, *dataclasses.astuple(cost)])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as ledger:
+            # A power cut may cost the last sums, which are only estimates; it never damages the file.
+            ledger.execute("pragma journal_mode = wal")
+            ledger.execute("pragma synchronous = normal")
+            ledger.execute(_TABLE)
+            yield ledger
+    except sqlite3.OperationalError as error:
+        raise RunError(
+            f"could not use {path}: {error}", help="make room on that disk and run again"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise durable.damaged(path, str(error)) from error

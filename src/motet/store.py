@@ -1,0 +1,162 @@
+"""The store: states, prepared columns, costly rows and versions, addressed by the fingerprint of what made them.
+
+Everything in it is whole or not there, whatever kills the process that writes it. Several graphs and several
+processes may share one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote, unquote
+
+from motet import durable, ledger, sealed, states
+from motet.arrow import from_arrow, to_arrow
+from motet.batch import Value
+from motet.cells import Cells
+from motet.cost import Cost
+from motet.model import State
+from motet.versions import Version, Versions
+
+DAY = 86400.0
+
+
+class Store:
+    """A folder, made when something is first kept in it."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self._checked: dict[Path, tuple[int, int, int]] = {}
+
+    def state(self, fingerprint: str) -> State | None:
+        try:
+            return states.read(self._state(fingerprint))
+        except FileNotFoundError:
+            return None
+
+    def keep_state(self, fingerprint: str, state: State, about: Mapping[str, Any]) -> None:
+        """about: what is said of it, as JSON: model, seconds, rows ..."""
+        states.write(self._state(fingerprint), state, about)
+
+    def about(self, fingerprint: str) -> dict[str, Any] | None:
+        try:
+            return states.about(self._state(fingerprint))
+        except FileNotFoundError:
+            return None
+
+    def cells(self, fingerprint: str) -> Cells:
+        """The rows of one costly column."""
+        return Cells(self.root / "cells" / quote(fingerprint, safe=""))
+
+    def value(self, fingerprint: str) -> Value | None:
+        """A whole prepared column, memory-mapped and read-only: processes that read it share its memory."""
+        path = self._value(fingerprint)
+        try:
+            stat = path.stat()
+            seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            batch = sealed.read(path, checked=self._checked.get(path) != seen)
+        except FileNotFoundError:
+            return None
+        self._checked[path] = seen
+        return from_arrow(batch)
+
+    def keep_value(self, fingerprint: str, value: Value) -> None:
+        """Keeps a column in place of what was kept under its fingerprint; who reads the old one keeps it whole."""
+        sealed.write(self._value(fingerprint), to_arrow(value))
+
+    def publish(self, manifest: Mapping[str, Any]) -> int:
+        """Makes a new version current at once, and returns its number. manifest["graph"] names the graph.
+
+        A manifest is JSON. Every fingerprint that stands anywhere in it is referred to: a sweep leaves it.
+        """
+        return self._versions(manifest["graph"]).publish(manifest)
+
+    def current(self, graph: str) -> tuple[int, dict[str, Any]] | None:
+        versions = self._versions(graph)
+        number = versions.pointed()
+        return None if number is None else (number, dict(versions.read(number).manifest))
+
+    def versions(self, graph: str) -> list[Version]:
+        """What was published and is still kept, oldest first."""
+        return self._versions(graph).all()
+
+    def rollback(self, graph: str) -> int:
+        """Makes the version current that was so before the current one, and returns its number."""
+        return self._versions(graph).rollback()
+
+    def cost(self, fingerprint: str) -> Cost | None:
+        """What this model application has cost so far, in all runs."""
+        return ledger.read(self.root / "costs.sqlite", fingerprint)
+
+    def add_cost(self, fingerprint: str, cost: Cost) -> None:
+        ledger.add(self.root / "costs.sqlite", fingerprint, cost)
+
+    def sweep(self, keep: int = 3, seconds: float = DAY) -> int:
+        """Deletes what no kept version of any graph refers to, and returns how many bytes that freed.
+
+        keep: versions per graph, newest first; the current one and the one before it stay in any case.
+        seconds: what was touched more lately stays, for a fit or prepare may be about to publish it.
+        """
+        named: set[str] = set()
+        for graph in self._graphs():
+            with graph.locked():
+                kept = graph.kept(keep)
+                for number in set(graph.numbers()) - {version.number for version in kept}:
+                    (graph.folder / f"{number}.json").unlink()
+            named |= {text for version in kept for text in _texts(version.manifest)}
+        gone = [path for path in self._entries() if _name(path) not in named and _age(path) > seconds]
+        gone += list(durable.leftovers(self.root, seconds))
+        return sum(_removed(path) for path in gone)
+
+    def _entries(self) -> Iterator[Path]:
+        yield from self.root.glob("states/*.npz")
+        yield from self.root.glob(f"values/*{sealed.SUFFIX}")
+        yield from self.root.glob("cells/*")
+
+    def _graphs(self) -> list[Versions]:
+        return [Versions(self.root / "versions", unquote(path.name)) for path in self.root.glob("versions/*")]
+
+    def _versions(self, graph: str) -> Versions:
+        return Versions(self.root / "versions", graph)
+
+    def _state(self, fingerprint: str) -> Path:
+        return self.root / "states" / f"{quote(fingerprint, safe='')}.npz"
+
+    def _value(self, fingerprint: str) -> Path:
+        return self.root / "values" / f"{quote(fingerprint, safe='')}{sealed.SUFFIX}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a manifest, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in cast(Mapping[Any, Any], value).items():
+            yield from (*_texts(key), *_texts(item))
+    elif isinstance(value, list):
+        for item in cast("list[Any]", value):
+            yield from _texts(item)
+
+
+def _name(path: Path) -> str:
+    return unquote(path.name.removesuffix(".npz").removesuffix(sealed.SUFFIX))
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _removed(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    return size

@@ -1,0 +1,108 @@
+"""Versions: what a graph's readers see. A new one appears whole, at once; the one before stays until it is swept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import filelock
+
+from motet import durable
+from motet.errors import RunError
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published state of affairs. when: seconds since 1970, UTC. before: what was current then, if anything."""
+
+    number: int
+    when: float
+    current: bool
+    before: int | None
+    manifest: Mapping[str, Any]
+
+
+class Versions:
+    """The versions of one graph, oldest first, and a file CURRENT that names one of them."""
+
+    def __init__(self, root: Path, graph: str) -> None:
+        self.graph, self.folder = graph, root / quote(graph, safe="")
+
+    def publish(self, manifest: Mapping[str, Any]) -> int:
+        with self.locked():
+            number = max(self.numbers(), default=0) + 1
+            record = {"when": time.time(), "before": self.pointed(), "manifest": dict(manifest)}
+            _write(self.folder / f"{number}.json", record)
+            _write(self.folder / "CURRENT", number)
+            return number
+
+    def rollback(self) -> int:
+        with self.locked():
+            now = self.pointed()
+            before = self.read(now).before if now is not None else None
+            if before is None or before not in self.numbers():
+                there = "nothing is published" if now is None else f"version {now} is current"
+                raise RunError(
+                    f"graph {self.graph!r} has no version to go back to: {there}",
+                    help="every prepare() publishes a version; one must come before the current one",
+                )
+            _write(self.folder / "CURRENT", before)
+            return before
+
+    def all(self) -> list[Version]:
+        return [self.read(number) for number in self.numbers()]
+
+    def read(self, number: int) -> Version:
+        record = cast(Record, _read(self.folder / f"{number}.json"))
+        current = number == self.pointed()
+        return Version(number, record["when"], current, record["before"], record["manifest"])
+
+    def numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self.folder.glob("*.json"))
+
+    def pointed(self) -> int | None:
+        try:
+            return int(_read(self.folder / "CURRENT"))
+        except FileNotFoundError:
+            return None
+
+    def kept(self, keep: int) -> list[Version]:
+        """The newest, the current one and the one that a rollback would go to."""
+        versions = self.all()
+        spared = {version.number for version in versions[max(len(versions) - keep, 0) :]}
+        for version in versions:
+            if version.current:
+                spared |= {version.number, version.before or version.number}
+        return [version for version in versions if version.number in spared]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        with durable.refused(self.folder):
+            durable.folder(self.folder)
+            lock = filelock.FileLock(self.folder / ".lock")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _write(path: Path, content: Any) -> None:
+    text = json.dumps(content, indent=1)
+    durable.write(path, lambda file: file.write(text.encode()))
+
+
+def _read(path: Path) -> Any:
+    text = path.read_bytes()
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise durable.damaged(path, str(error)) from error
