@@ -1,0 +1,1 @@
+"""Models: one file each, by what they do: predict behavior, or understand content."""

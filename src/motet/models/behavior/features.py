@@ -1,0 +1,132 @@
+"""Columns of any kind as one matrix of numbers, laid out the way it was at the fit."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import DTypeLike
+
+from motet.batch import Array, Codes, Ragged, Vocabulary
+from motet.candidates import Candidates
+from motet.column import Category, Column, Flag, Number, Tags, Vector, argument
+from motet.errors import GraphError
+from motet.model import Model, State
+from motet.node import name_of
+
+Feature: TypeAlias = Number | Flag | Category | Tags | Vector
+MOST = 256  # names of a Category or Tags that get a place; the rarer ones count as missing
+
+INSTEAD = {
+    "Text": "make numbers of it: mt.TFIDF()({0}), or mt.Embed(...)({0})",
+    "Key": "a key says nothing of an entity it has not seen: give the entity's other fields",
+    "Reference": "give a field of what it refers to, such as Visit.viewer.age",
+    "Sequence": "aggregate it first: {0}.count(), .sum(), .mean(), .min(), .max(), .nunique() or .since()",
+    "Time": "an instant never comes again: give a distance such as mt.past(...).since() or the hour",
+}
+
+Part: TypeAlias = dict[str, Any]
+"""One feature's place in the matrix. kind: number, vector, category or tags. width: its columns.
+names: what a category's codes or the columns of tags stand for, most frequent first."""
+
+
+def features(model: Model, given: tuple[Any, ...]) -> dict[str, Any]:
+    """The columns that came by position, named feature0, feature1 ...
+
+    Errors: none came, or one of a kind that holds no numbers.
+    """
+    if not given:
+        help = f"{type(model).__name__}(...)(Film.year, recent.count(), target=...)"
+        raise GraphError(f"{model} has no features", help)
+    return {f"feature{i}": _feature(model, arg) for i, arg in enumerate(given)}
+
+
+def _feature(model: Model, arg: Any) -> Column:
+    found = argument(model, arg)
+    if isinstance(found, Candidates):
+        return found.score
+    if isinstance(found, Feature):
+        return found
+    if not isinstance(found, Column):
+        raise GraphError(
+            f"{model} reads its features row by row, and got a whole table", "give the column itself"
+        )
+    instead = INSTEAD.get(found.kind, "give a Number, Flag, Category, Tags or Vector")
+    raise GraphError(
+        f"{model} reads numbers, and {name_of(found)} is a {found.kind}", help=instead.format(name_of(found))
+    )
+
+
+def layout(values: dict[str, Any]) -> list[Part]:
+    """Where each feature goes, learnt from the training rows; plain values, so that a State can hold them."""
+    return [_part(value) for value in values.values()]
+
+
+def _part(value: Any) -> Part:
+    if isinstance(value, Codes):
+        return {"kind": "category", "width": 1, "names": _frequent(value.codes, value.names)}
+    if isinstance(value, Ragged):
+        assert value.names is not None
+        names = _frequent(value.windows.flat()[0], value.names)
+        return {"kind": "tags", "width": len(names), "names": names}
+    shape = np.shape(value)
+    return {"kind": "vector", "width": shape[1]} if len(shape) == 2 else {"kind": "number", "width": 1}
+
+
+def _frequent(codes: Array, names: Vocabulary) -> list[str]:
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    order = np.argsort(-counts, kind="stable")[:MOST]
+    return names.names.take(pa.array(order[counts[order] > 0])).to_pylist()
+
+
+def matrix(state: State, values: dict[str, Any], dtype: DTypeLike = np.float32) -> Array:
+    """The features in the state's layout: [rows, width]. Missing and infinite numbers are NaN.
+
+    A category is its place among the names, NaN where it is missing or was not there at the fit.
+    """
+    parts = state["layout"]
+    known = state.opened(_vocabularies)
+    rows = len(next(iter(values.values())))
+    made = np.zeros((rows, sum(part["width"] for part in parts)), dtype)
+    start = 0
+    for part, names, value in zip(parts, known, values.values(), strict=True):
+        _fill(made[:, start : start + part["width"]], names, value)
+        start += part["width"]
+    return made
+
+
+def _vocabularies(state: State) -> list[Vocabulary]:
+    return [Vocabulary(pa.array(part.get("names", []), pa.large_string())) for part in state["layout"]]
+
+
+def _fill(into: Array, names: Vocabulary, value: Any) -> None:
+    if isinstance(value, Codes):
+        codes = value.coded_by(names)
+        into[:, 0] = np.where(codes < 0, np.nan, codes)
+    elif isinstance(value, Ragged):
+        codes, offsets = value.windows.flat()
+        places = Codes(codes, cast(Vocabulary, value.names)).coded_by(names)
+        rows = np.repeat(np.arange(len(value)), np.diff(offsets))
+        into[rows[places >= 0], places[places >= 0]] = 1
+    else:
+        array = np.asarray(value).reshape(len(into), -1)
+        into[:] = np.where(np.isfinite(array), array, np.nan)
+
+
+def categories(parts: list[Part]) -> list[int]:
+    """Which columns of the matrix are codes of a category."""
+    starts = np.cumsum([0, *(part["width"] for part in parts)])
+    return [int(start) for part, start in zip(parts, starts, strict=False) if part["kind"] == "category"]
+
+
+def one_hot(state: State, numbers: Array) -> Array:
+    """The matrix with each category's code as a column per name; a missing one is all zeros."""
+    columns: list[Array] = []
+    start = 0
+    for part in state["layout"]:
+        block = numbers[:, start : start + part["width"]]
+        hot = block == np.arange(len(part["names"])) if part["kind"] == "category" else block
+        columns.append(hot.astype(numbers.dtype))
+        start += part["width"]
+    return np.concatenate(columns, axis=1)

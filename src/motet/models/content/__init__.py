@@ -1,0 +1,1 @@
+"""Models of what things are about: words, meaning, pictures."""
