@@ -1,0 +1,102 @@
+"""What any language model's runtime can do: complete prompts, stream one, score labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is asked. `start` opens its reply: it continues from there, and scored labels follow it."""
+
+    user: str
+    system: str = ""
+    start: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one prompt gave. `problem` says why there is no usable text; the other prompts stand."""
+
+    text: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What calls have cost: prompts answered, tokens read and written, seconds summed over prompts."""
+
+    prompts: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompts + other.prompts,
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            self.seconds + other.seconds,
+        )
+
+
+class Client(Protocol):
+    """An open runtime. Safe to call from several threads.
+
+    parallel: prompts that are worked on at once. Prompt i of a call shares its cached beginning with
+        prompt i of the next one, so several questions about the same few texts cost one reading of them.
+    grammars: whether `complete` keeps to a GBNF grammar. Where it does not, a grammar is refused.
+    usage: what all calls so far have cost.
+    """
+
+    parallel: int
+    grammars: bool
+
+    @property
+    def usage(self) -> Usage: ...
+
+    def complete(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        schema: Schema | None = None,
+        grammar: str | None = None,
+        stop: Sequence[str] = (),
+        seconds: float | None = None,
+    ) -> list[Reply]:
+        """One reply a prompt, in order, the likeliest tokens.
+
+        With a schema, a reply's text is JSON that fits it, or it has a `problem`. seconds: the most one
+        prompt may take, waiting for its turn not counted; None: the LLM's own. Raises RunError when
+        nothing can be answered at all, and never for one prompt.
+        """
+        ...
+
+    def stream(
+        self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
+    ) -> Iterator[str]:
+        """The reply, piece by piece; it ends at the deadline. Leaving the iterator ends the generation."""
+        ...
+
+    def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> NDArray[np.float32] | None:
+        """log P(label | prompt, one of the labels): float32[prompts, labels], each row's exp sums to 1.
+
+        A row is NaN where a prompt failed. None where the runtime gives no log-probabilities, or cannot
+        tell these labels apart by them.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees what the runtime holds. Calls after it raise RunError."""
+        ...

@@ -1,0 +1,262 @@
+"""A GGUF model run in this process by llama.cpp: continuous batching, cached beginnings, no open port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.errors import RunError, needs
+from motet.llm import labels as label_paths
+from motet.llm.client import Prompt, Reply, Schema, Usage
+from motet.llm.fits import misfit
+
+if TYPE_CHECKING:
+    from motet.llm import LLM
+
+# Far above any difference between logits, so that only the labels' tokens are left, their differences kept.
+_LIFT = 100.0
+_SYSTEM, _USER = "\x02system\x02", "\x02user\x02"
+
+
+class Local:
+    """One model in memory with `parallel` slots. llama.cpp's server listens on a private socket file only."""
+
+    grammars = True
+
+    def __init__(self, llm: LLM) -> None:
+        self.parallel = llm.parallel
+        self._seconds = llm.seconds
+        # A socket in a folder that only this user can enter, and a key besides.
+        self._folder = tempfile.TemporaryDirectory(prefix="motet-llm-")
+        self._key = secrets.token_urlsafe(32)
+        self._socket = str(Path(self._folder.name) / "s.sock")
+        self._server: Any = _server(llm, self._socket, self._key)
+        self._pool = ThreadPoolExecutor(llm.parallel, thread_name_prefix="motet-llm")
+        self._usage, self._counting = Usage(), threading.Lock()
+        self._template = lru_cache(maxsize=2)(self._rendered)
+        self._tokens = lru_cache(maxsize=4096)(self._tokenized)
+
+    @property
+    def usage(self) -> Usage:
+        return self._usage
+
+    def complete(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        schema: Schema | None = None,
+        grammar: str | None = None,
+        stop: Sequence[str] = (),
+        seconds: float | None = None,
+    ) -> list[Reply]:
+        request: dict[str, Any] = {"n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
+        if schema is not None:
+            request["json_schema"] = _closed(schema)
+        if grammar is not None:
+            request["grammar"] = grammar
+
+        def one(numbered: tuple[int, Prompt]) -> Reply:
+            number, prompt = numbered
+            reply = self._complete(self._slot(number) | request | {"prompt": self._text(prompt)}, seconds)
+            problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
+            return Reply(reply.text, reply.tokens_in, reply.tokens_out, reply.seconds, problem)
+
+        return list(self._open_pool().map(one, enumerate(prompts)))
+
+    def stream(
+        self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
+    ) -> Iterator[str]:
+        request = {"prompt": self._text(prompt), "n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
+        pieces: SimpleQueue[str | None] = SimpleQueue()
+        left = threading.Event()
+
+        def work() -> None:
+            try:
+                self._complete(request, seconds, pieces.put, left)
+            finally:
+                pieces.put(None)
+
+        self._open_pool().submit(work)
+        try:
+            while (piece := pieces.get()) is not None:
+                yield piece
+        finally:
+            left.set()
+
+    def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> NDArray[np.float32] | None:
+        # A token that ends every label, so that none is the beginning of another ("sci", "sci-fi").
+        end = self._tokens("\n")
+        parts: dict[str, tuple[label_paths.Fork, ...]] = {}
+        for gap in {_gap(prompt) for prompt in prompts}:
+            parts[gap] = label_paths.forks([self._tokens(gap + label) + end for label in labels])
+
+        def one(numbered: tuple[int, Prompt]) -> NDArray[np.float32]:
+            number, prompt = numbered
+            text = self._text(prompt)
+
+            def look(shared: label_paths.Path, tokens: Sequence[int]) -> NDArray[np.float64]:
+                return self._look(number, [text, *shared], tokens)
+
+            return label_paths.scores(parts[_gap(prompt)], len(labels), look)
+
+        rows = list(self._open_pool().map(one, enumerate(prompts)))
+        return np.stack(rows) if rows else np.zeros((0, len(labels)), np.float32)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._server = None
+        self._folder.cleanup()
+
+    def _open_pool(self) -> ThreadPoolExecutor:
+        if self._server is None:
+            raise RunError("this language model was closed", help="llm.open()")
+        return self._pool
+
+    def _slot(self, number: int) -> dict[str, Any]:
+        return {"id_slot": number % self.parallel, "cache_prompt": True}
+
+    def _look(self, number: int, prompt: list[Any], tokens: Sequence[int]) -> NDArray[np.float64]:
+        """Log-probabilities of the next token among `tokens`, by one forward pass; NaN where it failed."""
+        started = time.monotonic()
+        request = self._slot(number) | {
+            "prompt": prompt,
+            "n_predict": 1,
+            "n_probs": len(tokens),
+            "logprobs": len(tokens),
+            "post_sampling_probs": True,
+            "samplers": ["top_k"],
+            "top_k": len(tokens),
+            "logit_bias": [[token, _LIFT] for token in tokens],
+        }
+        answer = cast("dict[str, Any]", self._server.handle_completions(request))
+        if "error" in answer:
+            return np.full(len(tokens), np.nan)
+        self._count(answer["usage"], time.monotonic() - started)
+        top = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
+        found = {each["id"]: each["prob"] for each in top}
+        return np.log([max(found.get(token, 0.0), 1e-30) for token in tokens])
+
+    def _complete(
+        self,
+        request: Mapping[str, Any],
+        seconds: float | None,
+        heard: Any = None,
+        left: threading.Event | None = None,
+    ) -> Reply:
+        """Streams inside, because only between two tokens can a generation be ended."""
+        started = time.monotonic()
+        until = started + (self._seconds if seconds is None else seconds)
+        text: list[str] = []
+        last: dict[str, Any] = {}
+
+        def hear(chunk: dict[str, Any]) -> bool:
+            last.update(chunk)
+            for choice in chunk.get("choices", ()):
+                text.append(choice["text"])
+                if heard is not None and choice["text"]:
+                    heard(choice["text"])
+            return time.monotonic() > until or (left is not None and left.is_set())
+
+        self._server.handle_completions({**request, "stream": True}, hear)
+        took = time.monotonic() - started
+        used = cast("dict[str, int]", last.get("usage") or {})
+        self._count(used, took)
+        problem = _problem(last, late=time.monotonic() > until)
+        return Reply("".join(text), used.get("prompt_tokens", 0), used.get("completion_tokens", 0), took, problem)
+
+    def _count(self, used: Mapping[str, int], seconds: float) -> None:
+        spent = Usage(1, used.get("prompt_tokens", 0), used.get("completion_tokens", 0), seconds)
+        with self._counting:
+            self._usage += spent
+
+    def _text(self, prompt: Prompt) -> str:
+        """The prompt in the model's own chat form. Users' texts cannot contain its control marks."""
+        form = self._template(bool(prompt.system))
+        form = form.replace(_SYSTEM, prompt.system.replace("<|", "< |"))
+        return form.replace(_USER, prompt.user.replace("<|", "< |")) + prompt.start
+
+    def _rendered(self, with_system: bool) -> str:
+        messages = [{"role": "system", "content": _SYSTEM}] if with_system else []
+        messages.append({"role": "user", "content": _USER})
+        return str(self._post("/apply-template", {"messages": messages})["prompt"])
+
+    def _tokenized(self, text: str) -> tuple[int, ...]:
+        return tuple(self._post("/tokenize", {"content": text, "add_special": False})["tokens"])
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        connection = _SocketFile(self._socket)
+        try:
+            headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+            connection.request("POST", path, json.dumps(body), headers)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+
+class _SocketFile(http.client.HTTPConnection):
+    def __init__(self, file: str) -> None:
+        super().__init__("localhost", timeout=30)
+        self._file = file
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._file)
+
+
+def _server(llm: LLM, socket_file: str, key: str) -> Any:
+    try:
+        import xllamacpp
+    except ImportError:
+        raise needs("llm", "xllamacpp") from None
+    file = llm.file()
+    config: Any = xllamacpp.CommonParams()
+    config.model.path = str(file)
+    config.hostnames, config.api_keys = [socket_file], [key]
+    config.ui, config.endpoint_slots, config.verbosity = False, False, 0
+    config.n_parallel, config.n_ctx = llm.parallel, llm.parallel * llm.context
+    config.cpuparams.n_threads = config.cpuparams_batch.n_threads = len(os.sched_getaffinity(0))
+    config.cache_ram_mib, config.warmup = 0, False
+    try:
+        return cast(Any, xllamacpp).Server(config)
+    except Exception as error:
+        raise RunError(f"{file.name} cannot be loaded as a model: {error}", help='mt.LLM("smollm2-135m")') from None
+
+
+def _gap(prompt: Prompt) -> str:
+    return " " if prompt.start and not prompt.start[-1].isspace() else ""
+
+
+def _problem(last: Mapping[str, Any], late: bool) -> str:
+    if "error" in last:
+        return str(last["error"].get("message", last["error"]))
+    finished = any(choice.get("finish_reason") for choice in last.get("choices", ()))
+    return "" if finished else "not finished by its deadline" if late else "no answer"
+
+
+def _closed(schema: Schema) -> dict[str, Any]:
+    """The schema with its objects closed: a small model otherwise adds fields until its tokens run out."""
+    closed = dict(schema)
+    if "properties" in closed:
+        closed["properties"] = {name: _closed(field) for name, field in closed["properties"].items()}
+        closed.setdefault("additionalProperties", False)
+    if "items" in closed:
+        closed["items"] = _closed(closed["items"])
+    return closed
+
+
