@@ -203,12 +203,13 @@ class Batch:
     """The arguments of a model by name, as columns of equal length (`Whole` ones keep their own).
 
     rows: how many rows the result must have. groups: offsets per request when rows are candidates.
-    seed: for whatever is drawn at random. progress: called with (done, of, "what it says") while fitting.
+    seconds: how long the result is waited for, where it is. seed: for whatever is drawn at random. progress: called with (done, of, "what it says") while fitting.
     """
 
     columns: Mapping[str, Any]
     rows: int
     groups: Array | None = None
+    seconds: float | None = None
     seed: int = 0
     progress: Callable[[int, int, str], None] = field(default=lambda done, of, said: None, compare=False)
 

@@ -1,146 +1,26 @@
-"""A graph: named outputs, and all that follows from them before any data are there."""
+"""The graph that a user makes: its outline, and the verbs that begin with it."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-from motet.column import Column, Late
-from motet.errors import GraphError, listed
-from motet.model import digest
-from motet.node import Fit, Pick, event_of, grain_name, upstream
-from motet.record import Record
-
-if TYPE_CHECKING:
-    from motet.data import Data
-    from motet.fit import Fitted
-    from motet.plan import Plan
-    from motet.store import Store
+from motet.data import Data
+from motet.fitted import Fitted, fit
+from motet.outline import Outline
+from motet.plan import Plan, plan
 
 
-class Graph:
-    """Named outputs and everything they need, checked.
+class Graph(Outline):
+    __doc__ = Outline.__doc__
 
-    parts: other graphs, or records that a model fills in, whose outputs this graph has too.
-    outputs: columns by name. Errors: two outputs of one name, an outcome as output, a late value without a
-    deadline, outputs that are asked by different events.
-    """
-
-    def __init__(self, *parts: Graph | Record, **outputs: Any) -> None:
-        named: dict[str, Column] = {}
-        for given in (*(_outputs_of(part) for part in parts), outputs):
-            for name, value in given.items():
-                if name in named:
-                    raise GraphError(f"two outputs are called {name!r}", help=f"rename one: Graph(..., other_{name}=...)")
-                named[name] = _checked(name, value)
-        if not named:
-            raise GraphError("a graph without outputs does nothing", help="mt.Graph(top=score.top(10))")
-        self.outputs: Mapping[str, Column] = named
-        self.names = _names(sys._getframe(1).f_locals, sys._getframe(1).f_globals)  # pyright: ignore[reportPrivateUsage]
-        _ = self.event
-
-    @cached_property
-    def event(self) -> Any:
-        """The event that asks; None for a graph that only reads entities."""
-        events = {event_of(c.grain): name for name, c in self.outputs.items() if event_of(c.grain)}
-        if len(events) > 1:
-            pairs = ", ".join(f"{name} by {event.__name__}" for event, name in events.items())
-            raise GraphError(f"one request cannot be two events: {pairs}", help="make a graph for each event")
-        return next(iter(events), None)
-
-    @cached_property
-    def columns(self) -> tuple[Column, ...]:
-        """Every column that it needs, inputs before what reads them."""
-        return tuple(upstream(tuple(self.outputs.values())))
-
-    @cached_property
-    def fits(self) -> tuple[Fit, ...]:
-        """What has to be fitted, in order."""
-        found = {fit.fingerprint: fit for column in self.columns for fit in column.node.fits}
-        return tuple(found.values())
-
-    @cached_property
-    def records(self) -> tuple[type[Record], ...]:
-        """The declared records that it reads, entities that are only referred to included."""
-        read = dict.fromkeys(r for c in self.columns for r in c.grain)
-        for record in list(read):
-            read.update(dict.fromkeys(record.references().values()))
-        return tuple(read)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        return digest(*(f"{name}={column.fingerprint}" for name, column in self.outputs.items()))
-
-    def name(self, column: Column) -> str:
-        """What the author calls a column: an output's name, a variable's, or how it is made."""
-        outputs = {c.fingerprint: name for name, c in self.outputs.items()}
-        made = column.node
-        if isinstance(made, Pick):
-            filled = self.names.get(made.filled.fingerprint)
-            return f"{filled}.{made.name}" if filled else made.label()
-        return self.names.get(column.fingerprint) or outputs.get(column.fingerprint) or column.node.label()
-
-    def output(self, name: str) -> Column:
-        if name not in self.outputs:
-            raise GraphError(f"the graph has no output {name!r}", help=listed(self.outputs, name))
-        return self.outputs[name]
-
-    def fit(self, data: Data, *, store: Store | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
+    def fit(self, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
         """Fits every model in order; a model stacked on others sees only what they say of later events.
 
-        store: where states are kept and found again (default `.motet` here). Errors: DataError, RunError.
+        store: the folder where states are kept and found again, `.motet` here if not given.
+        Errors: DataError, RunError. What was fitted before an error or Ctrl-C is kept.
         """
-        from motet.fit import fit
-
         return fit(self, data, store=store, seed=seed, quiet=quiet)
 
-    def plan(self, data: Data | None = None, *, store: Store | str | None = None, measure: bool = False) -> Plan:
+    def plan(self, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:
         """What is computed when, how often, and at what cost. Computes nothing unless it is told to measure."""
-        from motet.plan import plan
-
         return plan(self, data, store=store, measure=measure)
-
-    def __repr__(self) -> str:
-        outputs = ", ".join(f"{name}: {c.kind} @ {grain_name(c.grain)}" for name, c in self.outputs.items())
-        return f"Graph({outputs})"
-
-
-def _outputs_of(part: Any) -> Mapping[str, Any]:
-    if isinstance(part, Graph):
-        return part.outputs
-    if isinstance(part, Record):
-        return {name: part.__dict__[name] for name in type(part).fields}
-    raise GraphError(f"{part!r} has no name", help="name every output: mt.Graph(top=score.top(10))")
-
-
-def _checked(name: str, value: Any) -> Column:
-    if isinstance(value, Late):
-        raise GraphError(f"output {name!r} comes late and may not come at all", help='.within(seconds=3, otherwise="")')
-    if not isinstance(value, Column):
-        raise GraphError(f"output {name!r} is {value!r}, not a column", help="mt.Graph(top=score.top(10))")
-    if value.after:
-        event = next(iter(value.after)).__name__
-        raise GraphError(
-            f"output {name!r} is an outcome of {event}, which nobody knows when it is asked",
-            help="answer what a model predicts of it instead",
-        )
-    return value
-
-
-def _names(*scopes: Mapping[str, Any]) -> dict[str, str]:
-    """What the author's variables call the columns."""
-    found: dict[str, str] = {}
-    for scope in scopes:
-        for name, value in scope.items():
-            if isinstance(value, Column) and not name.startswith("_"):
-                found.setdefault(value.fingerprint, name)
-            elif isinstance(value, Record) and not isinstance(value.__dict__.get("_reference"), Column):
-                picked = [c.node for c in value.__dict__.values() if isinstance(c, Column)]
-                for node in picked:
-                    if isinstance(node, Pick):
-                        found.setdefault(node.filled.fingerprint, name)
-    return found
-
-

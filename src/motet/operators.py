@@ -189,3 +189,6 @@ def _since(history: Ragged) -> Array:
     some = times.ends > times.starts
     last = times.values[np.where(some, times.ends - 1, 0)] if len(times.values) else np.zeros(len(some), np.int64)
     return np.where(some, (history.now - last) / 1e6, np.nan)
+
+
+OPERATORS = (Arithmetic, Not, Concat, Joined, Equals, Has, RowDot, Dot, Lower, Aggregate)

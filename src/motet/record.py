@@ -164,6 +164,17 @@ class Event(Record):
         return cast(Time, cls.__dict__[cls.time_field()])
 
     @classmethod
+    def happened(cls, entity: type[Entity]) -> Column:
+        """The outcome that says which entity it was. Errors: there is none, or there are several."""
+        names = [n for n, kind in cls.references().items() if kind is entity and cls.specs[n].outcome]
+        if len(names) != 1:
+            raise GraphError(
+                f"{cls.__name__} does not say which {entity.__name__} it came to: it has {len(names)} such outcomes",
+                help=f"declare exactly one: {entity.__name__.lower()}: {entity.__name__} = mt.outcome()",
+            )
+        return reference_of(cls.__dict__[names[0]])
+
+    @classmethod
     def lookup(cls, column: Column) -> Column:
         """An entity's column as this event sees it: through its only reference to that entity.
 

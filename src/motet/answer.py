@@ -1,0 +1,77 @@
+"""Answers events that are arriving now: the same graph, the same types, one batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from motet.batch import Codes, Pairs, Ragged, Scores, take
+from motet.column import Text
+from motet.errors import GraphError
+from motet.node import item_of
+from motet.outline import Outline
+from motet.run.context import Batched, Context
+from motet.table import parse
+
+Answer = dict[str, Any]
+
+
+def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    """One answer per ask: its outputs by name. An ask is the event's fields without its outcomes.
+
+    A key that is not known (a new viewer) is answered as one without a past; a missing time is now.
+    Errors: DataError for a field that does not exist, is missing or is of another type.
+    """
+    event = outline.event
+    if event is None:
+        raise GraphError(f"{outline} is asked by no event", help="give it an output that depends on one")
+    now = {event.time_field(): round(time.time() * 1e6) / 1e6}
+    table = parse(event, [{**now, **ask} for ask in asks], context.entities(), partial=True)
+    run = context.asked(event, table)
+    columns = {name: plain(run, column) for name, column in outline.outputs.items()}
+    return [{name: values[i] for name, values in columns.items()} for i in range(len(asks))]
+
+
+def plain(run: Batched, column: Any) -> list[Any]:
+    """A column of the batch as plain Python values, one per request."""
+    value = run.value(column)
+    if isinstance(value, Pairs):
+        return _items(run, item_of(column.grain), value)
+    if isinstance(value, Scores):
+        raise GraphError(
+            f"an ask cannot answer {column!r}, a score of every item",
+            help="answer the best of them: mt.retrieve(Film, k=10, by=[score])",
+        )
+    if isinstance(value, pa.Array):
+        return value.to_pylist()
+    if isinstance(value, Codes):
+        return value.names.names.take(pa.array(value.codes, mask=value.codes < 0)).to_pylist()
+    if isinstance(value, Ragged):
+        return [_named(value, i) for i in range(len(value))]
+    return [_number(x) for x in np.asarray(value).tolist()]
+
+
+def _items(run: Batched, entity: Any, pairs: Pairs) -> list[list[Answer]]:
+    """Each candidate by its key, its score and its first text, which people know it by."""
+    table = run.context.data.tables[entity]
+    shown = [entity.key_field(), *[n for n, kind in entity.fields.items() if kind is Text][:1]]
+    columns = {name: cast(pa.Array, take(table.columns[name], pairs.items)).to_pylist() for name in shown}
+    rows = [{**{n: c[i] for n, c in columns.items()}, "score": float(pairs.scores[i])} for i in range(len(pairs.items))]
+    return [rows[a:b] for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
+
+
+def _named(value: Ragged, row: int) -> list[Any]:
+    stretch = value.windows.row(row)
+    if value.names is None:
+        return [_number(x) for x in stretch.tolist()]
+    return value.names.names.take(pa.array(stretch, mask=stretch < 0)).to_pylist()
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+

@@ -1,0 +1,148 @@
+"""`motet`: the verbs of a graph on the command line. A graph is named FILE.py:GRAPH."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from motet import loading
+from motet.errors import DataError, MotetError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Target = Annotated[str, typer.Argument(metavar="FILE.py:GRAPH", help="such as examples/films/graph.py:films")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object on the last line, for programs")]
+Folder = Annotated[Path | None, typer.Option("--store", help="where states and columns are kept; default .motet")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bars")]
+Seed = Annotated[int, typer.Option(help="fixes everything that is drawn at random")]
+At = Annotated[str | None, typer.Option(help="test on the events from this time on: 2001-01-01")]
+Last = Annotated[int | None, typer.Option(help="test on the last so many events of each reference --by")]
+By = Annotated[str | None, typer.Option(help="the reference of --last, such as viewer")]
+
+
+@app.command()
+def check(target: Target, as_json: Json = False) -> None:
+    """Builds the graph and says what it is made of; nothing is read or computed."""
+    graph = loading.graph(target)
+    outputs = {name: repr(column) for name, column in graph.outputs.items()}
+    event = graph.event.__name__ if graph.event else None
+    found = {"graph": target, "event": event, "outputs": outputs, "columns": len(graph.columns), "fits": len(graph.fits)}
+    lines = [f"{target} is sound: {len(graph.columns)} columns, {len(graph.fits)} to fit, asked by {event or 'nothing'}"]
+    _say(found, "\n".join([*lines, *(f"  {name}: {column}" for name, column in outputs.items())]), as_json)
+
+
+@app.command()
+def plan(
+    target: Target,
+    measure: Annotated[bool, typer.Option(help="try costly models on a few rows to learn what they cost")] = False,
+    picture: Annotated[bool, typer.Option(help="the graph as a mermaid picture instead")] = False,
+    store: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Prints what is computed when, how often and at what cost."""
+    graph = loading.graph(target)
+    made = graph.plan(loading.data(target), store=store, measure=measure)
+    if as_json:
+        print(made.to_json())
+    else:
+        print(made.mermaid if picture else made)
+
+
+@app.command()
+def fit(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Fits every model on all data; what is unchanged is kept."""
+    fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
+    _say({"states": dict(fitted.states.names)}, f"fitted: {len(fitted.states.names)} states in {fitted.store.root}", as_json)
+
+
+@app.command()
+def evaluate(
+    target: Target,
+    at: At = None,
+    last: Last = None,
+    by: By = None,
+    store: Folder = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Fits on the earlier events and measures on the later ones; without --at or --last the latest fifth."""
+    graph, data = loading.graph(target), loading.needed(target)
+    train, test = loading.split(graph, data, at=at, last=last, by=by)
+    found = graph.fit(train, store=store, seed=seed, quiet=quiet).evaluate(test)
+    _say(found.to_dict(), str(found), as_json)
+
+
+@app.command()
+def prepare(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Computes ahead what the grain allows, and publishes it. Fits first what has not been fitted."""
+    fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
+    done = fitted.prepare(name=loading.name(target))
+    found = {"version": done.version, "rows": done.rows, "computed": done.new, "problems": done.problems}
+    _say(found, str(done), as_json)
+
+
+@app.command()
+def ask(
+    target: Target,
+    fields: Annotated[list[str] | None, typer.Argument(help="the event's fields: viewer=7 query='the sea'")] = None,
+    store: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Answers one event that is arriving now, from the published version."""
+    fitted = loading.published(target, store)
+    answer = fitted.ask(**dict(_field(given) for given in fields or []))
+    _say(answer, json.dumps(answer, indent=2, ensure_ascii=False, default=str), as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """Lists the models that can be used, by what they do and how deep they are."""
+    rows = loading.models()
+    width = max(len(row["model"]) for row in rows)
+    lines = [f"{row['place']:<20} {row['model']:<{width}}  {row['says']}" for row in rows]
+    _say({"models": rows}, "\n".join(lines), as_json)
+
+
+@app.command()
+def rollback(target: Target, store: Folder = None, as_json: Json = False) -> None:
+    """Makes the version before the published one current again."""
+    version = loading.rollback(target, store)
+    _say({"version": version}, f"version {version} of {loading.name(target)} is current again", as_json)
+
+
+def main() -> None:
+    """Runs a command; what Motet refuses is one plain message and exit status 2."""
+    _guarded(app, "--json" in sys.argv)
+
+
+def _guarded(run: Callable[[], Any], as_json: bool) -> None:
+    try:
+        run()
+    except MotetError as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}))
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nstopped; what was finished is kept", file=sys.stderr)
+        sys.exit(130)
+
+
+def _field(given: str) -> tuple[str, Any]:
+    name, equals, value = given.partition("=")
+    if not equals:
+        raise DataError(f"{given!r} is no field", help="write name=value: viewer=7 query='something about the sea'")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _say(found: Any, text: str, as_json: bool) -> None:
+    print(json.dumps(found, ensure_ascii=False, default=str) if as_json else text)

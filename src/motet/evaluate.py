@@ -1,0 +1,128 @@
+"""Replays the events of a test part as requests and measures what the graph would have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from motet.batch import Array, Codes, Pairs, Scores
+from motet.column import Column, argument
+from motet.data import Data
+from motet.errors import DataError, GraphError
+from motet.evaluation import Answered, Evaluation, Predicted
+from motet.metrics.ranking import MISS, rank_of
+from motet.model import Model
+from motet.node import Apply, Otherwise, event_of, grain_name, item_of, name_of
+from motet.outline import Outline
+from motet.run.context import Batched, Context
+
+BLOCK = 512  # requests replayed at a time
+
+Tick = Callable[[int, int, str], None]
+
+
+def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tick: Tick) -> Evaluation:
+    """Measures every output that has an outcome to be held against; texts and the like have none."""
+    event = outline.event
+    if event is None:
+        raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
+    rows = _asked(context, event, relevant)
+    rankings = {name: c for name, c in outline.outputs.items() if item_of(c.grain) is not None}
+    targets = {name: _target(c) for name, c in outline.outputs.items() if name not in rankings}
+    predictions = {name: outline.outputs[name] for name, target in targets.items() if target is not None}
+    if not rankings and not predictions:
+        raise GraphError(
+            "no output can be measured: none ranks items or predicts an outcome",
+            help="mt.Graph(top=score.top(10)), or a model with target=...",
+        )
+    places: dict[str, list[Array]] = {name: [] for name in rankings}
+    said: dict[str, list[Array]] = {name: [] for name in predictions}
+    for low in range(0, len(rows), BLOCK):
+        run = context.batch(event, rows[low : low + BLOCK])
+        for name, column in rankings.items():
+            places[name].append(ranks(run, column))
+        for name, column in predictions.items():
+            said[name].append(np.asarray(run.value(column), np.float64))
+        tick(min(low + BLOCK, len(rows)), len(rows), "requests replayed")
+    whole = context.batch(event, rows)
+    groups = _groups(whole, event)
+    measured: dict[str, Answered | Predicted] = {
+        name: Answered(np.concatenate(found), groups, _cold(whole, rankings[name], train))
+        for name, found in places.items()
+    }
+    for name, found in said.items():
+        target = targets[name]
+        assert target is not None
+        measured[name] = Predicted(np.concatenate(found), np.asarray(whole.value(target), np.float64), groups)
+    return Evaluation(measured, len(rows), _notes(context.notes))
+
+
+def ranks(run: Batched, column: Column) -> Array:
+    """The place of what happened in each request's ranking, MISS where it is not in it: int64 [requests]."""
+    event, entity = event_of(column.grain), item_of(column.grain)
+    target = _codes(run.value(event.happened(entity)))
+    value = run.value(column)
+    if isinstance(value, Pairs):
+        return places(value, target)
+    if isinstance(value, Scores):
+        return rank_of(value.dense(slice(0, len(target))), target)
+    raise GraphError(f"{name_of(column)} per {grain_name(column.grain)} is no ranking", help="retrieve, then .top(10)")
+
+
+def places(pairs: Pairs, target: Array) -> Array:
+    """Where in each request's candidates the target stands."""
+    requests = pairs.requests
+    hits = np.flatnonzero(pairs.items == target[requests])
+    found = np.full(len(target), MISS, np.int64)
+    found[requests[hits]] = hits - pairs.offsets[requests[hits]]
+    return found
+
+
+def _asked(context: Context, event: Any, relevant: Any) -> Array:
+    rows = context.data.asked[event]
+    if relevant is not None:
+        flag = argument(Model(), relevant)
+        if not isinstance(flag, Column):
+            raise GraphError(f"relevant={relevant!r} is no condition", help="relevant=Visit.rating >= 4")
+        rows = rows[np.asarray(context.batch(event, rows).value(flag)) == 1]
+    if not len(rows):
+        raise DataError(f"the test part asks no {event.__name__}", help="split earlier, or give later events")
+    return rows
+
+
+def _target(column: Column) -> Column | None:
+    """The outcome that the column's model was fitted to."""
+    node = column.node
+    if isinstance(node, Otherwise):
+        return _target(node.strong)
+    return node.fit.target if isinstance(node, Apply) and node.fit is not None else None
+
+
+def _groups(run: Batched, event: Any) -> Array | None:
+    """What requests depend on each other by: the first entity that the event refers to."""
+    name = next((n for n in event.references() if not event.specs[n].outcome), None)
+    return None if name is None else run.field(event, name).codes
+
+
+def _cold(run: Batched, column: Column, train: Data) -> Array:
+    """Whether what happened never happened in training: bool [requests]."""
+    event, entity = event_of(column.grain), item_of(column.grain)
+    happened = event.happened(entity)
+    target: Codes = run.value(happened)
+    field = happened.node.label().rpartition(".")[2]
+    whole = train.tables[event].columns[field]
+    assert isinstance(whole, Codes)
+    counts = np.bincount(_codes(whole)[train.seen[event]] + 1, minlength=len(whole.names) + 1)
+    return counts[target.coded_by(whole.names) + 1] == 0
+
+
+def _codes(value: Codes) -> Array:
+    return value.codes.astype(np.int64)
+
+
+def _notes(notes: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    return {f"{column}: {problem}": n for (column, problem), n in notes.items()}
+
+

@@ -1,0 +1,160 @@
+"""What an evaluation found: one figure per output, slice and metric, each with its interval and n."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from motet.batch import Array
+from motet.errors import DataError
+from motet.metrics import binary, intervals, ranking, regression
+from motet.metrics.intervals import Estimate
+
+PER_REQUEST: dict[str, Callable[[Array], Array]] = {
+    "NDCG@10": lambda ranks: ranking.ndcg(ranks, 10),
+    "hit rate@10": lambda ranks: ranking.hit_rate(ranks, 10),
+    "MRR": ranking.mrr,
+    "recall@100": lambda ranks: ranking.recall(ranks, 100),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    output: str
+    slice: str
+    metric: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How an output ranked what happened. ranks: [n], cold: [n] whether it never happened in training.
+
+    groups: [n], equal where requests depend on each other."""
+
+    ranks: Array
+    groups: Array | None
+    cold: Array
+
+    def slices(self) -> dict[str, Array]:
+        everything = np.ones(len(self.ranks), bool)
+        return {"all": everything, "warm": ~self.cold, "cold": self.cold}
+
+    def figures(self, output: str) -> list[Figure]:
+        return [
+            Figure(output, name, metric, intervals.mean(measure(self.ranks[rows]), _of(self.groups, rows)))
+            for name, rows in self.slices().items()
+            for metric, measure in PER_REQUEST.items()
+        ]
+
+    def against(self, other: Answered, output: str) -> list[Figure]:
+        return [
+            Figure(
+                output,
+                name,
+                metric,
+                intervals.difference(measure(self.ranks[rows]), measure(other.ranks[rows]), _of(self.groups, rows)),
+            )
+            for name, rows in self.slices().items()
+            for metric, measure in PER_REQUEST.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What an output predicted, float64 [n], and what came, float64 [n], NaN where it is not known."""
+
+    predicted: Array
+    outcome: Array
+    groups: Array | None
+
+    @cached_property
+    def known(self) -> Array:
+        return np.isfinite(self.outcome) & np.isfinite(self.predicted)
+
+    @cached_property
+    def is_binary(self) -> bool:
+        return bool(np.isin(self.outcome[self.known], (0.0, 1.0)).all())
+
+    def statistics(self) -> dict[str, binary.Statistic]:
+        said, came = self.predicted[self.known], self.outcome[self.known]
+        if not self.is_binary:
+            return {"RMSE": regression.rmse_of(said, came)}
+        measures = {"AUC": binary.auc_of(said, came), "average precision": binary.average_precision_of(said, came)}
+        if len(said) and 0 <= said.min() and said.max() <= 1:
+            losses = binary.log_losses(said, came)
+            measures["log loss"] = lambda weights: float(weights @ losses / weights.sum())
+            measures["calibration error"] = binary.calibration_error_of(said, came)
+        return measures
+
+    def figures(self, output: str) -> list[Figure]:
+        n, groups = int(self.known.sum()), _of(self.groups, self.known)
+        return [
+            Figure(output, "all", metric, intervals.statistic(measure, n, groups))
+            for metric, measure in self.statistics().items()
+        ]
+
+    def against(self, other: Predicted, output: str) -> list[Figure]:
+        if not np.array_equal(self.known, other.known):
+            raise DataError(f"{output!r} is not known for the same requests on both sides", help="answer the same requests")
+        n, groups, theirs = int(self.known.sum()), _of(self.groups, self.known), other.statistics()
+        return [
+            Figure(output, "all", metric, intervals.statistic_difference(measure, theirs[metric], n, groups))
+            for metric, measure in self.statistics().items()
+            if metric in theirs
+        ]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on `n` requests. problems: what could not be had while measuring, counted."""
+
+    measured: Mapping[str, Answered | Predicted]
+    n: int
+    problems: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        return [figure for name, output in self.measured.items() for figure in output.figures(name)]
+
+    def figure(self, output: str, metric: str, slice: str = "all") -> Estimate:
+        """One figure. Errors: it was not measured."""
+        for f in self.figures:
+            if (f.output, f.metric, f.slice) == (output, metric, slice):
+                return f.estimate
+        known = ", ".join(sorted({f"{f.output} {f.metric} {f.slice}" for f in self.figures}))
+        raise DataError(f"{output} {metric} {slice} was not measured", help=f"there are: {known}")
+
+    def against(self, other: Evaluation) -> list[Figure]:
+        """Ours minus theirs for every output that both have, paired over the same requests."""
+        if self.n != other.n:
+            raise DataError(f"{self.n} requests against {other.n}", help="evaluate both on the same test part")
+        found: list[Figure] = []
+        for name, ours in self.measured.items():
+            theirs = other.measured.get(name)
+            if isinstance(ours, Answered) and isinstance(theirs, Answered):
+                found += ours.against(theirs, name)
+            elif isinstance(ours, Predicted) and isinstance(theirs, Predicted):
+                found += ours.against(theirs, name)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"n": self.n, "figures": [asdict(f) for f in self.figures], "problems": dict(self.problems)}
+
+    def __str__(self) -> str:
+        return "\n".join([table(self.figures), *(f"{n} x {why}" for why, n in self.problems.items())])
+
+
+def table(figures: list[Figure]) -> str:
+    """Figures as aligned text, one a line."""
+    rows = [(f.output, f.slice, f.metric, str(f.estimate)) for f in figures]
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows)
+
+
+def _of(groups: Array | None, rows: Array) -> Array | None:
+    return None if groups is None else groups[rows]

@@ -1,0 +1,125 @@
+"""Fits a graph's models in order, each on what could be known at the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from motet.data import Data
+from motet.errors import DataError
+from motet.model import State, digest
+from motet.node import Fit, upstream
+from motet.outline import Outline
+from motet.progress import Progress
+from motet.record import Event, Field
+from motet.run.context import Context
+from motet.run.runner import Runner
+from motet.store import Store
+from motet.training import training
+
+STACKED = 0.2
+"""Share of the events, the latest, that a model stacked on others learns from."""
+
+
+@dataclass(frozen=True)
+class States:
+    """What has been fitted: states, and their fingerprints, by the fingerprint of what was fitted."""
+
+    values: Mapping[str, State] = field(default_factory=dict[str, State])
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __or__(self, other: States) -> States:
+        return States({**self.values, **other.values}, {**self.names, **other.names})
+
+    def adding(self, fit: Fit, name: str, state: State) -> States:
+        return self | States({fit.fingerprint: state}, {fit.fingerprint: name})
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """One fit of a graph. Models of depth 0 learn from all events. A model stacked on them learns from the
+    latest events only, with the lower ones fitted on the events before; then the lower ones are fitted on all."""
+
+    outline: Outline
+    store: Store
+    runner: Runner
+    progress: Progress
+    seed: int = 0
+
+    def all(self, data: Data) -> States:
+        free = States()
+        for fit in self.outline.fits:
+            if self.depths[fit.fingerprint] == 0 and not fit.learns_outcomes:
+                free = self._with(fit, data, free)
+        deepest = max(self.depths.values(), default=0)
+        return self._up_to(deepest, data, free)
+
+    @cached_property
+    def depths(self) -> dict[str, int]:
+        """How many models that learn from outcomes lie below each, at most."""
+        found: dict[str, int] = {}
+        for fit in self.outline.fits:
+            below = _fits_below(fit)
+            found[fit.fingerprint] = max((found[g.fingerprint] + g.learns_outcomes for g in below), default=0)
+        return found
+
+    def _up_to(self, depth: int, data: Data, free: States) -> States:
+        if depth < 0:
+            return free
+        lower = self._up_to(depth - 1, data, free)
+        asked, seen_by = data, lower
+        if depth > 0:
+            early, asked = self._cut(data)
+            seen_by = self._up_to(depth - 1, early, free)
+        for fit in self.outline.fits:
+            if self.depths[fit.fingerprint] == depth and fit.fingerprint not in seen_by.values:
+                seen_by = self._with(fit, asked, seen_by)
+                lower = lower.adding(fit, seen_by.names[fit.fingerprint], seen_by.values[fit.fingerprint])
+        return lower
+
+    def _cut(self, data: Data) -> tuple[Data, Data]:
+        event: type[Event] = self.outline.event
+        times = data.tables[event].columns[event.time_field()][data.asked[event]]
+        at = int(np.quantile(times, 1 - STACKED, method="higher"))
+        if at <= times.min():
+            raise DataError(
+                f"all {len(times)} of {event.__name__} happen at one time, and a stacked model needs earlier and later ones",
+                help="give data over a longer time",
+            )
+        return data.split(at=at)
+
+    def _with(self, fit: Fit, data: Data, lower: States) -> States:
+        name = self._name(fit, data, lower)
+        state = self.store.state(name)
+        label = f"fit {fit.model}"
+        if state is None:
+            with self.progress.bar(label) as tick:
+                started = time.perf_counter()
+                context = Context(data, self.runner, self.store, lower.values, lower.names)
+                made = training(fit, context, self.seed, tick)
+                state = self.runner.fit(fit, made.batch, made.target)
+                seconds = time.perf_counter() - started
+            about = {"model": str(fit.model), "rows": made.batch.rows, "seconds": round(seconds, 3)}
+            self.store.keep_state(name, state, about)
+        else:
+            self.progress.found(label)
+        return lower.adding(fit, name, state)
+
+    def _name(self, fit: Fit, data: Data, lower: States) -> str:
+        """Equal names mean equal states: the same model on the same data above the same lower states."""
+        nodes = [c.node for c in upstream(fit.inputs)]
+        fields = [node for node in nodes if isinstance(node, Field)]
+        contents = [data.token(f.record, f.name) for f in fields]
+        events = dict.fromkeys(f.record for f in fields if f.record.is_event)
+        rows = [data.rows_token(event) for event in events]
+        below = [lower.names[g.fingerprint] for g in _fits_below(fit)]
+        return digest(fit.fingerprint, str(self.seed), *contents, *rows, *below)
+
+
+def _fits_below(fit: Fit) -> list[Fit]:
+    found = {g.fingerprint: g for column in upstream(fit.inputs) for g in column.node.fits}
+    return list(found.values())

@@ -1,0 +1,121 @@
+"""A fitted graph: the only thing that evaluates, prepares and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from motet import snapshot
+from motet.answer import Answer, answer
+from motet.cost import Cost
+from motet.data import Data
+from motet.errors import DataError, RunError, listed
+from motet.evaluate import Evaluation, evaluate
+from motet.fit import Fitting, States
+from motet.folder import open_store
+from motet.node import Apply, Fit
+from motet.outline import Outline
+from motet.plan import cost_key
+from motet.prepare import Prepared, prepare
+from motet.progress import Progress
+from motet.record import Event
+from motet.run.context import Context
+from motet.run.runner import Local
+from motet.store import Store
+from motet.table import parse
+
+
+class Fitted:
+    """What a graph's models have learnt, on data as of a time.
+
+    Made by `Graph.fit` or, from a published version, by `published`.
+    """
+
+    def __init__(self, outline: Outline, data: Data, states: States, store: Store, quiet: bool = False) -> None:
+        self.outline, self.data, self.states, self.store = outline, data, states, store
+        self.progress = Progress(quiet)
+
+    def evaluate(self, test: Data, *, relevant: Any = None) -> Evaluation:
+        """Replays the asked events of `test` and measures every output, with intervals, warm and cold apart.
+
+        relevant: a Flag of the event; where given, only events for which it holds count as wanted
+        (Visit.rating >= 4). Errors: DataError when `test` asks nothing.
+        """
+        with self.progress.bar("evaluate") as tick:
+            return evaluate(self.outline, self.context(test), self.data, relevant, tick)
+
+    def prepare(self, data: Data | None = None, *, name: str = "graph") -> Prepared:
+        """Computes ahead what the grain allows and publishes it as a version, at once and whole.
+
+        data: what has changed since the fit (new films, new events). Only rows that are new are computed. The version
+        before stays published until this one is complete.
+        """
+        context = self.context(data or self.data, bars=True)
+        done = prepare(self.outline, context)
+        version = snapshot.publish(name, self.outline, context, self.states.names, done)
+        self.__dict__.pop("live", None)
+        self.data = context.data
+        return done.as_version(version)
+
+    def ask(self, **fields: Any) -> Answer:
+        """The outputs for one event that is arriving now, given without its outcomes."""
+        return self.ask_many([fields])[0]
+
+    def ask_many(self, asks: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """The outputs for several events as one batch."""
+        return answer(self.outline, self.live, asks)
+
+    def observe(self, event: type[Event], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Events that have happened, outcomes included; the next ask sees them in `past(...)`.
+
+        They are seen by this object only: durable events are a server's business.
+        """
+        if event not in self.data.tables:
+            raise DataError(f"{event.__name__} is no event of these data", help=listed(r.__name__ for r in self.data.seen))
+        self.live.meet(event, rows)
+        self.live.observe(event, parse(event, list(rows), self.live.entities(), partial=True))
+
+    @cached_property
+    def live(self) -> Context:
+        """What asks are answered from."""
+        return self.context(self.data)
+
+    def context(self, data: Data, bars: bool = False) -> Context:
+        runner = Local(self._spent)
+        tick = self.progress.rows(self.outline.name) if bars else lambda column, done, of: None
+        return Context(data, runner, self.store, self.states.values, self.states.names, tick)
+
+    def _spent(self, node: Apply | Fit, cost: Cost) -> None:
+        if isinstance(node, Apply) and node.model.costly:
+            self.store.add_cost(cost_key(node), cost)
+
+
+def fit(
+    outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False
+) -> Fitted:
+    """Fits what has not been fitted on these data before."""
+    missing = [record.__name__ for record in outline.records if record not in data.tables]
+    if missing:
+        raise DataError(f"the graph reads {', '.join(missing)}, which the data do not bind", help="mt.Data({Film: ..., ...})")
+    kept, progress = open_store(store), Progress(quiet)
+    fitted = Fitted(outline, data, States(), kept, quiet)
+    states = Fitting(outline, kept, Local(fitted._spent), progress, seed).all(data)  # pyright: ignore[reportPrivateUsage]
+    fitted.states = states
+    return fitted
+
+
+def published(outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False) -> Fitted:
+    """The version that is published now, with the data and states that it was prepared from.
+
+    Errors: nothing is published, or it was prepared from another graph.
+    """
+    kept = open_store(store)
+    current = kept.current(name)
+    if current is None:
+        raise RunError(f"nothing is published as {name!r} in {kept.root}", help="motet prepare FILE.py:GRAPH")
+    data, states = snapshot.read(outline, kept, current[1])
+    return Fitted(outline, data, states, kept, quiet)
+
+

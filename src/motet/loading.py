@@ -1,0 +1,115 @@
+"""Finds what the command line names: a graph in a file, its data beside it, its published version."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import motet.models
+from motet import fitted
+from motet.data import Data
+from motet.errors import DataError, GraphError, RunError, listed
+from motet.fitted import Fitted
+from motet.folder import open_store
+from motet.graph import Graph
+from motet.model import Model
+
+TESTED = 0.2
+"""Share of the events, the latest, that are tested on when nothing else is said."""
+
+
+def name(target: str) -> str:
+    return target.rpartition(":")[2]
+
+
+@cache
+def module(path: str) -> ModuleType:
+    """The file as a module; the folder we are in comes first on its path, as with `python -m`."""
+    file = Path(path)
+    if not file.is_file():
+        raise RunError(f"there is no file {path}", help="name a graph as FILE.py:GRAPH, such as examples/films/graph.py:films")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    dotted = ".".join(file.with_suffix("").parts)
+    spec = importlib.util.spec_from_file_location(dotted, file)
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[dotted] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+def graph(target: str) -> Graph:
+    path, colon, wanted = target.rpartition(":")
+    if not colon:
+        raise RunError(f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films")
+    found = {n: value for n, value in vars(module(path)).items() if isinstance(value, Graph)}
+    if wanted not in found:
+        raise GraphError(f"{path} has no graph {wanted!r}", help=listed(found, wanted))
+    return found[wanted]
+
+
+def data(target: str) -> Data | None:
+    """What the graph's file calls `data`: Data, or a function that makes them."""
+    found = getattr(module(target.rpartition(":")[0]), "data", None)
+    return found() if callable(found) else found
+
+
+def needed(target: str) -> Data:
+    found = data(target)
+    if found is None:
+        raise DataError(
+            f"{target.rpartition(':')[0]} has no data",
+            help='beside the graph: def data() -> mt.Data: return mt.Data({Film: "films.parquet", ...})',
+        )
+    return found
+
+
+def split(graph: Graph, data: Data, *, at: str | None, last: int | None, by: str | None) -> tuple[Data, Data]:
+    if at is not None:
+        return data.split(at=at)
+    event = graph.event
+    if event is None:
+        raise GraphError("the graph is asked by no event, so there is nothing to test", help="motet prepare it")
+    if last is not None:
+        reference = None if by is None else getattr(event, by)
+        return data.split(last=last, by=reference)
+    times = data.tables[event].columns[event.time_field()]
+    return data.split(at=int(np.quantile(np.asarray(times), 1 - TESTED, method="higher")))
+
+
+def published(target: str, store: Path | None) -> Fitted:
+    return fitted.published(graph(target), name=name(target), store=store, quiet=True)
+
+
+def rollback(target: str, store: Path | None) -> int:
+    return open_store(store).rollback(name(target))
+
+
+def models() -> list[dict[str, str]]:
+    """Every model that comes with Motet: its place, its name and its first sentence."""
+    rows: list[dict[str, str]] = []
+    for found in pkgutil.walk_packages(motet.models.__path__, "motet.models."):
+        place = found.name.removeprefix("motet.models.").rpartition(".")[0] or "any"
+        held = vars(importlib.import_module(found.name))
+        mine = [v for v in held.values() if inspect.isclass(v) and issubclass(v, Model) and v.__module__ == found.name]
+        rows += [{"place": place, "model": m.__name__, "says": _first(m)} for m in mine if _usable(m)]
+    return sorted(rows, key=lambda row: (row["place"], row["model"]))
+
+
+def _usable(model: type[Any]) -> bool:
+    """A model that a graph calls itself, not a part of another one."""
+    return callable(getattr(model, "__call__", None)) and "__call__" in vars(model)
+
+
+def _first(model: type[Any]) -> str:
+    return (inspect.getdoc(model) or "").partition("\n")[0]

@@ -1,0 +1,190 @@
+"""The plan: what is computed when, how often, and what it will cost, before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
+
+from motet.batch import Batch, take
+from motet.data import Data
+from motet.folder import open_store
+from motet.model import NOTHING, digest
+from motet.node import Apply, Column, event_of
+from motet.operators import OPERATORS
+from motet.outline import Outline
+from motet.run.context import Context
+from motet.run.null import Count, counts
+from motet.run.runner import Local
+from motet.store import Store
+
+SAMPLE = 8  # rows that are really computed to measure a column's unit cost
+
+
+@dataclass(frozen=True)
+class Line:
+    """One column of a plan. seconds: of one row, as measured; None where it never ran here."""
+
+    column: str
+    grain: str
+    computed: str
+    times: int | None
+    seconds: float | None
+    per_request: bool
+    model: str
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    lines: tuple[Line, ...]
+    mermaid: str
+
+    def to_json(self) -> str:
+        return json.dumps({"columns": [asdict(line) for line in self.lines], "mermaid": self.mermaid})
+
+    def __str__(self) -> str:
+        grid = Grid(box=None, pad_edge=False, header_style="bold")
+        for name in ("column", "grain", "computed"):
+            grid.add_column(name, no_wrap=name != "computed")
+        for name in ("times", "each", "in all"):
+            grid.add_column(name, justify="right", no_wrap=True)
+        grid.add_column("", no_wrap=True)
+        dearest = _dearest(self.lines)
+        for line in self.lines:
+            times = "?" if line.times is None else f"{line.times:,}"
+            share = f"<- {dearest[1]:.0%} of the bill" if dearest and line is dearest[0] else ""
+            grid.add_row(line.column, line.grain, line.computed, times, _each(line), _in_all(line), share)
+        console = Console(width=132, no_color=True, highlight=False)
+        with console.capture() as captured:
+            console.print(grid)
+        return "\n".join(row.rstrip() for row in captured.get().splitlines())
+
+
+def plan(
+    outline: Outline, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False
+) -> Plan:
+    """Counts what each column takes; with `measure` it tries the costly ones on a few rows first."""
+    kept = open_store(store)
+    if measure and data is not None:
+        _measure(outline, data, kept)
+    sizes = {} if data is None else {record: len(table) for record, table in data.tables.items()}
+    lines = [_line(outline, kept, c) for c in counts(outline, sizes) if _shown(outline, c.column)]
+    return Plan(tuple(lines), mermaid(outline))
+
+
+def cost_key(node: Apply) -> str:
+    """What a unit cost is kept under: the model, whatever it is applied to."""
+    return digest(node.model.identity(), str(event_of(node.grain) is not None))
+
+
+def _line(outline: Outline, store: Store, count: Count) -> Line:
+    node = count.column.node
+    cost = store.cost(cost_key(node)) if isinstance(node, Apply) else None
+    each = cost.seconds / cost.rows if cost and cost.rows else None
+    model = str(node.model) if isinstance(node, Apply) else type(node).__name__.lower()
+    crosses = isinstance(node, Apply) and node.model.crosses
+    times = 1 if crosses else count.times
+    total = None if each is None or times is None else each * times
+    return Line(
+        outline.name(count.column), count.grain, count.occasion, count.times, each, count.per_request, model, total
+    )
+
+
+def _shown(outline: Outline, column: Column) -> bool:
+    """What the author named, and what a model makes; not every plus and dot between them."""
+    named = outline.name(column) != column.node.label()
+    return named or not isinstance(column.node, Apply) or not isinstance(column.node.model, OPERATORS)
+
+
+def _dearest(lines: tuple[Line, ...]) -> tuple[Line, float] | None:
+    """The column that prepares dearest, if one carries most of the bill."""
+    once = [line for line in lines if not line.per_request and line.cost]
+    total = sum(line.cost or 0.0 for line in once)
+    if not total:
+        return None
+    line = max(once, key=lambda line: line.cost or 0.0)
+    share = (line.cost or 0.0) / total
+    return (line, share) if share > 0.5 and len(once) > 1 else None
+
+
+def _each(line: Line) -> str:
+    return "not measured" if line.seconds is None else span(line.seconds)
+
+
+def _in_all(line: Line) -> str:
+    if line.cost is None:
+        return ""
+    return span(line.cost) + ("" if line.per_request else " once")
+
+
+def span(seconds: float) -> str:
+    """A length of time in the unit that fits it."""
+    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= 1.5 * size or unit == "us":
+            return f"{seconds / size:.3g} {unit}"
+    raise AssertionError
+
+
+def _measure(outline: Outline, data: Data, store: Store) -> None:
+    """Runs the costly models that need no fit on a few rows; what they say is kept nowhere but their cost."""
+    context = Context(data, Local(lambda node, cost: None), store)
+    metered = Local(lambda node, cost: store.add_cost(cost_key(node), cost) if isinstance(node, Apply) else None)
+    for column in outline.columns:
+        node = column.node
+        if not isinstance(node, Apply) or not node.model.costly or node.fit or event_of(node.grain):
+            continue
+        if store.cost(cost_key(node)) is not None or any(c.node.fits for c in node.inputs):
+            continue
+        args = {name: context.shared(arg) for name, arg in node.args.items() if isinstance(arg, Column)}
+        rows = np.unique(np.linspace(0, len(next(iter(args.values()))) - 1, SAMPLE).astype(np.int64))
+        warm = {name: take(value, rows[:1]) for name, value in args.items()}
+        node.model.apply(NOTHING, Batch(warm, rows=1))
+        metered.apply(node, NOTHING, Batch({n: take(v, rows) for n, v in args.items()}, rows=len(rows)))
+
+
+def mermaid(outline: Outline) -> str:
+    """The graph as a picture that Markdown shows: columns in boxes by grain, models on the arrows."""
+    shown = [c for c in outline.columns if _drawn(outline, c)]
+    number = {c.fingerprint: f"c{i}" for i, c in enumerate(shown)}
+    lines = ["flowchart LR"]
+    grains = sorted({_grain(c) for c in shown})
+    for i, grain in enumerate(grains):
+        lines.append(f'  subgraph g{i}["{grain}"]')
+        lines += [f'    {number[c.fingerprint]}["{_text(outline, c)}"]' for c in shown if _grain(c) == grain]
+        lines.append("  end")
+    for c in shown:
+        sources = dict.fromkeys(number[s.fingerprint] for s in _sources(c, number))
+        lines += [f"  {source} --> {number[c.fingerprint]}" for source in sources]
+    return "\n".join(lines)
+
+
+def _drawn(outline: Outline, column: Column) -> bool:
+    from_data = not column.node.inputs
+    return from_data or _shown(outline, column) and outline.name(column) != "" or column in outline.outputs.values()
+
+
+def _grain(column: Column) -> str:
+    return " x ".join(sorted(r.__name__ for r in column.grain)) or "once"
+
+
+def _text(outline: Outline, column: Column) -> str:
+    name, node = outline.name(column), column.node
+    model = f"<br/>{node.model}" if isinstance(node, Apply) and name != node.label() else ""
+    return f"{name}{model}".replace('"', "'")
+
+
+def _sources(column: Column, drawn: Mapping[str, str]) -> list[Column]:
+    """The nearest drawn columns that a column reads, in its fit too."""
+    found: list[Column] = []
+    reads: list[Column] = [*column.node.inputs, *(i for fit in column.node.fits for i in fit.inputs)]
+    for needed in reads:
+        found += [needed] if needed.fingerprint in drawn else _sources(needed, drawn)
+    return found
+
+

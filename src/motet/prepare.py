@@ -1,0 +1,77 @@
+"""Computes ahead what the grain allows: columns that no request is part of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow.compute as pc
+
+from motet.node import Apply, Column, event_of
+from motet.outline import Outline
+from motet.run.context import Context
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a prepare did. rows, new: of all columns that are kept row by row, and those that had to be computed.
+
+    problems: why values are missing, counted, by column. values: the fingerprint of every prepared column.
+    """
+
+    rows: int
+    new: int
+    problems: Mapping[str, Mapping[str, int]]
+    values: Mapping[str, str]
+    version: int | None = None
+
+    def as_version(self, version: int) -> Prepared:
+        return replace(self, version=version)
+
+    def __str__(self) -> str:
+        said = f"version {self.version}: " if self.version else ""
+        lines = [f"{said}{len(self.values)} columns prepared; {self.new:,} of {self.rows:,} costly rows computed"]
+        lines += [f"  {name}: {n} x {why}" for name, found in self.problems.items() for why, n in found.items()]
+        return "\n".join(lines)
+
+
+def prepared_columns(outline: Outline) -> list[Column]:
+    """The entity columns that a request reads: those that something asked by an event, or an output, needs."""
+    outputs = {c.fingerprint for c in outline.outputs.values()}
+    readers = [c for c in outline.columns if event_of(c.grain) is not None]
+    read = {i.fingerprint for c in readers for i in c.node.inputs} | outputs
+    return [c for c in outline.columns if isinstance(c.node, Apply) and _ahead(c) and (c.fingerprint in read or _costly(c))]
+
+
+def _ahead(column: Column) -> bool:
+    return event_of(column.grain) is None and bool(column.grain)
+
+
+def _costly(column: Column) -> bool:
+    return isinstance(column.node, Apply) and column.node.model.costly
+
+
+def prepare(outline: Outline, context: Context) -> Prepared:
+    """Computes and keeps them all; a killed run loses at most the block it was in."""
+    rows, problems = 0, dict[str, Mapping[str, int]]()
+    values: dict[str, str] = {}
+    for column in prepared_columns(outline):
+        name = context.value_name(column)
+        values[column.fingerprint] = name
+        value = context.shared(column)
+        context.store.keep_value(name, value)
+        if _costly(column):
+            rows += context.batch().rows(column.grain)
+            problems |= _problems(outline.name(column), value)
+    return Prepared(rows, sum(context.computed.values()), problems, values)
+
+
+def _problems(name: str, value: Any) -> dict[str, Counter[str]]:
+    if not isinstance(value, Mapping) or "problem" not in value:
+        return {}
+    found: Counter[str] = Counter()
+    for item in pc.value_counts(pc.drop_null(value["problem"])).to_pylist():
+        found[item["values"]] = item["counts"]
+    return {name: found} if found else {}

@@ -1,0 +1,203 @@
+"""One evaluation of columns over data: what is shared between batches, and the batch itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from motet.batch import Array, Batch, Pairs, Vocabulary, take
+from motet.cells import row_hashes
+from motet.data import Data
+from motet.history import History
+from motet.model import State, digest
+from motet.node import Apply, Column, Fit, Grain, Run, event_of, upstream
+from motet.record import Entity, Event, Field
+from motet.run.runner import Runner
+from motet.store import Store
+from motet.table import Table
+
+Tick = Callable[[Column, int, int], None]  # told (column, rows done, rows in all) while rows are computed
+
+
+class Context:
+    """What every batch over the same data and states shares: entity columns, histories, what fell back.
+
+    states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
+    computed: how many rows of each costly column had to be computed. notes: what could not be had, and why.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        runner: Runner,
+        store: Store,
+        states: Mapping[str, State] | None = None,
+        named: Mapping[str, str] | None = None,
+        tick: Tick = lambda column, done, of: None,
+    ) -> None:
+        self.data, self.runner, self.store, self.tick = data, runner, store, tick
+        self.states, self.named = dict(states or {}), dict(named or {})
+        self.notes: Counter[tuple[str, str]] = Counter()
+        self.computed: Counter[str] = Counter()
+        self.known: dict[type[Entity], Vocabulary] = {}
+        self._shared: dict[str, Any] = {}
+        self._histories: dict[tuple[str, str], tuple[Column, Column, History]] = {}
+
+    def batch(self, event: type[Event] | None = None, rows: Array | None = None) -> Batched:
+        """A batch of rows of an event's table."""
+        table = None if event is None else self.data.tables[event]
+        return Batched(self, event, table, rows)
+
+    def asked(self, event: type[Event], table: Table) -> Batched:
+        """A batch of events that have just arrived."""
+        return Batched(self, event, table, None)
+
+    def made(self, column: Column) -> str:
+        """The fingerprint of a column together with the states it depends on."""
+        fits = [fit for c in upstream((column,)) for fit in c.node.fits]
+        return digest(column.fingerprint, *(self.named[fit.fingerprint] for fit in fits))
+
+    def value_name(self, column: Column) -> str:
+        """The fingerprint of a whole entity column: what makes it and the data it is made of."""
+        fields = [c.node for c in upstream((column,)) if isinstance(c.node, Field)]
+        return digest(self.made(column), *(self.data.token(f.record, f.name) for f in fields if not f.record.is_event))
+
+    def shared(self, column: Column) -> Any:
+        """A column that no event is part of: one value per row of its entity, or one in all."""
+        key = column.fingerprint
+        if key not in self._shared:
+            self._shared[key] = self._computed(column)
+        return self._shared[key]
+
+    def _computed(self, column: Column) -> Any:
+        node = column.node
+        if isinstance(node, Field):
+            return self.data.tables[node.record].columns[node.name]
+        kept = self.store.value(self.value_name(column)) if isinstance(node, Apply) and node.grain else None
+        if kept is not None:
+            return kept
+        if isinstance(node, Apply) and node.model.costly:
+            return self._by_rows(column, node)
+        return node.evaluate(self.batch())
+
+    def _by_rows(self, column: Column, node: Apply) -> Any:
+        """A costly column row by row: only rows that were never computed are, and each block is kept at once."""
+        run = self.batch()
+        args = {name: run.value(arg if isinstance(arg, Column) else arg.column) for name, arg in node.args.items()}
+        aligned = [name for name, arg in node.args.items() if isinstance(arg, Column) and arg.grain]
+        made = self.made(column)
+        hashes = row_hashes(made, [args[name] for name in aligned])
+        cells = self.store.cells(made)
+        new = np.flatnonzero(~cells.known(hashes))
+        new = new[np.sort(np.unique(hashes[new], return_index=True)[1])]
+        state = run.state(node.fit) if node.fit else State()
+        for low in range(0, len(new), node.model.block):
+            rows = new[low : low + node.model.block]
+            block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
+            cells.add(hashes[rows], self.runner.apply(node, state, Batch(block, rows=len(rows))))
+            self.computed[column.fingerprint] += len(rows)
+            self.tick(column, min(low + node.model.block, len(new)), len(new))
+        return cells.read(hashes)
+
+    def history(self, value: Column, by: Column) -> History:
+        key = (value.fingerprint, by.fingerprint)
+        if key not in self._histories:
+            event = event_of(by.grain)
+            run = self.batch(event, self.data.seen[event])
+            reference = run.value(by)
+            times, values = run.value(event.time()), run.value(value)
+            self._histories[key] = value, by, History(reference.codes, times, values, len(reference.names))
+        return self._histories[key][2]
+
+    def meet(self, event: type[Event], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Gives a code to keys that no table has: a new viewer has a past from the first event on."""
+        for name, entity in event.references().items():
+            keys = self.entities()[entity]
+            given = pa.array(dict.fromkeys(row[name] for row in rows if row.get(name) is not None), keys.names.type)
+            new = given.filter(pa.array(keys.codes(given) < 0))
+            if len(new):
+                self.known[entity] = Vocabulary(pa.concat_arrays([keys.names, new]))
+
+    def observe(self, event: type[Event], table: Table) -> None:
+        """Events that have happened: every history that reads them sees them from now on."""
+        run = self.asked(event, table)
+        for value, by, history in self._histories.values():
+            if event_of(by.grain) is event:
+                history.observe(run.value(by).codes, run.value(event.time()), run.value(value))
+
+    def entities(self) -> dict[type[Entity], Vocabulary]:
+        """The keys of every entity, with those that only events have named so far."""
+        own = {r: t.keys for r, t in self.data.tables.items() if issubclass(r, Entity) and t.keys is not None}
+        return {**own, **self.known}
+
+
+class Batched(Run):
+    """The values of columns for one batch of events (or, without one, of entities alone), each computed once."""
+
+    def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
+        self.context, self.event, self.table, self.taken = context, event, table, rows
+        self.seconds: float | None = None
+        self._values: dict[str, Any] = {}
+        self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
+
+    def value(self, column: Column) -> Any:
+        if event_of(column.grain) is None:
+            return self.context.shared(column)
+        key = column.fingerprint
+        if key not in self._values:
+            self._values[key] = column.node.evaluate(self)
+        return self._values[key]
+
+    def at(self, column: Column, pairs: Pairs) -> Any:
+        grain = column.grain
+        if not grain or event_of(grain) is None:
+            return take(self.value(column), pairs.items) if grain else self.value(column)
+        if len(grain) == 1:
+            return take(self.value(column), pairs.requests)
+        key = (column.fingerprint, id(pairs))
+        if key not in self._at:
+            self._at[key] = pairs, column.node.evaluate_at(self, pairs)
+        return self._at[key][1]
+
+    def rows(self, grain: Grain) -> int:
+        if event_of(grain) is not None:
+            return self._asked()
+        return max((len(self.context.data.tables[record]) for record in grain), default=1)
+
+    def _asked(self) -> int:
+        assert self.table is not None
+        return len(self.table) if self.taken is None else len(self.taken)
+
+    def field(self, record: Any, name: str) -> Any:
+        assert self.table is not None
+        column = self.table.columns[name]
+        return column if self.taken is None else take(column, self.taken)
+
+    def history(self, value: Column, by: Column) -> History:
+        return self.context.history(value, by)
+
+    def state(self, fit: Fit) -> State:
+        return self.context.states[fit.fingerprint]
+
+    def apply(self, node: Apply, state: State, batch: Batch) -> Any:
+        return self.context.runner.apply(node, state, replace(batch, seconds=self.seconds))
+
+    def in_time(self, column: Column, seconds: float) -> Any:
+        self.seconds = seconds
+        pool = ThreadPoolExecutor(1)
+        try:
+            return pool.submit(self.value, column).result(timeout=seconds)
+        except TimeoutError:
+            self.note(column, f"not there within {seconds:g} s")
+            return None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def note(self, column: Column, problem: str) -> None:
+        self.context.notes[(column.node.label(), problem)] += 1

@@ -1,0 +1,79 @@
+"""The runner that computes nothing and counts everything: what a plan is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from motet.candidates import Ranked, Retrieve, Top, root_of
+from motet.node import Apply, Column, Within, event_of, grain_name, item_of
+from motet.outline import Outline
+
+Sizes = Mapping[Any, int]  # rows of each entity
+
+
+@dataclass(frozen=True)
+class Count:
+    """How often one column is computed, and on what occasion.
+
+    times: rows; per request where `per_request`, else once for all. None: how many is not known without data.
+    """
+
+    column: Column
+    grain: str
+    occasion: str
+    times: int | None
+    per_request: bool
+
+
+def counts(outline: Outline, sizes: Sizes) -> list[Count]:
+    """Every column that some work makes, in the order of work."""
+    return [count(column, sizes) for column in outline.columns if is_work(column)]
+
+
+def is_work(column: Column) -> bool:
+    return isinstance(column.node, (Apply, Retrieve, Ranked, Within))
+
+
+def count(column: Column, sizes: Sizes) -> Count:
+    event, item = event_of(column.grain), item_of(column.grain)
+    grain = grain_name(column.grain)
+    if isinstance(column.node, Within):
+        return Count(column, grain, f"per request, late ({column.node.seconds:g} s)", 1, True)
+    if event is None and item is None:
+        return Count(column, grain, "when the tables change", 1, False)
+    if event is None:
+        return Count(column, grain, f"when a {item.__name__.lower()} changes", sizes.get(item), False)
+    if item is None:
+        return Count(column, grain, "per request", 1, True)
+    k = bound(column)
+    if k is None:
+        return Count(column, grain, f"per request, all {item.__name__}", sizes.get(item), True)
+    known = sizes.get(item)
+    k = k if known is None else min(k, known)
+    return Count(column, grain, f"per request, {k} candidates", k, True)
+
+
+def bound(column: Column) -> int | None:
+    """How many candidates a request has at most; None where every item counts."""
+    node = column.node
+    if isinstance(node, Retrieve):
+        return None
+    if isinstance(node, Top):
+        return min(node.k, bound(node.candidates) or node.k)
+    if isinstance(node, Ranked):
+        return _held(node.candidates)
+    if isinstance(node, Apply) and node.chosen_among is not None:
+        return _held(node.chosen_among)
+    sets = node.among
+    return _held(next(iter(sets))) if sets else None
+
+
+def _held(candidates: Column) -> int:
+    node = candidates.node
+    if isinstance(node, Top):
+        return min(node.k, _held(node.candidates))
+    if isinstance(node, Ranked):
+        return _held(node.candidates)
+    return root_of(candidates).k

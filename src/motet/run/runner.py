@@ -1,0 +1,58 @@
+"""Where models run: in this process, or nowhere while everything is counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from motet.batch import Batch
+from motet.cost import Cost
+from motet.errors import MotetError, RunError
+from motet.model import State
+from motet.node import Apply, Fit
+
+
+class Runner(Protocol):
+    """Does the work of the models; what it is asked to do is decided elsewhere."""
+
+    def fit(self, node: Fit, batch: Batch, target: Any) -> State: ...
+    def apply(self, node: Apply, state: State, batch: Batch) -> Any: ...
+
+
+class Local:
+    """Runs models in this process and meters each: `spent` is told (node, cost) after every call."""
+
+    def __init__(self, spent: Callable[[Apply | Fit, Cost], None] = lambda node, cost: None) -> None:
+        self._spent = spent
+
+    def fit(self, node: Fit, batch: Batch, target: Any) -> State:
+        return self._metered(node, batch.rows, lambda: node.model.fit(batch, target))
+
+    def apply(self, node: Apply, state: State, batch: Batch) -> Any:
+        value = self._metered(node, batch.rows, lambda: node.model.apply(state, batch))
+        check_rows(node, value, batch.rows)
+        return value
+
+    def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], Any]) -> Any:
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            value = work()
+        except MotetError:
+            raise
+        except Exception as error:
+            raise RunError(f"{node.label()} failed: {type(error).__name__}: {error}") from error
+        self._spent(
+            node,
+            Cost(calls=1, rows=rows, seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu),
+        )
+        return value
+
+
+def check_rows(node: Apply, value: Any, rows: int) -> None:
+    """A model that answers for other rows than it was asked for would put answers beside the wrong questions."""
+    got = len(value) if isinstance(value, np.ndarray) else None
+    if got is not None and got != rows and node.grain:
+        raise RunError(f"{node.label()} gave {got} rows for {rows}", help="return one value per row of the batch")
