@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from datetime import date
 from typing import Any, cast
 
 import numpy as np
 
-from motet.batch import Array, Codes, Vocabulary
-from motet.bind import bind
+from motet.batch import Array, Codes
 from motet.errors import DataError, listed
-from motet.kinds import Given, alike, time
 from motet.model import digest
-from motet.problems import Problem, counted, few, refuse, shown
 from motet.record import Event, Field, Record, reference_of
-from motet.sources import Readable, array_of
+from motet.rows.bind import bind
+from motet.rows.problems import counted
+from motet.rows.splits import chosen, instant, last_of, where
+from motet.sources import Readable
 from motet.table import Table
 
 Rows = Mapping[type[Event], Array]
@@ -42,27 +41,30 @@ class Data:
         An entity that consists of its key alone need not be given: it is made of the keys that refer to it.
         Errors: one DataError with everything that is wrong.
         """
-        self.tables = bind(sources)
-        events = [record for record in self.tables if issubclass(record, Event)]
-        self.seen = {event: np.arange(len(self.tables[event]), dtype=np.int64) for event in events}
-        self.asked = self.seen
-        self.until = None
+        tables = bind(sources)
+        rows = {r: np.arange(len(t), dtype=np.int64) for r, t in tables.items() if issubclass(r, Event)}
+        self._set(tables, rows, rows, None)
+
+    @classmethod
+    def of(cls, tables: Mapping[type[Record], Table], seen: Rows, until: int | None) -> Data:
+        """Data whose tables are there already, as they were kept."""
+        data = cls.__new__(cls)
+        data._set(tables, seen, seen, until)
+        return data
 
     def split(self, *, at: Any = None, last: int | None = None, by: Any = None) -> tuple[Data, Data]:
         """A train part and a test part. Either can be split again.
 
-        at: an instant ("2001-01-01", a datetime, microseconds since 1970): earlier events train, the others are
-        asked. last: the last so many events of each `by` are asked (of equal times the later row is later);
-        who has no more than that many stays in train. Errors: a part without events.
+        at: an instant ("2001-01-01", a datetime, microseconds since 1970): earlier events train, the others
+        are asked. last: the last so many events of each `by` are asked (of equal times the later row is
+        later); who has no more than that many stays in train. Errors: a part without events.
         """
         if (at is None) == (last is None) or (at is not None and by is not None):
             raise DataError(
                 "split at a time, or by the last events",
                 help='split(at="2001-01-01") or split(last=1, by=Visit.viewer)',
             )
-        if last is None:
-            return self._split_at(_instant(at))
-        return self._split_last(last, self._reference(by))
+        return self._split_at(instant(at)) if last is None else self._split_last(last, by)
 
     def hold_out(self, reference: Any, keys: Iterable[Any]) -> tuple[Data, Data]:
         """The data without the events of these entities, and a part that asks exactly those and sees all.
@@ -72,11 +74,8 @@ class Data:
         """
         event, name = self._reference(reference)
         codes = self._codes(event, name)
-        out = np.isin(codes.codes, _rows_of(codes.names, list(keys), f"{event.__name__}.{name}"))
-        without = {**self.asked, event: _where(self.asked[event], ~out)}
-        seen = {**self.seen, event: _where(self.seen[event], ~out)}
-        asked = {e: _where(rows, out) if e is event else rows[:0] for e, rows in self.asked.items()}
-        return _both(self._part(seen, without, self.until), self._part(self.seen, asked, self.until))
+        rows = chosen(codes.names, list(keys), f"{event.__name__}.{name}")
+        return self._asking(event, np.isin(codes.codes, rows))
 
     def token(self, record: type[Record], field: str) -> str:
         """A hash of what is in one field of a record's table."""
@@ -104,32 +103,36 @@ class Data:
     def _split_at(self, at: int) -> tuple[Data, Data]:
         early = {event: self._times(event) < at for event in self.seen}
         train = self._part(
-            {event: _where(rows, early[event]) for event, rows in self.seen.items()},
-            {event: _where(rows, early[event]) for event, rows in self.asked.items()},
+            {event: where(rows, early[event]) for event, rows in self.seen.items()},
+            {event: where(rows, early[event]) for event, rows in self.asked.items()},
             at if self.until is None else min(at, self.until),
         )
-        late = {event: _where(rows, ~early[event]) for event, rows in self.asked.items()}
+        late = {event: where(rows, ~early[event]) for event, rows in self.asked.items()}
         return _both(train, self._part(self.seen, late, self.until))
 
-    def _split_last(self, last: int, by: tuple[type[Event], str]) -> tuple[Data, Data]:
+    def _split_last(self, last: int, by: Any) -> tuple[Data, Data]:
         if last < 1:
             raise DataError(f"the last {last} events are none", help="split(last=1, by=Visit.viewer)")
-        event, name = by
+        event, name = self._only_reference() if by is None else self._reference(by)
         asked = self.asked[event]
         final = np.zeros(len(self.tables[event]), np.bool_)
-        final[asked[_last(self._codes(event, name).codes[asked], self._times(event)[asked], last)]] = True
-        train = self._part(
-            {**self.seen, event: _where(self.seen[event], ~final)},
-            {**self.asked, event: _where(asked, ~final)},
-            self.until,
-        )
-        tested = {e: _where(rows, final) if e is event else rows[:0] for e, rows in self.asked.items()}
-        return _both(train, self._part(self.seen, tested, self.until))
+        final[asked[last_of(self._codes(event, name).codes[asked], self._times(event)[asked], last)]] = True
+        return self._asking(event, final)
+
+    def _asking(self, event: type[Event], marked: Array) -> tuple[Data, Data]:
+        """The data without the marked rows of an event, and a part that asks only those and sees all."""
+        seen = {**self.seen, event: where(self.seen[event], ~marked)}
+        rest = {**self.asked, event: where(self.asked[event], ~marked)}
+        asked = {e: where(rows, marked) if e is event else rows[:0] for e, rows in self.asked.items()}
+        return _both(self._part(seen, rest, self.until), self._part(self.seen, asked, self.until))
 
     def _part(self, seen: Rows, asked: Rows, until: int | None) -> Data:
         part = copy.copy(self)
-        part.seen, part.asked, part.until = seen, asked, until
+        part._set(self.tables, seen, asked, until)
         return part
+
+    def _set(self, tables: Mapping[type[Record], Table], seen: Rows, asked: Rows, until: int | None) -> None:
+        self.tables, self.seen, self.asked, self.until = tables, seen, asked, until
 
     def _times(self, event: type[Event]) -> Array:
         return cast(Array, self.tables[event].columns[event.time_field()])
@@ -138,41 +141,25 @@ class Data:
         return cast(Codes, self.tables[event].columns[name])
 
     def _reference(self, handle: Any) -> tuple[type[Event], str]:
-        """Which event and field a handle such as Visit.viewer is; the only one there is where it is None."""
-        if handle is None:
-            known = [(e, n) for e in self.seen for n in e.references() if not e.specs[n].outcome]
-            if len(known) != 1:
-                names = listed(f"{event.__name__}.{name}" for event, name in known)
-                raise DataError(f"the last events of whom? {names}", help="split(last=1, by=Visit.viewer)")
-            return known[0]
+        """Which event and field a handle such as Visit.viewer is."""
         node = reference_of(handle).node
         if not isinstance(node, Field) or node.record not in self.seen:
             names = listed(f"{event.__name__}.{name}" for event in self.seen for name in event.references())
-            raise DataError(f"{node.label()} is no reference of an event of these data; {names}")
+            raise DataError(f"{node.label()} is no reference of an event of these data", help=names)
         return node.record, node.name
 
-
-def _last(codes: Array, times: Array, last: int) -> Array:
-    """Positions of the last events of each code that has more than `last`; code -1 has none."""
-    order = np.lexsort((times, codes))
-    sorted_codes = codes[order]
-    starts = np.searchsorted(sorted_codes, sorted_codes, side="left")
-    ends = np.searchsorted(sorted_codes, sorted_codes, side="right")
-    final = (np.arange(len(order)) >= ends - last) & (ends - starts > last) & (sorted_codes >= 0)
-    return order[final]
-
-
-def _where(rows: Array, kept: Array) -> Array:
-    """Those rows whose place in the table is marked."""
-    return rows[kept[rows]]
+    def _only_reference(self) -> tuple[type[Event], str]:
+        known = [(e, name) for e in self.seen for name in e.references() if not e.specs[name].outcome]
+        if len(known) != 1:
+            names = listed(f"{event.__name__}.{name}" for event, name in known)
+            raise DataError("split(last=...) does not say whose last events", help=f"by=...; {names}")
+        return known[0]
 
 
 def _both(train: Data, test: Data) -> tuple[Data, Data]:
     for part, name in ((train, "first"), (test, "second")):
         if not any(len(rows) for rows in part.asked.values()):
-            raise DataError(
-                f"the {name} part would have no events; {_span(train, test)}", help="split elsewhere"
-            )
+            raise DataError(f"the {name} part would have no events", help=_span(train, test))
     return train, test
 
 
@@ -184,34 +171,5 @@ def _span(train: Data, test: Data) -> str:
         if len(rows):
             times = cast(Array, train.tables[event].columns[event.time_field()])[rows]
             first, final = np.array([times.min(), times.max()], "datetime64[us]")
-            lines.append(f"{counted(len(rows), event.__name__)} from {first} to {final}")
-    return "; ".join(lines) or "there are none to split"
-
-
-def _instant(at: Any) -> int:
-    """Microseconds since 1970 from a text, a datetime, a date or microseconds."""
-    if isinstance(at, (int, np.integer)) and not isinstance(at, bool):
-        return int(at)
-    if not isinstance(at, (str, date)):
-        raise DataError(
-            f"{shown(at)} is no instant",
-            help='split(at="2001-01-01"), a datetime, or microseconds since 1970',
-        )
-    problems: list[Problem] = []
-    stamps = cast(Array, time(Given("split(at=...)", array_of([at]), problems))[0])
-    refuse(problems)
-    return int(stamps[0])
-
-
-def _rows_of(names: Vocabulary, keys: list[Any], label: str) -> Array:
-    """The entity's rows with these keys. Errors: a key that it does not have."""
-    if not keys:
-        raise DataError("there are no keys to hold out", help=f"hold_out({label}, [the keys])")
-    given = array_of([k.item() if isinstance(k, np.generic) else k for k in keys])
-    codes = names.codes(alike(Given(label, given, []), given, names.names.type))
-    lost = [key for key, code in zip(keys, codes, strict=True) if code < 0]
-    if lost:
-        raise DataError(
-            f"{label}: {counted(len(lost), 'key')} refer to nothing: {few(map(shown, lost), len(lost))}"
-        )
-    return codes
+            lines.append(f"{counted(len(rows), 'event')} of {event.__name__}, from {first} to {final}")
+    return "; ".join(lines) or "there are no events to split"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from motet.batch import Array, Codes, Ragged, Value, Vocabulary, concat, take
+from motet.batch import Array, Codes, Value, Vocabulary, concat, take
 from motet.errors import listed
-from motet.kinds import READERS, Given, Read, key, reference
 from motet.model import digest
-from motet.problems import Problem, counted, few, refuse, shown
 from motet.record import Entity, Event, Record
-from motet.sources import Found, Readable, Source, array_of, load
+from motet.rows.contents import contents
+from motet.rows.found import Found, array_of
+from motet.rows.given import Given, Read
+from motet.rows.given import missing as missing_of
+from motet.rows.keys import duplicates, key, reference
+from motet.rows.kinds import READERS, nothing
+from motet.rows.problems import Problem, counted, few, refuse, shown
+from motet.sources import Readable, Source, load
 
 Entities = Mapping[type[Entity], Vocabulary]
 
@@ -25,7 +30,7 @@ class Table:
     """One record's rows as columns; row i is row i of the source.
 
     columns: per field, as motet.batch describes values. A reference is Codes: rows of the entity's table.
-    missing: per field, how many rows have no value.
+    missing: per field, how many rows have no value. keys: of an Entity, what references point at.
     """
 
     record: type[Record]
@@ -41,7 +46,7 @@ class Table:
     def token(self, name: str) -> str:
         """A hash of what is in one field; equal contents have equal tokens."""
         if name not in self._tokens:
-            self._tokens[name] = digest(*_bytes(self.columns[name]))
+            self._tokens[name] = digest(*contents(self.columns[name]))
         return self._tokens[name]
 
 
@@ -49,16 +54,14 @@ def parse(record: type[Record], source: Readable, entities: Entities, *, partial
     """Rows of a record as a Table. Errors: one DataError with all that is wrong.
 
     source: what `Data` takes, or one dict. entities: the keys that references point at.
-    partial: for what is asked: outcomes may be absent, a key that an entity does not have is row -1 and not
-    an error, and a field that the record does not have is an error.
+    partial: for what is asked: outcomes may be absent, a key that an entity does not have is row -1 and no
+    error, and a field that the record does not have is an error.
     """
-    rows = [source] if isinstance(source, Mapping) else source
+    rows = [cast("Mapping[str, Any]", source)] if isinstance(source, Mapping) else source
     given = rows if isinstance(rows, Source) else Source(rows)
-    problems: list[Problem] = []
     found = load(given, wanted(record, given))
-    if partial:
-        problems.extend(_unknown(record, given, found))
-    table = table_of(record, given, found, entities, problems, partial=partial)
+    problems = unknown_names(record, _fields_of(given, found)) if partial else []
+    table = Reading(record, given, found, entities, problems, partial).table()
     refuse(problems)
     return table
 
@@ -68,170 +71,125 @@ def wanted(record: type[Record], source: Source) -> list[str]:
     return [source.names.get(name, name) for name in record.fields]
 
 
-def table_of(
-    record: type[Record],
-    source: Source,
-    found: Found,
-    entities: Entities,
-    problems: list[Problem],
-    *,
-    partial: bool = False,
-) -> Table:
-    """What was found as a Table; whatever is wrong joins `problems`, and then the table is not to be used."""
-    columns: dict[str, Value] = {}
-    missing: dict[str, int] = {}
-    for name in record.fields:
-        value, gone = _field(record, name, source, found, entities, problems, partial)
-        columns[name], missing[name] = value, int(gone.sum())
-    own: Vocabulary | None = None
-    if issubclass(record, Entity):
-        keys = columns[record.key_field()]
-        own = entities.get(record) or Vocabulary(
-            keys if isinstance(keys, pa.Array) else pa.nulls(0, pa.int64())
-        )
-    return Table(record, columns, missing, found.rows, own)
-
-
-def _field(
-    record: type[Record],
-    name: str,
-    source: Source,
-    found: Found,
-    entities: Entities,
-    problems: list[Problem],
-    partial: bool,
-) -> Read:
-    spec, called = record.specs[name], source.names.get(name, name)
-    values = found.columns.get(called)
-    absent = values is None
-    if absent and not (spec.has_default or (partial and spec.outcome)):
-        problems.append(_no_column(record, name, called, found))
-    values = pa.nulls(found.rows) if values is None else values
-    label = f"{record.__name__}.{name}"
-    value, gone = read_field(
-        record, name, Given(label, values, problems, spec.labels, found.untyped), entities, not partial
-    )
-    if spec.has_default and spec.default is not None and gone.any():
-        default = Given(label, array_of([spec.default]), problems, spec.labels)
-        value, gone = _filled(value, gone, read_field(record, name, default, entities, not partial)[0])
-    if not absent:
-        _check_given(record, name, value, gone, problems)
-    return value, gone
-
-
-def read_field(record: type[Record], name: str, given: Given, entities: Entities, strict: bool) -> Read:
-    """The field's values by its declared kind."""
-    kind = cast(Any, record.fields[name])
-    if not issubclass(kind, Entity):
-        return READERS[kind](given)
-    keys = entities.get(kind)
-    if keys is None:  # the entity itself could not be read, which is said already
-        return Codes(
-            np.full(len(given.values), -1, np.int32), Vocabulary(pa.nulls(0, pa.int64()))
-        ), given.values.is_null()
-    return reference(given, keys, kind.__name__, strict)
-
-
-def _filled(value: Value, gone: Array, default: Value) -> Read:
-    """The value with the default where it is missing."""
-    rows = np.where(gone, len(gone), np.arange(len(gone)))
-    return take(concat([value, default]), rows), np.zeros(len(gone), np.bool_)
-
-
-def _check_given(record: type[Record], name: str, value: Value, gone: Array, problems: list[Problem]) -> None:
-    """What may not be missing, or not be there twice."""
-    label = f"{record.__name__}.{name}"
-    if issubclass(record, Event) and name == record.time_field() and gone.any():
-        rows = np.flatnonzero(gone)
-        problems.append(
-            Problem(
-                f"{label}: {counted(len(rows), 'event')} without a time: {_rows(rows)}",
-                "an event happens at a time: leave out what has none",
-            )
-        )
-    if issubclass(record, Entity) and name == record.key_field() and isinstance(value, pa.Array):
-        problems.extend(_bad_keys(label, value, gone))
-
-
-def _bad_keys(label: str, keys: pa.Array, gone: Array) -> list[Problem]:
-    problems: list[Problem] = []
-    if gone.any():
-        rows = np.flatnonzero(gone)
-        problems.append(
-            Problem(
-                f"{label}: {counted(len(rows), 'row')} without a key: {_rows(rows)}", "every row needs one"
-            )
-        )
-    counts = keys.drop_null().value_counts()
-    twice = counts.filter(pa.array(np.asarray(counts.field("counts")) > 1))
-    if len(twice):
-        names = (f"{shown(pair['values'].as_py())} ({pair['counts']} times)" for pair in twice)
-        problems.append(
-            Problem(
-                f"{label}: {counted(len(twice), 'key')} not unique: {few(names, len(twice))}", "one row a key"
-            )
-        )
-    return problems
-
-
-def _rows(rows: Sequence[int] | Array) -> str:
-    return f"row{'s' if len(rows) > 1 else ''} {few(rows, len(rows))}"
-
-
-def _no_column(record: type[Record], name: str, called: str, found: Found) -> Problem:
-    return Problem(
-        f"{record.__name__}.{name}: {found.source} has no column {called!r}; {listed(found.exist, called)}",
-        f'mt.read(source, {name}="the column\'s name there")',
-    )
-
-
-def unknown_names(record: type[Record], names: Sequence[str]) -> list[Problem]:
+def unknown_names(record: type[Record], names: list[str]) -> list[Problem]:
     """Names that are no field of the record."""
-    other = [name for name in names if name not in record.fields]
     return [
         Problem(
-            f"{record.__name__} has no field {name!r}; {listed(record.fields, name)}",
-            "give declared fields only",
+            f"{record.__name__} has no field {name!r}", f"{record.__name__}: {listed(record.fields, name)}"
         )
-        for name in other
+        for name in names
+        if name not in record.fields
     ]
 
 
-def _unknown(record: type[Record], source: Source, found: Found) -> list[Problem]:
+def _fields_of(source: Source, found: Found) -> list[str]:
     back = {called: name for name, called in source.names.items()}
-    return unknown_names(record, [back.get(called, called) for called in found.exist])
+    return [back.get(called, called) for called in found.exist]
 
 
-def own_keys(record: type[Entity], source: Source, found: Found) -> pa.Array | None:
-    """An entity's keys, None where they cannot be read; what is wrong with them `table_of` says."""
-    values = found.columns.get(source.names.get(record.key_field(), record.key_field()))
-    if values is None:
-        return None
-    keys = key(Given("", values, [], untyped=found.untyped))[0]
-    return keys if isinstance(keys, pa.Array) else None
+@dataclass(frozen=True)
+class Reading:
+    """What was found for a record, on its way to a table. `problems` gathers what is wrong; a table with
+    problems is not to be used."""
+
+    record: type[Record]
+    source: Source
+    found: Found
+    entities: Entities
+    problems: list[Problem]
+    partial: bool = False
+
+    def table(self) -> Table:
+        columns: dict[str, Value] = {}
+        missing: dict[str, int] = {}
+        for name in self.record.fields:
+            columns[name], gone = self._field(name)
+            missing[name] = int(gone.sum())
+        keys = self._own_keys(columns) if issubclass(self.record, Entity) else None
+        return Table(self.record, columns, missing, self.found.rows, keys)
+
+    def keys(self) -> pa.Array | None:
+        """The entity's keys as they are, None where there is no such column: what is wrong `table` says."""
+        assert issubclass(self.record, Entity)
+        given = replace(self, problems=[])._given(self.record.key_field())
+        return None if given is None else cast(pa.Array, key(given)[0])
+
+    def references(self, entity: type[Entity]) -> list[Given]:
+        """The values of each reference to an entity."""
+        names = [name for name, kind in self.record.references().items() if kind is entity]
+        given = [replace(self, problems=[])._given(name) for name in names]
+        return [values for values in given if values is not None]
+
+    def _own_keys(self, columns: Mapping[str, Value]) -> Vocabulary:
+        entity = cast(type[Entity], self.record)
+        return self.entities.get(entity) or Vocabulary(cast(pa.Array, columns[entity.key_field()]))
+
+    def _given(self, name: str) -> Given | None:
+        """A field's values as the source has them, None where it has no such column."""
+        values = self.found.columns.get(self.source.names.get(name, name))
+        if values is None:
+            return None
+        labels = self.record.specs[name].labels
+        return Given(f"{self.record.__name__}.{name}", values, self.problems, labels, self.found.untyped)
+
+    def _field(self, name: str) -> Read:
+        spec, given = self.record.specs[name], self._given(name)
+        if given is None:
+            if not (spec.has_default or (self.partial and spec.outcome)):
+                self.problems.append(self._no_column(name))
+            given = Given("", pa.nulls(self.found.rows), self.problems, spec.labels)
+        value, gone = self._read(name, given)
+        if spec.default is not None and gone.any():
+            default = Given(
+                f"the default of {self.record.__name__}.{name}", array_of([spec.default]), self.problems
+            )
+            return _filled(value, gone, self._read(name, default)[0])
+        if given.name:
+            self._check(name, given, value)
+        return value, gone
+
+    def _read(self, name: str, given: Given) -> Read:
+        kind = cast(Any, self.record.fields[name])
+        rows = len(given.values)
+        if issubclass(kind, Entity):
+            keys = self.entities.get(kind)
+            if keys is None or pa.types.is_null(given.values.type):
+                names = Vocabulary(pa.nulls(0, pa.int64())) if keys is None else keys
+                return Codes(np.full(rows, -1, np.int32), names), np.ones(rows, np.bool_)
+            return reference(given, keys, kind.__name__, strict=not self.partial)
+        if pa.types.is_null(given.values.type):
+            return nothing(kind, rows, given.labels), np.ones(rows, np.bool_)
+        return READERS[kind](given)
+
+    def _no_column(self, name: str) -> Problem:
+        called, record = self.source.names.get(name, name), self.record.__name__
+        if self.partial:
+            known = ", ".join(n for n, spec in self.record.specs.items() if not spec.outcome)
+            return Problem(f"{record}.{name} is not given", f"{record} is asked with: {known}")
+        exist = listed(self.found.exist, called)
+        text = f"{record}.{name}: {self.found.source} has no column {called!r}; {exist}"
+        return Problem(text, f'mt.read(source, {name}="its name there")')
+
+    def _check(self, name: str, given: Given, value: Value) -> None:
+        """A time and a key may not be missing, and a key not be there twice."""
+        record, empty = self.record, np.flatnonzero(missing_of(given.values))
+        if issubclass(record, Event) and name == record.time_field():
+            self._note_empty(empty, f"{given.name}: {counted(len(empty), 'event')} without a time")
+        if issubclass(record, Entity) and name == record.key_field():
+            self._note_empty(empty, f"{given.name}: {counted(len(empty), 'row')} without a key")
+            twice = duplicates(cast(pa.Array, value))
+            if len(twice):
+                names = (f"{shown(pair['values'].as_py())} ({pair['counts']} times)" for pair in twice)
+                text = f"{given.name}: {counted(len(twice), 'key')} more than once: {few(names, len(twice))}"
+                self.problems.append(Problem(text, f"one row per {record.__name__}"))
+
+    def _note_empty(self, rows: Array, text: str) -> None:
+        if len(rows):
+            places = f"row{'s' if len(rows) > 1 else ''} {few(rows, len(rows))}"
+            self.problems.append(Problem(f"{text}: {places}", "leave out the rows that have none"))
 
 
-def _bytes(value: Value) -> list[str | bytes]:
-    """What a column holds, as bytes that are equal where the contents are."""
-    if isinstance(value, Codes):
-        return ["codes", *_bytes(value.codes), *_bytes(value.names.names)]
-    if isinstance(value, Ragged):
-        flat, offsets = value.windows.flat()
-        names = [] if value.names is None else _bytes(value.names.names)
-        return ["ragged", *_bytes(flat), *_bytes(offsets), *names]
-    if isinstance(value, pa.Array):
-        return _array_bytes(value)
-    array = np.ascontiguousarray(cast(Array, value))
-    return [str(array.dtype), str(array.shape), array.tobytes()]
-
-
-def _array_bytes(array: pa.Array) -> list[str | bytes]:
-    here = b"" if array.null_count == 0 else np.asarray(array.is_valid()).tobytes()
-    if pa.types.is_integer(array.type):
-        return ["keys", here, np.asarray(array.fill_null(0)).tobytes()]
-    filled = array.fill_null("") if array.null_count else array
-    lengths = np.asarray(pa.compute.binary_length(filled)).astype(np.int64)
-    offsets = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset : filled.offset + len(filled) + 1]
-    data = filled.buffers()[2]
-    content = b"" if data is None else memoryview(data)[int(offsets[0]) : int(offsets[-1])].tobytes()
-    return ["texts", here, lengths.tobytes(), content]
+def _filled(value: Value, gone: Array, default: Value) -> Read:
+    """The value, with the default where it is missing."""
+    rows = np.where(gone, len(gone), np.arange(len(gone)))
+    return take(concat([value, default]), rows), np.zeros(len(gone), np.bool_)

@@ -1,0 +1,85 @@
+"""Keys and what refers to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from motet.batch import Array, Codes, Vocabulary
+from motet.rows.given import Given, Read, all_match, floats_of, is_number, is_text, missing, numpy, texts_of
+from motet.rows.problems import Problem, counted, few, shown
+
+DIGITS = r"^(0|-?[1-9][0-9]{0,17})$"
+"""How a whole number of 64 bits is written; 007 is a name."""
+
+HELP = "a key is a text or a whole number of 64 bits"
+
+
+def key(given: Given) -> Read:
+    """An entity's own keys: int64, or large_string."""
+    values = given.values
+    if is_number(values.type):
+        keys = _whole(given)
+    elif is_text(values.type):
+        keys = texts_of(values)
+        if given.untyped and all_match(keys, DIGITS):
+            keys = keys.cast(pa.int64())
+    else:
+        given.refuse("keys", HELP)
+        keys = pa.nulls(len(values), pa.int64())
+    return keys, missing(keys)
+
+
+def reference(given: Given, keys: Vocabulary, entity: str, strict: bool) -> Read:
+    """Rows of the entity. A key that it does not have is a problem where `strict`, else row -1."""
+    values = given.values
+    if not (is_text(values.type) or is_number(values.type)):
+        given.refuse(f"keys of {entity}", HELP)
+        return Codes(np.full(len(values), -1, np.int32), keys), np.ones(len(values), np.bool_)
+    codes, gone = rows_of(given, keys), missing(values)
+    nowhere = (codes < 0) & ~gone
+    if strict and nowhere.any():
+        given.problems.append(_nowhere(given, nowhere, entity))
+    return Codes(codes, keys), gone
+
+
+def rows_of(given: Given, keys: Vocabulary) -> Array:
+    """The row of each key, -1 where there is none: 7 and "7" are one key, as the entity's column is typed."""
+    whole = pa.types.is_integer(keys.names.type)
+    if is_number(given.values.type):
+        found = _whole(given)
+        return keys.codes(found if whole else found.cast(pa.large_string()))
+    texts = texts_of(given.values)
+    if not whole:
+        return keys.codes(texts)
+    return keys.codes(pc.if_else(pc.match_substring_regex(texts, DIGITS), texts, None).cast(pa.int64()))
+
+
+def _nowhere(given: Given, nowhere: Array, entity: str) -> Problem:
+    lost = pc.unique(given.values.filter(pa.array(nowhere)))
+    names = few((shown(key.as_py()) for key in lost), len(lost))
+    rows = counted(int(nowhere.sum()), "row")
+    text = f"{given.name}: {counted(len(lost), 'key')} of no {entity}, in {rows}: {names}"
+    return Problem(text, f"add them to {entity}, or leave these rows out")
+
+
+def _whole(given: Given) -> pa.Array:
+    """As int64. pandas makes floats of whole numbers as soon as one is missing."""
+    values = given.values
+    if pa.types.is_signed_integer(values.type):
+        return values.cast(pa.int64())
+    floats = floats_of(values)
+    gone = np.isnan(floats)
+    # Beyond 2**53 a float no longer says which whole number it was; an integer still does.
+    limit = 2.0**53 if pa.types.is_floating(values.type) else 2.0**63
+    wrong = ~gone & ((np.mod(floats, 1) != 0) | (np.abs(floats) >= limit))
+    given.note(wrong, "no whole numbers of 64 bits", HELP)
+    fits = pa.array(~(gone | wrong))
+    return pc.if_else(fits, values, None).cast(pa.int64())
+
+
+def duplicates(keys: pa.Array) -> pa.Array:
+    """Keys that are there more than once, with how often: a struct array of `values` and `counts`."""
+    counts = keys.drop_null().value_counts()
+    return counts.filter(pa.array(numpy(counts.field("counts")) > 1))

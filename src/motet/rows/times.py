@@ -1,0 +1,70 @@
+"""Times as sources write them, to microseconds since 1970 in UTC."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from motet.batch import NO_TIME, Array
+from motet.rows.given import Given, Read, all_match, floats_of, is_number, is_text, missing, numpy, texts_of
+
+DATE = r"^(\d{4}-\d\d-\d\d)$"
+CLOCK = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\d*"
+ZONE = r" ?(Z|[+-]\d\d(?::?\d\d)?)$"
+SECONDS = r"^-?\d+(\.\d+)?$"
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999
+
+
+def time(given: Given) -> Read:
+    """A timestamp or date, without a zone in UTC; ISO 8601 as text; or a number of seconds since 1970."""
+    kind = given.values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        stamps = _stamps(given)
+    elif is_number(kind):
+        stamps = _seconds(given, floats_of(given.values))
+    elif is_text(kind):
+        stamps = _written(given)
+    else:
+        given.refuse("times", 'a Time is a timestamp, "2001-02-03T04:05:06Z", or seconds since 1970')
+        stamps = np.full(len(given.values), NO_TIME)
+    return stamps, stamps == NO_TIME
+
+
+def _stamps(given: Given) -> Array:
+    values = given.values
+    kind = pa.timestamp("us", values.type.tz if pa.types.is_timestamp(values.type) else None)
+    try:
+        stamps = values.cast(options=pc.CastOptions(kind, allow_time_truncate=True))
+    except pa.ArrowInvalid:  # beyond what 64 bits of microseconds hold
+        whole = floats_of(values.cast(pa.int32() if values.type == pa.date32() else pa.int64()))
+        per_unit = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+        unit = values.type.unit if pa.types.is_timestamp(values.type) else None
+        scale = per_unit[unit] if unit else (86_400e6 if values.type == pa.date32() else 1e3)
+        return _in_range(given, whole * scale, missing(values))
+    return _in_range(given, numpy(stamps.cast(pa.int64()).fill_null(0)), missing(values))
+
+
+def _seconds(given: Given, seconds: Array) -> Array:
+    return _in_range(given, np.round(seconds * 1e6), np.isnan(seconds))
+
+
+def _written(given: Given) -> Array:
+    texts = pc.utf8_trim_whitespace(texts_of(given.values))
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    if all_match(texts, SECONDS):
+        return _seconds(given, floats_of(texts))
+    texts = pc.replace_substring_regex(texts, DATE, r"\1T00:00:00Z")
+    texts = pc.replace_substring_regex(texts, f"{CLOCK}$", r"\1T\2Z")
+    texts = pc.replace_substring_regex(texts, CLOCK + ZONE, r"\1T\2\3")
+    stamps = given.converted(texts, pa.timestamp("us", "UTC"), "no times")
+    return _in_range(given, numpy(stamps.cast(pa.int64()).fill_null(0)), missing(stamps))
+
+
+def _in_range(given: Given, micros: Array, gone: Array) -> Array:
+    wrong = ~gone & ((micros < FIRST) | (micros > LAST))
+    given.note(
+        wrong, "outside the years 1 to 9999", "a number is seconds since 1970: divide milliseconds by 1,000"
+    )
+    gone = gone | wrong
+    return np.where(gone, NO_TIME, np.where(gone, 0, micros).astype(np.int64))
