@@ -20,9 +20,12 @@ Field: TypeAlias = tuple[Any, Any]  # an Arrow array and the Arrow field that sa
 
 
 def to_arrow(value: Value) -> pa.RecordBatch:
-    """One column a value, or a column a field of a filled record. Of a `Ragged` only windows and names are kept."""
+    """One column a value, or a column a field of a filled record.
+
+    Of a `Ragged` only windows and names are kept.
+    """
     if isinstance(value, Mapping):
-        fields = [_written(name, column) for name, column in value.items()]
+        fields = [_written(name, column) for name, column in cast(Mapping[str, Any], value).items()]
         kind = b"record"
     else:
         fields, kind = [_written("value", value)], b"value"
@@ -36,7 +39,7 @@ def batch_of(fields: list[Field], metadata: Mapping[bytes, bytes]) -> pa.RecordB
 
 def from_arrow(batch: pa.RecordBatch) -> Value:
     """The value that `to_arrow` was given. Shares the batch's memory wherever it can, so it is read-only."""
-    schema = cast(Any, batch.schema)
+    schema = batch.schema
     values = {field.name: _read(batch.column(i), field) for i, field in enumerate(schema)}
     return values if schema.metadata[KIND] == b"record" else values["value"]
 

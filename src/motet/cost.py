@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Cost:
     """What some calls of one model took together.
 
-    seconds: wall clock. cpu_seconds: processor time of this process. tokens_in, tokens_out: of a language model.
+    seconds: wall clock. cpu_seconds: processor time of this process.
+    tokens_in, tokens_out: read and written by a language model.
     """
 
     calls: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +20,7 @@ UNFINISHED = ".unfinished"
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Puts a file in place of whatever `path` was: at any moment there is the old one or the new one, whole."""
+    """Puts a file in place of what `path` was: at any moment the old one or the new one is there, whole."""
     with refused(path):
         folder(path.parent)
         beside = path.with_name(f"{path.name}.{secrets.token_hex(6)}{UNFINISHED}")
@@ -54,20 +54,27 @@ def settle(path: Path) -> None:
 
 
 @contextmanager
-def refused(path: Path) -> Iterator[None]:
+def refused(path: Path) -> Generator[None]:
     """A file that the system would not write (a full disk, no permission) becomes one clear error."""
     try:
         yield
     except OSError as error:
         raise RunError(
             f"could not write {path}: {error.strerror or error}",
-            help="make room on that disk (or right its permissions) and run again: what was kept before is whole",
+            help="make room on that disk, or right its permissions, and run again: what was kept is whole",
         ) from error
 
 
 def damaged(path: Path, why: str) -> RunError:
     return RunError(
         f"{path} is damaged: {why}", help=f"delete it, and what it held is made again: rm -r {str(path)!r}"
+    )
+
+
+def unreadable(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"could not read {path}: {error.strerror or error}",
+        help=f"right its permissions, or delete it to have what it held made again: rm -r {str(path)!r}",
     )
 
 

@@ -1,13 +1,14 @@
-"""Row hashes: what a costly column's row was made from, in 16 bytes. Equal inputs, equal hash, in any process.
+"""Row hashes: what a costly column's row was made from, in 16 bytes, equal in every process.
 
-Codes and tags count by their names, so a vocabulary in another order changes nothing; NaN equals NaN; a missing
-text is not an empty one.
+Codes and tags count by their names, so a vocabulary in another order changes nothing; NaN equals NaN;
+a missing text is not an empty one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -43,11 +44,10 @@ def _first(value: Any) -> Any:
 
 def _digests(values: Sequence[Any], person: bytes) -> list[bytes]:
     joined = _joined([piece for value in values for piece in _pieces(value)])
-    offsets = cast(Array, _offsets(joined)).tolist()
-    data = memoryview(cast(Any, joined).buffers()[2] or b"")
+    offsets = _offsets(joined).tolist()
+    data = memoryview(joined.buffers()[2] or b"")
     return [
-        blake2b(data[start:end], digest_size=16, person=person).digest()
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True)
+        blake2b(data[start:end], digest_size=16, person=person).digest() for start, end in pairwise(offsets)
     ]
 
 
@@ -83,8 +83,8 @@ def _named(codes: Array, value: Codes | Ragged) -> pa.Array:
 def _lists(value: Ragged) -> list[pa.Array]:
     flat, offsets = value.windows.flat()
     elements = _joined([_fixed(flat)] if value.names is None else _texts(_named(flat, value)))
-    ends = cast(Array, _offsets(elements))[offsets]
-    data = cast(Any, elements).buffers()[2]
+    ends = _offsets(elements)[offsets]
+    data = elements.buffers()[2]
     pieces = [_fixed(np.diff(offsets)), _binary(ends, data)]
     if value.times is not None:
         pieces += _lists(Ragged(value.times))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def add(path: Path, fingerprint: str, cost: Cost) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path) -> Generator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as ledger:
             # A power cut may cost the last sums, which are only estimates; it never damages the file.

@@ -9,7 +9,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -54,11 +54,11 @@ def read(path: Path, checked: bool = True) -> pa.RecordBatch:
     """
     try:
         with pa.memory_map(str(path)) as file:
-            data = cast(Any, file.read_buffer())
+            data = file.read_buffer()
     except FileNotFoundError:
         raise
-    except (OSError, pa.ArrowException) as error:
-        raise durable.damaged(path, str(error)) from error
+    except OSError as error:
+        raise durable.unreadable(path, error) from error
     return opened(data, path, checked)
 
 
@@ -68,7 +68,7 @@ def opened(data: pa.Buffer, path: Path, checked: bool) -> pa.RecordBatch:
     mark, length, total = _SEAL.unpack(data.slice(max(size, 0))) if size >= 0 else (b"", 0, 0)
     if mark != _MARK or length != size:
         raise durable.damaged(path, "it is cut off, or something else wrote into it")
-    stream = cast(Any, data.slice(0, size))
+    stream = data.slice(0, size)
     if checked and zlib.crc32(stream) != total:
         raise durable.damaged(path, "its checksum does not match")
-    return cast(Any, pa.ipc.open_stream(stream)).read_next_batch()
+    return pa.ipc.open_stream(stream).read_next_batch()

@@ -1,4 +1,4 @@
-"""States as files: one zip archive each, with arrays as .npy, plain values as JSON, and a checksum for every part.
+"""States as files: one zip archive each, arrays as .npy, plain values as JSON, a checksum for every part.
 
 Nothing in it is ever executed when it is read: no pickles.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,8 +20,11 @@ import pyarrow as pa
 from motet import durable, sealed
 from motet.arrow import from_arrow, to_arrow
 from motet.batch import Codes, Ragged, Vocabulary
-from motet.errors import RunError
+from motet.errors import MotetError, RunError
 from motet.model import State
+
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, LookupError, EOFError, RuntimeError)
+"""What the readers of zip, .npy and JSON raise when the bytes make no sense."""
 
 PLAIN = (bool, int, float, str, type(None))
 
@@ -55,9 +60,11 @@ def _opened(path: Path, read: Callable[[zipfile.ZipFile], Any]) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             return read(archive)
-    except FileNotFoundError:
+    except (FileNotFoundError, MotetError):
         raise
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError, EOFError, NotImplementedError) as error:
+    except OSError as error:
+        raise durable.unreadable(path, error) from error
+    except BROKEN as error:
         raise durable.damaged(path, str(error)) from error
 
 
@@ -95,7 +102,7 @@ class _Writer:
         if isinstance(value, Vocabulary):
             return self.put("vocabulary", lambda file: sealed.pour(file, to_arrow(value.names)))
         if isinstance(value, (pa.Array, Codes, Ragged)):
-            return self.put("arrow", lambda file: sealed.pour(file, to_arrow(cast(Any, value))))
+            return self.put("arrow", lambda file: sealed.pour(file, to_arrow(value)))
         raise RunError(
             f"state part {self.name!r} is a {type(value).__name__}, which cannot be kept",
             help="arrays, text, bytes, numbers, columns, and lists, tuples and dicts of them",

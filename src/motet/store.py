@@ -1,11 +1,13 @@
-"""The store: states, prepared columns, costly rows and versions, addressed by the fingerprint of what made them.
+"""The store: states, prepared columns, costly rows, versions, addressed by the fingerprint of what made them.
 
-Everything in it is whole or not there, whatever kills the process that writes it. Several graphs and several
-processes may share one.
+Everything in it is whole or not there, whatever kills the process that writes it. Several graphs and
+several processes may share one.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -32,8 +34,10 @@ class Store:
         self._checked: dict[Path, tuple[int, int, int]] = {}
 
     def state(self, fingerprint: str) -> State | None:
+        path = self._state(fingerprint)
+        _touch(path)
         try:
-            return states.read(self._state(fingerprint))
+            return states.read(path)
         except FileNotFoundError:
             return None
 
@@ -49,11 +53,14 @@ class Store:
 
     def cells(self, fingerprint: str) -> Cells:
         """The rows of one costly column."""
-        return Cells(self.root / "cells" / quote(fingerprint, safe=""))
+        folder = self.root / "cells" / quote(fingerprint, safe="")
+        _touch(folder)
+        return Cells(folder)
 
     def value(self, fingerprint: str) -> Value | None:
         """A whole prepared column, memory-mapped and read-only: processes that read it share its memory."""
         path = self._value(fingerprint)
+        _touch(path)
         try:
             stat = path.stat()
             seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -64,8 +71,11 @@ class Store:
         return from_arrow(batch)
 
     def keep_value(self, fingerprint: str, value: Value) -> None:
-        """Keeps a column in place of what was kept under its fingerprint; who reads the old one keeps it whole."""
-        sealed.write(self._value(fingerprint), to_arrow(value))
+        """Keeps a column, once: an equal fingerprint means an equal value."""
+        path = self._value(fingerprint)
+        if not path.exists():
+            sealed.write(path, to_arrow(value))
+        _touch(path)
 
     def publish(self, manifest: Mapping[str, Any]) -> int:
         """Makes a new version current at once, and returns its number. manifest["graph"] names the graph.
@@ -143,6 +153,13 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _name(path: Path) -> str:
     return unquote(path.name.removesuffix(".npz").removesuffix(sealed.SUFFIX))
+
+
+def _touch(path: Path) -> None:
+    """Marks what is in use, at most once in a while, so that a sweep does not take it from a running fit."""
+    if _age(path) > DAY / 24:
+        with contextlib.suppress(OSError):
+            os.utime(path)
 
 
 def _age(path: Path) -> float:

@@ -1,14 +1,14 @@
-"""Versions: what a graph's readers see. A new one appears whole, at once; the one before stays until it is swept."""
+"""Versions: what a graph's readers see. A new one appears whole, at once; the one before stays."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import filelock
@@ -16,12 +16,10 @@ import filelock
 from motet import durable
 from motet.errors import RunError
 
-Record = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Version:
-    """One published state of affairs. when: seconds since 1970, UTC. before: what was current then, if anything."""
+    """What was published. when: seconds since 1970, UTC. before: the number that was current until then."""
 
     number: int
     when: float
@@ -61,7 +59,13 @@ class Versions:
         return [self.read(number) for number in self.numbers()]
 
     def read(self, number: int) -> Version:
-        record = cast(Record, _read(self.folder / f"{number}.json"))
+        try:
+            record = _read(self.folder / f"{number}.json")
+        except FileNotFoundError as error:
+            raise RunError(
+                f"version {number} of graph {self.graph!r} is gone from {self.folder}",
+                help="prepare() publishes a new one",
+            ) from error
         current = number == self.pointed()
         return Version(number, record["when"], current, record["before"], record["manifest"])
 
@@ -84,7 +88,7 @@ class Versions:
         return [version for version in versions if version.number in spared]
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Generator[None]:
         with durable.refused(self.folder):
             durable.folder(self.folder)
             lock = filelock.FileLock(self.folder / ".lock")
