@@ -1,0 +1,193 @@
+"""The torch half of SASRec: its towers, its attention and its loss. Only training needs this file.
+
+Three things that a training step usually spends most of its time on are written by hand, each equal to
+what it replaces (tests/models/behavior/test_sasrec_net.py): the loss over the whole catalogue, causal
+attention over short sequences, and dropout masks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Logits of this many (position, item) pairs are in memory at a time: 4 MiB, so they stay in the cache.
+CELLS = 1 << 20
+
+
+class CatalogueLoss(torch.autograd.Function):
+    """Mean softmax cross-entropy of every position over every item, logits never held whole.
+
+    forward(users [t, d], items [n, d], targets int64[t]) -> scalar. The gradients fall out of the same pass
+    over the logits, so they are taken there and backward only scales them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, users: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+        t, n = len(users), len(items)
+        rows = min(t, max(128, CELLS // n))
+        room = torch.empty(rows * n)
+        user_grad, item_grad, log_sums = torch.empty_like(users), torch.zeros_like(items), torch.empty(t)
+        # float32 holds exp(x) for |x| < 87: where no logit can reach 40, none needs its maximum taken off.
+        bounded = float(users.norm(dim=1).max() * items.norm(dim=1).max()) < 40
+        for at in range(0, t, rows):
+            part = users[at : at + rows]
+            logits = torch.mm(part, items.T, out=room[: len(part) * n].view(len(part), n))
+            highest = torch.zeros(len(part), 1) if bounded else logits.amax(1, keepdim=True)
+            odds = (logits if bounded else logits.sub_(highest)).exp_()
+            sums = odds.sum(1, keepdim=True)
+            share = (sums * t).reciprocal_()
+            torch.mm(odds, items, out=user_grad[at : at + rows]).mul_(share)
+            item_grad.addmm_(odds.T, part * share)
+            log_sums[at : at + rows] = (sums.log() + highest).view(-1)
+        right = items[targets]
+        user_grad.sub_(right, alpha=1 / t)
+        item_grad.index_add_(0, targets, users, alpha=-1 / t)
+        ctx.save_for_backward(user_grad, item_grad)
+        return (log_sums - (users * right).sum(1)).mean()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        user_grad, item_grad = ctx.saved_tensors
+        return user_grad * grads[0], item_grad * grads[0], None
+
+
+class CausalAttention(torch.autograd.Function):
+    """Causal attention of left-aligned rows, read from and written to one [b, l, 3, heads, d] array in place.
+
+    The library's kernel copies queries, keys and values to one layout and their gradients back; at these
+    lengths the copies cost as much as the attention.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor) -> Tensor:
+        b, length, _, heads, width = qkv.shape
+        out = qkv.new_empty(b, length, heads, width)
+        future = causal(length, qkv)
+        weights: list[Tensor] = []
+        for h in range(heads):
+            q, k, v = qkv[:, :, :, h].unbind(2)
+            p = torch.baddbmm(future, q, k.transpose(1, 2), alpha=width**-0.5).softmax(-1)
+            out[:, :, h] = torch.bmm(p, v)
+            weights.append(p)
+        ctx.save_for_backward(qkv, *weights)
+        return out.view(b, length, heads * width)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        qkv, *weights = ctx.saved_tensors
+        b, length, _, heads, width = qkv.shape
+        grad, into = grads[0].view(b, length, heads, width), torch.empty_like(qkv)
+        for h, p in enumerate(weights):
+            (q, k, v), out = qkv[:, :, :, h].unbind(2), grad[:, :, h]
+            onto_p = torch.bmm(out, v.transpose(1, 2))
+            s = (onto_p - (onto_p * p).sum(-1, keepdim=True)).mul_(p).mul_(width**-0.5)
+            into[:, :, 0, h] = torch.bmm(s, k)
+            into[:, :, 1, h] = torch.bmm(s.transpose(1, 2), q)
+            into[:, :, 2, h] = torch.bmm(p.transpose(1, 2), out)
+        return into
+
+
+def causal(length: int, like: Tensor) -> Tensor:
+    """[l, l] added to attention: minus infinity where a key lies after its query."""
+    return like.new_full((length, length), float("-inf")).triu_(1)
+
+
+class Noise:
+    """Dropout masks from one byte of NumPy's generator an element, which costs a fifth of torch's own.
+
+    keep: share kept, to the nearest 1/256; masks hold 0 or 1/keep.
+    """
+
+    def __init__(self, dropout: float, seed: int) -> None:
+        self.kept = round(256 * (1 - dropout))
+        self.rng = np.random.Generator(np.random.SFC64(seed))
+
+    def drop(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """x with a share of it dropped, added to `onto` where given."""
+        if self.kept == 256:
+            return x if onto is None else onto + x
+        raw = np.frombuffer(self.rng.bytes(x.numel()), np.uint8)
+        mask = torch.from_numpy((raw < self.kept).astype(np.float32)).view(x.shape).mul_(256 / self.kept)
+        return x * mask if onto is None else torch.addcmul(onto, x, mask)
+
+
+def attend(qkv: Tensor, training: bool) -> Tensor:
+    """[b, l, 3, heads, d] -> [b, l, heads * d]. What is not trained is written in operations ONNX has."""
+    if training:
+        return cast(Tensor, CausalAttention.apply(qkv))
+    b, length, _, heads, width = qkv.shape
+    q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    p = (q @ k.transpose(2, 3) * width**-0.5 + causal(length, qkv)).softmax(-1)
+    return (p @ v).transpose(1, 2).reshape(b, length, heads * width)
+
+
+class Block(nn.Module):
+    """Pre-norm self-attention, then a feed-forward layer of the same width."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.wide, self.narrow = nn.Linear(dim, dim), nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, noise: Noise) -> Tensor:
+        b, length, dim = x.shape
+        qkv = self.qkv(self.before(x)).view(b, length, 3, self.heads, dim // self.heads)
+        x = noise.drop(self.out(attend(qkv, self.training)), onto=x)
+        return noise.drop(self.narrow(F.relu(self.wide(self.between(x)))), onto=x)
+
+
+class Users(nn.Module):
+    """Vectors of users out of the vectors of the items in their histories.
+
+    A learnt start comes before every history, so an empty one has a vector too: what a user wants of whom
+    nothing is known.
+    """
+
+    def __init__(self, dim: int, blocks: int, heads: int, length: int) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.randn(dim) * 0.02)
+        self.places = nn.Parameter(torch.randn(length + 1, dim) * 0.02)
+        self.blocks = nn.ModuleList([Block(dim, heads) for _ in range(blocks)])
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, history: Tensor, noise: Noise) -> Tensor:
+        """[b, l, d], oldest first, padded at the end -> [b, l + 1, d]: the user before and after each item."""
+        b, length, dim = history.shape
+        x = torch.cat([self.start.expand(b, 1, dim), history], 1) + self.places[: length + 1]
+        x = noise.drop(x)
+        for block in self.blocks:
+            x = block(x, noise)
+        return self.norm(x)
+
+
+class Items(nn.Module):
+    """Vectors of items: frozen content seen through one projection, plus a residual of each item's own.
+
+    The residual of an item with content starts at zero and stays within `bound`, so that an item which was
+    never seen is read from its content alone. An item without content has an ordinary embedding.
+    """
+
+    def __init__(self, read: Tensor, dim: int, content: Tensor | None, bound: float) -> None:
+        super().__init__()
+        self.bound = bound
+        self.own = nn.Parameter(torch.randn(len(read), dim) * 0.02 * ~read[:, None])
+        self.register_buffer("read", read[:, None])
+        self.project = None if content is None else nn.Linear(content.shape[1], dim, bias=False)
+
+    def residuals(self) -> Tensor:
+        """[n, d]"""
+        if self.project is None:
+            return self.own
+        norm = self.own.norm(dim=1, keepdim=True).clamp_min(self.bound)
+        return torch.where(self.read, self.own * (self.bound / norm), self.own)
+
+    def forward(self, content: Tensor | None) -> Tensor:
+        """[n, c] -> [n, d]"""
+        own = self.residuals()
+        return own if self.project is None or content is None else self.project(content) + own

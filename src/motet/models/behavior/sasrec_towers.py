@@ -1,0 +1,80 @@
+"""SASRec as it is served: the two towers read from plain arrays, without torch.
+
+state: what sasrec_train.fit returned, a dict of arrays that np.savez takes:
+    codes int [m] the items seen in training, residuals float32 [m, d] their own vectors, unknown float32 [d],
+    users uint8 the users' tower as ONNX; with content also mean float32 [c] and projection float32 [c, d].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import onnxruntime
+
+from motet.batch import Array
+
+BLOCK = 256  # histories that go through the users' tower at a time
+
+
+def center(content: Array) -> Array:
+    """Mean direction of the rows that are not zero: float32 [c]."""
+    unit = _unit(content)
+    known = unit.any(axis=1)
+    return unit[known].mean(axis=0) if known.any() else np.zeros(content.shape[1], np.float32)
+
+
+def standardized(content: Array, mean: Array) -> Array:
+    """Rows as directions from the mean, at root mean square 1; rows of zeros stay so. float32 [n, c]"""
+    unit = _unit(content)
+    away = _unit(np.where(unit.any(axis=1, keepdims=True), unit - mean, 0))
+    return away * np.float32(np.sqrt(content.shape[1]))
+
+
+def _unit(rows: Array) -> Array:
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, norm, out=np.zeros(rows.shape, np.float32), where=norm > 0).astype(np.float32)
+
+
+def items(state: Mapping[str, Array], content: Array | None, residual_rows: Array) -> Array:
+    """Vectors of any items, new ones too: float32 [n, d].
+
+    content: float32 [n, c] as in training, or None. residual_rows: int [n], where each item is in
+    state["codes"], -1 where it was not seen in training. An item with neither is `unknown`.
+    """
+    known = residual_rows >= 0
+    made = np.where(known[:, None], state["residuals"][np.maximum(residual_rows, 0)], np.float32(0))
+    told = np.zeros(len(made), bool)
+    if content is not None and "projection" in state:
+        told = content.any(axis=1)
+        made += standardized(content, state["mean"]) @ state["projection"]
+    made[~known & ~told] = state["unknown"]
+    return made
+
+
+def session(state: Mapping[str, Array]) -> Any:
+    """The users' tower, ready to run on one thread (several requests run side by side)."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        state["users"].tobytes(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def users(tower: Any, values: Array, starts: Array, ends: Array, vectors: Array) -> Array:
+    """Vectors of users: float32 [n, d]. score = users @ items.T
+
+    tower: session(state). values: item rows of `vectors`; history i is values[starts[i]:ends[i]], oldest first,
+    already no longer than in training. vectors: float32 [items, d] of `items`. An empty history has the vector
+    learnt for the start of one.
+    """
+    made = np.empty((len(starts), vectors.shape[1]), np.float32)
+    order = np.argsort(ends - starts, kind="stable")  # like lengths together: little is padded
+    for low in range(0, len(order), BLOCK):
+        rows = order[low : low + BLOCK]
+        sizes = ends[rows] - starts[rows]
+        at = np.minimum(starts[rows, None] + np.arange(int(sizes.max())), max(len(values) - 1, 0))
+        history = vectors[values[at]]
+        made[rows] = cast(Any, tower.run(None, {"vectors": history, "sizes": sizes}))[0]
+    return made
