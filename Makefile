@@ -25,7 +25,7 @@ setup: $(READY)  ## create .venv with everything that the other targets need
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Motet needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	@echo "installing $$(grep -c == requirements.lock) packages into .venv (about a minute)"
+	@echo "installing $$(grep -c == requirements.lock) packages into .venv (one to two minutes)"
 	@$(PYTHON) -m venv .venv
 	@# torch first, with its own dependencies: a CUDA build brings packages that the lock does not know.
 	@$(PIP) --constraint requirements.lock torch
