@@ -92,7 +92,14 @@ def array_of(values: list[Any]) -> pa.Array:
 
 
 def _text(value: Any) -> str | None:
+    """As Arrow would write the value alone; names of a list as Tags separate them in a text."""
     if type(value).__name__ in _ABSENT or (isinstance(value, float) and value != value):
         return None
+    if isinstance(value, (list, tuple)):
+        return "|".join(_text(name) or "" for name in cast("list[Any]", value))
+    if isinstance(value, bool):
+        value = str(value).lower()
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
     # A lone surrogate is no Unicode text and cannot be kept.
-    return (value if isinstance(value, str) else str(value)).encode("utf-8", "replace").decode()
+    return str(value).encode("utf-8", "replace").decode()

@@ -37,7 +37,7 @@ class Given:
         rows = np.flatnonzero(wrong)
         if len(rows):
             quoted = (f"row {row}: {shown(self.values[int(row)].as_py())}" for row in rows)
-            text = f"{self.name}: {counted(len(rows), 'value')} {what}: {few(quoted, len(rows))}"
+            text = f"{self.name}: {what} in {counted(len(rows), 'row')}: {few(quoted, len(rows))}"
             self.problems.append(Problem(text, help))
 
     def refuse(self, wanted: str, help: str) -> None:

@@ -35,7 +35,7 @@ def number(given: Given) -> Read:
     if is_text(values.type):
         texts = pc.utf8_trim_whitespace(texts_of(values))
         nothing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(NO_NUMBER, pa.large_string()))
-        values = given.converted(pc.if_else(nothing, None, texts), pa.float64(), "no numbers")
+        values = given.converted(pc.if_else(nothing, None, texts), pa.float64(), "not a number")
     elif not is_number(values.type):
         given.refuse("numbers", "declare it as its values are: Flag, Category, Time or Vector")
         values = pa.nulls(len(values))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.batch import NO_TIME, Array
-from motet.rows.given import Given, Read, all_match, floats_of, is_number, is_text, missing, numpy, texts_of
+from motet.rows.given import Given, Read, floats_of, is_number, is_text, missing, numpy, texts_of
 
 DATE = r"^(\d{4}-\d\d-\d\d)$"
 CLOCK = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\d*"
@@ -36,13 +36,14 @@ def _stamps(given: Given) -> Array:
     kind = pa.timestamp("us", values.type.tz if pa.types.is_timestamp(values.type) else None)
     try:
         stamps = values.cast(options=pc.CastOptions(kind, allow_time_truncate=True))
-    except pa.ArrowInvalid:  # beyond what 64 bits of microseconds hold
-        whole = floats_of(values.cast(pa.int32() if values.type == pa.date32() else pa.int64()))
-        per_unit = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
-        unit = values.type.unit if pa.types.is_timestamp(values.type) else None
-        scale = per_unit[unit] if unit else (86_400e6 if values.type == pa.date32() else 1e3)
-        return _in_range(given, whole * scale, missing(values))
+    except pa.ArrowInvalid:  # some lie beyond what 64 bits of microseconds hold: far beyond LAST
+        return _in_range(given, _in_years(values), missing(values))
     return _in_range(given, numpy(stamps.cast(pa.int64()).fill_null(0)), missing(values))
+
+
+def _in_years(values: pa.Array) -> Array:
+    """Microseconds, as good as the start of their year: to tell which are out of range."""
+    return (floats_of(pc.year(values)) - 1970) * 31_556_952e6
 
 
 def _seconds(given: Given, seconds: Array) -> Array:
@@ -50,14 +51,21 @@ def _seconds(given: Given, seconds: Array) -> Array:
 
 
 def _written(given: Given) -> Array:
+    """Each text by itself: one request's way of writing a time is not its neighbour's."""
     texts = pc.utf8_trim_whitespace(texts_of(given.values))
     texts = pc.if_else(pc.equal(texts, ""), None, texts)
-    if all_match(texts, SECONDS):
-        return _seconds(given, floats_of(texts))
+    counted = pc.match_substring_regex(texts, SECONDS)
+    seconds = _seconds(given, floats_of(pc.if_else(counted, texts, None)))
+    return np.where(numpy(counted.fill_null(False)), seconds, _iso(given, pc.if_else(counted, None, texts)))
+
+
+def _iso(given: Given, texts: pa.Array) -> Array:
+    if texts.null_count == len(texts):
+        return np.full(len(texts), NO_TIME)
     texts = pc.replace_substring_regex(texts, DATE, r"\1T00:00:00Z")
     texts = pc.replace_substring_regex(texts, f"{CLOCK}$", r"\1T\2Z")
     texts = pc.replace_substring_regex(texts, CLOCK + ZONE, r"\1T\2\3")
-    stamps = given.converted(texts, pa.timestamp("us", "UTC"), "no times")
+    stamps = given.converted(texts, pa.timestamp("us", "UTC"), "not a time")
     return _in_range(given, numpy(stamps.cast(pa.int64()).fill_null(0)), missing(stamps))
 
 
