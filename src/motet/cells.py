@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +76,12 @@ class Cells:
     def add(self, hashes: Array, value: Value, problems: Sequence[str | None] | None = None) -> None:
         """Keeps these rows durably, all of them or none. Rows that are known already stay as they are."""
         said = pa.nulls(len(hashes), pa.string()) if problems is None else pa.array(problems, pa.string())
+        columns = list(value.values()) if isinstance(value, Mapping) else [value]
+        if any(len(cast(Any, column)) != len(hashes) for column in [*columns, said]):
+            raise RunError(
+                f"{len(hashes)} rows were asked for, but the model gave another number of values",
+                help="apply(state, batch) returns batch.rows values",
+            )
         if len(hashes):
             chunk = Chunk(np.ascontiguousarray(hashes).view("S16"), value, said)
             chunk.write(self.folder, time.time_ns())

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -109,7 +110,7 @@ class _Writer:
         )
 
     def put(self, kind: str, fill: Callable[[Any], Any]) -> dict[str, str]:
-        name = f"{self.name}/{self.count}.{kind}"
+        name = f"{quote(self.name)}/{self.count}.{kind}"
         self.count += 1
         with self.archive.open(name, "w", force_zip64=True) as file:
             fill(file)
