@@ -110,8 +110,9 @@ def _fill(into: Array, names: Vocabulary, value: Any) -> None:
         rows = np.repeat(np.arange(len(value)), np.diff(offsets))
         into[rows[places >= 0], places[places >= 0]] = 1
     else:
-        array = np.asarray(value).reshape(len(into), -1)
-        into[:] = np.where(np.isfinite(array), array, np.nan)
+        array = np.asarray(value)
+        columns = array if array.ndim == 2 else array[:, None]
+        into[:] = np.where(np.isfinite(columns), columns, np.nan)
 
 
 def categories(parts: list[Part]) -> list[int]:
@@ -130,3 +131,14 @@ def one_hot(state: State, numbers: Array) -> Array:
         columns.append(hot.astype(numbers.dtype))
         start += part["width"]
     return np.concatenate(columns, axis=1)
+
+
+def design(state: State, values: dict[str, Any]) -> Array:
+    """The features for a model that adds and multiplies: float64, categories one column per name."""
+    return one_hot(state, matrix(state, values, np.float64))
+
+
+def averages(X: Array) -> Array:
+    """The mean of each column's known values, 0 where none is known."""
+    known = ~np.isnan(X)
+    return np.nansum(X, axis=0) / np.maximum(known.sum(axis=0), 1)

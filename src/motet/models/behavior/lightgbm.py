@@ -16,7 +16,7 @@ from motet.errors import GraphError
 from motet.model import Model, State
 from motet.models.behavior.examples import Examples, examples
 from motet.models.behavior.features import Feature, categories, features, layout, matrix
-from motet.models.behavior.outcome import asked_at, check_frame, checked, outcome
+from motet.models.behavior.outcome import asked_at, checked, outcome, predicted
 from motet.models.cores import threads
 from motet.record import Record
 
@@ -82,10 +82,7 @@ class LightGBM(Model):
                 f"{self} ranks candidates, and has none",
                 help="give candidates first: found = mt.retrieve(Film, k=200, by=[...]), then (found, ...)",
             )
-        wanted = outcome(self, target, kinds)
-        fit = learn(self, target=wanted, at=asked_at(wanted), **given)
-        check_frame(self, fit)
-        return column(Number, self, fit, **given)
+        return predicted(self, given, target, kinds)
 
     def fit(self, batch: Batch, target: Any) -> State:
         seen = examples(self, batch, np.asarray(target, np.float64), graded=self.objective == "lambdarank")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from motet.column import Column, argument
+from motet.column import Column, Number, argument, column, learn
 from motet.errors import GraphError
 from motet.model import Model
 from motet.node import Fit, event_of, grain_name, item_of, name_of
@@ -30,7 +30,15 @@ def asked_at(target: Column) -> Column:
     return event_of(target.grain).time()
 
 
-def check_frame(model: Model, fit: Fit) -> None:
+def predicted(model: Model, given: dict[str, Any], target: Any, kinds: tuple[type[Column], ...]) -> Number:
+    """The number that a model learns to predict from features, one per row of their grain."""
+    wanted = outcome(model, target, kinds)
+    fit = learn(model, target=wanted, at=asked_at(wanted), **given)
+    _check_frame(model, fit)
+    return column(Number, model, fit, **given)
+
+
+def _check_frame(model: Model, fit: Fit) -> None:
     """Refuses features per item: which items a request is about is for candidates to say."""
     item = item_of(fit.frame)
     if item is not None:

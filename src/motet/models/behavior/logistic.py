@@ -1,0 +1,64 @@
+"""Logistic regression: the cheap predictor that says what its features are worth."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from motet.batch import Array, Batch, take
+from motet.column import Flag, Number
+from motet.errors import GraphError, RunError
+from motet.model import Model, State
+from motet.models.behavior.examples import examples
+from motet.models.behavior.features import Feature, averages, design, features, layout
+from motet.models.behavior.outcome import predicted
+
+ROUNDS = 1_000
+
+
+@dataclass(frozen=True)
+class Logistic(Model):
+    """The probability of a Flag, linear in its features on the scale of log-odds.
+
+    Numbers are standardised, and a missing one counts as the average; a category becomes a column per name.
+
+    C: inverse strength of the ridge penalty; smaller is stronger.
+    Call: Logistic()(Payment.amount, recent.count(), target=Payment.fraud). Returns a Number.
+    Errors: no features, training rows of one class only. Fitted by scikit-learn (L-BFGS).
+    """
+
+    C: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.C > 0:
+            raise GraphError(f"C={self.C} is not above zero", help="Logistic(C=1.0)")
+
+    def __call__(self, *given: Feature, target: Flag) -> Number:
+        return predicted(self, features(self, given), target, (Flag,))
+
+    def fit(self, batch: Batch, target: Any) -> State:
+        seen = examples(self, batch, np.asarray(target, np.float64))
+        values = {name: take(value, seen.rows) for name, value in batch.features().items()}
+        parts = State(layout=layout(values))
+        X = design(parts, values)
+        mean = averages(X)
+        centred = np.where(np.isnan(X), 0, X - mean)
+        scale = centred.std(axis=0)
+        scale[scale == 0] = 1
+        library: Any = importlib.import_module("sklearn.linear_model")
+        learner = library.LogisticRegression(C=self.C, max_iter=ROUNDS).fit(centred / scale, seen.labels)
+        if learner.n_iter_[0] >= ROUNDS:
+            raise RunError(
+                f"{self} found no end after {ROUNDS} rounds", help="a smaller C converges: Logistic(C=0.1)"
+            )
+        weights, bias = learner.coef_[0] / scale, float(learner.intercept_[0])
+        return State(layout=parts["layout"], mean=mean, weights=weights, bias=bias)
+
+    def apply(self, state: State, batch: Batch) -> Array:
+        X = design(state, batch.features())
+        centred = np.where(np.isnan(X), 0, X - state["mean"])
+        odds = (centred * state["weights"]).sum(axis=1) + state["bias"]
+        return 0.5 * (1 + np.tanh(odds / 2))
