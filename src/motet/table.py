@@ -15,8 +15,7 @@ from motet.model import digest
 from motet.record import Entity, Event, Record
 from motet.rows.contents import contents
 from motet.rows.found import Found, array_of
-from motet.rows.given import Given, Read
-from motet.rows.given import missing as missing_of
+from motet.rows.given import Given, Read, blank
 from motet.rows.keys import duplicates, key, reference
 from motet.rows.kinds import READERS, nothing
 from motet.rows.problems import Problem, counted, few, refuse, shown
@@ -172,7 +171,7 @@ class Reading:
 
     def _check(self, name: str, given: Given, value: Value) -> None:
         """A time and a key may not be missing, and a key not be there twice."""
-        record, empty = self.record, np.flatnonzero(missing_of(given.values))
+        record, empty = self.record, np.flatnonzero(blank(given.values))
         if issubclass(record, Event) and name == record.time_field():
             self._note_empty(empty, f"{given.name}: {counted(len(empty), 'event')} without a time")
         if issubclass(record, Entity) and name == record.key_field():

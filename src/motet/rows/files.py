@@ -60,9 +60,20 @@ def _json_lines(path: Path, wanted: Sequence[str]) -> Found:
     try:
         frame = pl.read_ndjson(path, infer_schema_length=None)
     except pl.exceptions.PolarsError:  # it says neither which line is broken nor which value differs
-        lines = [line for line in path.read_bytes().splitlines() if line.strip()]
-        return of_rows([_line(line, i, path) for i, line in enumerate(lines)], str(path), wanted)
+        return _lines(path, wanted)
+    if any(_may_be_json(frame[name]) for name in wanted if name in frame.columns):
+        return _lines(path, wanted)
     return of_polars(frame, str(path), wanted)
+
+
+def _may_be_json(column: pl.Series) -> bool:
+    """Polars makes a text of a list or an object that stands among texts, and says nothing."""
+    return column.dtype == pl.String and bool(column.str.contains(r"^[\[{]").any())
+
+
+def _lines(path: Path, wanted: Sequence[str]) -> Found:
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    return of_rows([_line(line, row, path) for row, line in enumerate(lines)], str(path), wanted)
 
 
 def _line(line: bytes, row: int, path: Path) -> Any:

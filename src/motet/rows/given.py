@@ -36,15 +36,22 @@ class Given:
         """Says which rows are wrong and what they hold."""
         rows = np.flatnonzero(wrong)
         if len(rows):
-            quoted = (f"row {row}: {shown(self.values[int(row)].as_py())}" for row in rows)
+            quoted = (f"row {row}: {self.shown(int(row))}" for row in rows)
             text = f"{self.name}: {what} in {counted(len(rows), 'row')}: {few(quoted, len(rows))}"
             self.problems.append(Problem(text, help))
 
     def refuse(self, wanted: str, help: str) -> None:
         """Says that the column is of a type that cannot be read at all."""
         row = int(np.argmin(missing(self.values)))
-        kind, value = self.values.type, shown(self.values[row].as_py())
-        self.problems.append(Problem(f"{self.name} needs {wanted} and is {kind}: row {row}: {value}", help))
+        text = f"{self.name} needs {wanted} and is {self.values.type}: row {row}: {self.shown(row)}"
+        self.problems.append(Problem(text, help))
+
+    def shown(self, row: int) -> str:
+        """A row's value as a message quotes it."""
+        try:
+            return shown(self.values[row].as_py())
+        except (ValueError, OverflowError):  # no Python datetime can hold it
+            return str(self.values.slice(row, 1).cast(pa.string())[0])
 
     def converted(self, texts: pa.Array, kind: pa.DataType, what: str) -> pa.Array:
         """The texts as another type; those that cannot be are noted and null."""
@@ -92,6 +99,13 @@ def missing(values: pa.Array) -> Array:
     if values.null_count == 0:
         return np.zeros(len(values), np.bool_)
     return numpy(values.is_null())
+
+
+def blank(values: pa.Array) -> Array:
+    """Rows that hold nothing, in whichever way the source says so: null, NaN or an empty text."""
+    if is_text(values.type):
+        return missing(values) | numpy(pc.equal(pc.utf8_trim_whitespace(values), "").fill_null(True))
+    return np.isnan(floats_of(values)) if pa.types.is_floating(values.type) else missing(values)
 
 
 def numpy(values: pa.Array) -> Array:

@@ -36,14 +36,17 @@ def _stamps(given: Given) -> Array:
     kind = pa.timestamp("us", values.type.tz if pa.types.is_timestamp(values.type) else None)
     try:
         stamps = values.cast(options=pc.CastOptions(kind, allow_time_truncate=True))
-    except pa.ArrowInvalid:  # some lie beyond what 64 bits of microseconds hold: far beyond LAST
-        return _in_range(given, _in_years(values), missing(values))
+    except pa.ArrowInvalid:  # some lie beyond what 64 bits of microseconds hold: far out of range
+        return _in_range(given, _scaled(values), missing(values))
     return _in_range(given, numpy(stamps.cast(pa.int64()).fill_null(0)), missing(values))
 
 
-def _in_years(values: pa.Array) -> Array:
-    """Microseconds, as good as the start of their year: to tell which are out of range."""
-    return (floats_of(pc.year(values)) - 1970) * 31_556_952e6
+def _scaled(values: pa.Array) -> Array:
+    """Microseconds as floats, good enough to tell which are out of range."""
+    if pa.types.is_date32(values.type):
+        return floats_of(values.cast(pa.int32())) * 86_400e6
+    seconds = pa.types.is_timestamp(values.type) and values.type.unit == "s"
+    return floats_of(values.cast(pa.int64())) * (1e6 if seconds else 1e3)
 
 
 def _seconds(given: Given, seconds: Array) -> Array:
