@@ -1,0 +1,5 @@
+"""unsupported operand"""
+
+from tests.illegal.records import Film, meaning
+
+Film.title @ meaning  # pyright: ignore

@@ -1,0 +1,5 @@
+"""a graph without outputs does nothing"""
+
+from tests.illegal.records import mt
+
+mt.Graph()

@@ -1,0 +1,54 @@
+"""A small made-up shop that many tests share: who bought what when, and what they thought of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import motet as mt
+
+
+class Item(mt.Entity):
+    item_id: mt.Key
+    name: mt.Text
+    price: mt.Number
+    kind: mt.Category
+
+
+class Buyer(mt.Entity):
+    buyer_id: mt.Key
+    age: mt.Number
+
+
+class Purchase(mt.Event):
+    buyer: Buyer
+    at: mt.Time
+    search: mt.Text = mt.default("")
+    amount: mt.Number
+    item: Item = mt.outcome()
+    stars: mt.Number = mt.outcome(after="1h")
+
+
+def shop(buyers: int = 20, items: int = 12, events: int = 400, seed: int = 0) -> mt.Data:
+    """Buyers who mostly buy the next item of the kind that they bought last; some buy twice in one second."""
+    rng = np.random.default_rng(seed)
+    kinds = np.array(["tea", "cup", "pot"])
+    last = rng.integers(0, items, buyers)
+    rows: list[dict[str, object]] = []
+    for i in range(events):
+        buyer = int(rng.integers(0, buyers))
+        last[buyer] = (last[buyer] + 3) % items if rng.random() < 0.8 else rng.integers(0, items)
+        rows.append(
+            {
+                "buyer": f"b{buyer}",
+                "at": 1_000_000 + int(i // 2) * 60,  # two at a time: ties
+                "amount": float(rng.integers(1, 50)),
+                "item": int(last[buyer]),
+                "stars": float(rng.integers(1, 6)),
+            }
+        )
+    goods = [
+        {"item_id": i, "name": f"{kinds[i % 3]} number {i}", "price": float(i + 1), "kind": str(kinds[i % 3])}
+        for i in range(items)
+    ]
+    people = [{"buyer_id": f"b{b}", "age": float(20 + b)} for b in range(buyers)]
+    return mt.Data({Item: goods, Buyer: people, Purchase: rows})
