@@ -59,8 +59,11 @@ def _items(run: Batched, entity: Any, pairs: Pairs) -> list[list[Answer]]:
     """Each candidate by its key, its score and its first text, which people know it by."""
     table = run.context.data.tables[entity]
     shown = [entity.key_field(), *[n for n, kind in entity.fields.items() if kind is Text][:1]]
-    columns = {name: cast(pa.Array, take(table.columns[name], pairs.items)).to_pylist() for name in shown}
-    rows = [{**{n: c[i] for n, c in columns.items()}, "score": float(pairs.scores[i])} for i in range(len(pairs.items))]
+    columns = {name: take(table.columns[name], pairs.items).to_pylist() for name in shown}
+    rows = [
+        {**{n: c[i] for n, c in columns.items()}, "score": float(pairs.scores[i])}
+        for i in range(len(pairs.items))
+    ]
     return [rows[a:b] for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
 
 
@@ -73,5 +76,3 @@ def _named(value: Ragged, row: int) -> list[Any]:
 
 def _number(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
-
-

@@ -77,13 +77,20 @@ def _retrieve(event: Any, entity: Any, k: int, by: Several[Column], exclude: Seq
     if k < 1:
         raise GraphError(f"k={k} retrieves nothing", help=f"mt.retrieve({entity.__name__}, k=200, by=[...])")
     for scorer in by:
-        if not isinstance(scorer, Number) or entity not in scorer.grain or not scorer.grain <= {event, entity}:
+        if (
+            not isinstance(scorer, Number)
+            or entity not in scorer.grain
+            or not scorer.grain <= {event, entity}
+        ):
             raise GraphError(
                 f"{name_of(scorer)} does not score {entity.__name__}: it is a {scorer.kind} per {grain_name(scorer.grain)}",
                 help=f"give numbers per {entity.__name__}, such as meaning @ embed(Visit.query)",
             )
         if scorer.after:
-            raise GraphError(f"{name_of(scorer)} is an outcome and cannot retrieve", help="read earlier ones with mt.past(...)")
+            raise GraphError(
+                f"{name_of(scorer)} is an outcome and cannot retrieve",
+                help="read earlier ones with mt.past(...)",
+            )
     if not by:
         raise GraphError("retrieve has no scorer", help="by=[taste, meaning @ embed(Visit.query)]")
     return Retrieve(event, entity, k, tuple(by), exclude)
@@ -209,7 +216,11 @@ class Fallback(Node):
 
     @cached_property
     def among(self) -> frozenset[Column]:
-        return frozenset({Candidates(self)}) if root_of(self.strong) is not root_of(self.cheap) else self.strong.node.among
+        return (
+            frozenset({Candidates(self)})
+            if root_of(self.strong) is not root_of(self.cheap)
+            else self.strong.node.among
+        )
 
     def label(self) -> str:
         return f"{name_of(self.strong)} otherwise {name_of(self.cheap)}"
@@ -230,7 +241,9 @@ def filled_in(strong: Pairs, cheap: Pairs, empty: Array) -> Pairs:
     starts = np.where(empty, cheap.offsets[:-1] + len(strong.items), strong.offsets[:-1])
     offsets = offsets_of(sizes)
     places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)
-    items, scores = (np.concatenate([getattr(strong, f), getattr(cheap, f)])[places] for f in ("items", "scores"))
+    items, scores = (
+        np.concatenate([getattr(strong, f), getattr(cheap, f)])[places] for f in ("items", "scores")
+    )
     return Pairs(offsets, items, scores)
 
 
@@ -245,5 +258,3 @@ def root_of(candidates: Column) -> Retrieve:
         else:
             raise GraphError(f"{name_of(candidates)} is not retrieved", help="start from mt.retrieve(...)")
     return node
-
-

@@ -17,7 +17,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 Target = Annotated[str, typer.Argument(metavar="FILE.py:GRAPH", help="such as examples/films/graph.py:films")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on the last line, for programs")]
-Folder = Annotated[Path | None, typer.Option("--store", help="where states and columns are kept; default .motet")]
+Folder = Annotated[
+    Path | None, typer.Option("--store", help="where states and columns are kept; default .motet")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bars")]
 Seed = Annotated[int, typer.Option(help="fixes everything that is drawn at random")]
 At = Annotated[str | None, typer.Option(help="test on the events from this time on: 2001-01-01")]
@@ -31,15 +33,25 @@ def check(target: Target, as_json: Json = False) -> None:
     graph = loading.graph(target)
     outputs = {name: repr(column) for name, column in graph.outputs.items()}
     event = graph.event.__name__ if graph.event else None
-    found = {"graph": target, "event": event, "outputs": outputs, "columns": len(graph.columns), "fits": len(graph.fits)}
-    lines = [f"{target} is sound: {len(graph.columns)} columns, {len(graph.fits)} to fit, asked by {event or 'nothing'}"]
+    found = {
+        "graph": target,
+        "event": event,
+        "outputs": outputs,
+        "columns": len(graph.columns),
+        "fits": len(graph.fits),
+    }
+    lines = [
+        f"{target} is sound: {len(graph.columns)} columns, {len(graph.fits)} to fit, asked by {event or 'nothing'}"
+    ]
     _say(found, "\n".join([*lines, *(f"  {name}: {column}" for name, column in outputs.items())]), as_json)
 
 
 @app.command()
 def plan(
     target: Target,
-    measure: Annotated[bool, typer.Option(help="try costly models on a few rows to learn what they cost")] = False,
+    measure: Annotated[
+        bool, typer.Option(help="try costly models on a few rows to learn what they cost")
+    ] = False,
     picture: Annotated[bool, typer.Option(help="the graph as a mermaid picture instead")] = False,
     store: Folder = None,
     as_json: Json = False,
@@ -54,10 +66,16 @@ def plan(
 
 
 @app.command()
-def fit(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
+def fit(
+    target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False
+) -> None:
     """Fits every model on all data; what is unchanged is kept."""
     fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
-    _say({"states": dict(fitted.states.names)}, f"fitted: {len(fitted.states.names)} states in {fitted.store.root}", as_json)
+    _say(
+        {"states": dict(fitted.states.names)},
+        f"fitted: {len(fitted.states.names)} states in {fitted.store.root}",
+        as_json,
+    )
 
 
 @app.command()
@@ -79,7 +97,9 @@ def evaluate(
 
 
 @app.command()
-def prepare(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
+def prepare(
+    target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False
+) -> None:
     """Computes ahead what the grain allows, and publishes it. Fits first what has not been fitted."""
     fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
     done = fitted.prepare(name=loading.name(target))
@@ -90,7 +110,9 @@ def prepare(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet =
 @app.command()
 def ask(
     target: Target,
-    fields: Annotated[list[str] | None, typer.Argument(help="the event's fields: viewer=7 query='the sea'")] = None,
+    fields: Annotated[
+        list[str] | None, typer.Argument(help="the event's fields: viewer=7 query='the sea'")
+    ] = None,
     store: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -137,7 +159,9 @@ def _guarded(run: Callable[[], Any], as_json: bool) -> None:
 def _field(given: str) -> tuple[str, Any]:
     name, equals, value = given.partition("=")
     if not equals:
-        raise DataError(f"{given!r} is no field", help="write name=value: viewer=7 query='something about the sea'")
+        raise DataError(
+            f"{given!r} is no field", help="write name=value: viewer=7 query='something about the sea'"
+        )
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

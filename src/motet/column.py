@@ -60,7 +60,9 @@ def learn(
     given.pop("", None)
     wanted = None if target is None else argument(model, target)
     if isinstance(wanted, Whole):
-        raise GraphError(f"the target of {model} is a whole table", help="give the column: target=Visit.rating >= 4")
+        raise GraphError(
+            f"the target of {model} is a whole table", help="give the column: target=Visit.rating >= 4"
+        )
     fit = Fit(model, given, wanted, among, requests)
     for arg in given.values():
         _check_known(model, arg.column if isinstance(arg, Whole) else arg)
@@ -91,8 +93,13 @@ def argument(model: Model, arg: Any) -> Column | Whole:
         )
     if isinstance(arg, type) and hasattr(arg, "fields"):
         fields = ", ".join(f"{arg.__name__}.{name}" for name in getattr(arg, "fields"))
-        raise GraphError(f"{model} reads columns, and {arg.__name__} is a record", help=f"name a field: {fields}")
-    raise GraphError(f"{model} reads columns, and got {arg!r}", help="columns are fields such as Film.title, or what a model made of them")
+        raise GraphError(
+            f"{model} reads columns, and {arg.__name__} is a record", help=f"name a field: {fields}"
+        )
+    raise GraphError(
+        f"{model} reads columns, and got {arg!r}",
+        help="columns are fields such as Film.title, or what a model made of them",
+    )
 
 
 def _check_known(model: Model, arg: Column) -> None:
@@ -174,7 +181,8 @@ class Text(Column):
 
 def _concat(parts: list[Text | str]) -> Text:
     texts = {f"text{i}": part for i, part in enumerate(parts) if isinstance(part, Text)}
-    return column(Text, Concat(tuple(p if isinstance(p, str) else None for p in parts)), **texts)
+    model = Concat(tuple(p if isinstance(p, str) else None for p in parts))
+    return column(Text, model, None, None, **texts)
 
 
 class Number(Column):
@@ -319,7 +327,9 @@ class Late(Generic[C]):
     def within(self, *, seconds: float, otherwise: C | str) -> C:
         """The value if it is there in time, else `otherwise`: a column, or a text to answer."""
         if not seconds > 0:
-            raise GraphError(f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)")
+            raise GraphError(
+                f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)"
+            )
         if isinstance(otherwise, Column):
             check_fallback(self.kind.of(self.column.node), otherwise, isinstance(otherwise, self.kind))
             return self.kind.of(Within(self.column, seconds, otherwise))

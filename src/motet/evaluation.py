@@ -57,7 +57,9 @@ class Answered:
                 output,
                 name,
                 metric,
-                intervals.difference(measure(self.ranks[rows]), measure(other.ranks[rows]), _of(self.groups, rows)),
+                intervals.difference(
+                    measure(self.ranks[rows]), measure(other.ranks[rows]), _of(self.groups, rows)
+                ),
             )
             for name, rows in self.slices().items()
             for metric, measure in PER_REQUEST.items()
@@ -84,7 +86,10 @@ class Predicted:
         said, came = self.predicted[self.known], self.outcome[self.known]
         if not self.is_binary:
             return {"RMSE": regression.rmse_of(said, came)}
-        measures = {"AUC": binary.auc_of(said, came), "average precision": binary.average_precision_of(said, came)}
+        measures = {
+            "AUC": binary.auc_of(said, came),
+            "average precision": binary.average_precision_of(said, came),
+        }
         if len(said) and 0 <= said.min() and said.max() <= 1:
             losses = binary.log_losses(said, came)
             measures["log loss"] = lambda weights: float(weights @ losses / weights.sum())
@@ -100,7 +105,10 @@ class Predicted:
 
     def against(self, other: Predicted, output: str) -> list[Figure]:
         if not np.array_equal(self.known, other.known):
-            raise DataError(f"{output!r} is not known for the same requests on both sides", help="answer the same requests")
+            raise DataError(
+                f"{output!r} is not known for the same requests on both sides",
+                help="answer the same requests",
+            )
         n, groups, theirs = int(self.known.sum()), _of(self.groups, self.known), other.statistics()
         return [
             Figure(output, "all", metric, intervals.statistic_difference(measure, theirs[metric], n, groups))
@@ -132,7 +140,9 @@ class Evaluation:
     def against(self, other: Evaluation) -> list[Figure]:
         """Ours minus theirs for every output that both have, paired over the same requests."""
         if self.n != other.n:
-            raise DataError(f"{self.n} requests against {other.n}", help="evaluate both on the same test part")
+            raise DataError(
+                f"{self.n} requests against {other.n}", help="evaluate both on the same test part"
+            )
         found: list[Figure] = []
         for name, ours in self.measured.items():
             theirs = other.measured.get(name)
@@ -153,7 +163,9 @@ def table(figures: list[Figure]) -> str:
     """Figures as aligned text, one a line."""
     rows = [(f.output, f.slice, f.metric, str(f.estimate)) for f in figures]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
+    )
 
 
 def _of(groups: Array | None, rows: Array) -> Array | None:

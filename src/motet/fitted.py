@@ -33,7 +33,9 @@ class Fitted:
     Made by `Graph.fit` or, from a published version, by `published`.
     """
 
-    def __init__(self, outline: Outline, data: Data, states: States, store: Store, quiet: bool = False) -> None:
+    def __init__(
+        self, outline: Outline, data: Data, states: States, store: Store, quiet: bool = False
+    ) -> None:
         self.outline, self.data, self.states, self.store = outline, data, states, store
         self.progress = Progress(quiet)
 
@@ -73,7 +75,9 @@ class Fitted:
         They are seen by this object only: durable events are a server's business.
         """
         if event not in self.data.tables:
-            raise DataError(f"{event.__name__} is no event of these data", help=listed(r.__name__ for r in self.data.seen))
+            raise DataError(
+                f"{event.__name__} is no event of these data", help=listed(r.__name__ for r in self.data.seen)
+            )
         self.live.meet(event, rows)
         self.live.observe(event, parse(event, list(rows), self.live.entities(), partial=True))
 
@@ -84,8 +88,10 @@ class Fitted:
 
     def context(self, data: Data, bars: bool = False) -> Context:
         runner = Local(self._spent)
-        tick = self.progress.rows(self.outline.name) if bars else lambda column, done, of: None
-        return Context(data, runner, self.store, self.states.values, self.states.names, tick)
+        states = self.states.values, self.states.names
+        if not bars:
+            return Context(data, runner, self.store, *states)
+        return Context(data, runner, self.store, *states, self.progress.rows(self.outline.name))
 
     def _spent(self, node: Apply | Fit, cost: Cost) -> None:
         if isinstance(node, Apply) and node.model.costly:
@@ -98,7 +104,10 @@ def fit(
     """Fits what has not been fitted on these data before."""
     missing = [record.__name__ for record in outline.records if record not in data.tables]
     if missing:
-        raise DataError(f"the graph reads {', '.join(missing)}, which the data do not bind", help="mt.Data({Film: ..., ...})")
+        raise DataError(
+            f"the graph reads {', '.join(missing)}, which the data do not bind",
+            help="mt.Data({Film: ..., ...})",
+        )
     kept, progress = open_store(store), Progress(quiet)
     fitted = Fitted(outline, data, States(), kept, quiet)
     states = Fitting(outline, kept, Local(fitted._spent), progress, seed).all(data)  # pyright: ignore[reportPrivateUsage]
@@ -106,7 +115,9 @@ def fit(
     return fitted
 
 
-def published(outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False) -> Fitted:
+def published(
+    outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False
+) -> Fitted:
     """The version that is published now, with the data and states that it was prepared from.
 
     Errors: nothing is published, or it was prepared from another graph.
@@ -117,5 +128,3 @@ def published(outline: Outline, *, name: str = "graph", store: Path | str | None
         raise RunError(f"nothing is published as {name!r} in {kept.root}", help="motet prepare FILE.py:GRAPH")
     data, states = snapshot.read(outline, kept, current[1])
     return Fitted(outline, data, states, kept, quiet)
-
-

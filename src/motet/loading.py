@@ -36,7 +36,10 @@ def module(path: str) -> ModuleType:
     """The file as a module; the folder we are in comes first on its path, as with `python -m`."""
     file = Path(path)
     if not file.is_file():
-        raise RunError(f"there is no file {path}", help="name a graph as FILE.py:GRAPH, such as examples/films/graph.py:films")
+        raise RunError(
+            f"there is no file {path}",
+            help="name a graph as FILE.py:GRAPH, such as examples/films/graph.py:films",
+        )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     dotted = ".".join(file.with_suffix("").parts)
@@ -51,7 +54,9 @@ def module(path: str) -> ModuleType:
 def graph(target: str) -> Graph:
     path, colon, wanted = target.rpartition(":")
     if not colon:
-        raise RunError(f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films")
+        raise RunError(
+            f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films"
+        )
     found = {n: value for n, value in vars(module(path)).items() if isinstance(value, Graph)}
     if wanted not in found:
         raise GraphError(f"{path} has no graph {wanted!r}", help=listed(found, wanted))
@@ -79,7 +84,9 @@ def split(graph: Graph, data: Data, *, at: str | None, last: int | None, by: str
         return data.split(at=at)
     event = graph.event
     if event is None:
-        raise GraphError("the graph is asked by no event, so there is nothing to test", help="motet prepare it")
+        raise GraphError(
+            "the graph is asked by no event, so there is nothing to test", help="motet prepare it"
+        )
     if last is not None:
         reference = None if by is None else getattr(event, by)
         return data.split(last=last, by=reference)
@@ -101,7 +108,11 @@ def models() -> list[dict[str, str]]:
     for found in pkgutil.walk_packages(motet.models.__path__, "motet.models."):
         place = found.name.removeprefix("motet.models.").rpartition(".")[0] or "any"
         held = vars(importlib.import_module(found.name))
-        mine = [v for v in held.values() if inspect.isclass(v) and issubclass(v, Model) and v.__module__ == found.name]
+        mine = [
+            v
+            for v in held.values()
+            if inspect.isclass(v) and issubclass(v, Model) and v.__module__ == found.name
+        ]
         rows += [{"place": place, "model": m.__name__, "says": _first(m)} for m in mine if _usable(m)]
     return sorted(rows, key=lambda row: (row["place"], row["model"]))
 

@@ -59,12 +59,12 @@ class Node:
     @cached_property
     def after(self) -> frozenset[Any]:
         """The events whose outcome it reads, and so cannot be asked for before they are over."""
-        return frozenset().union(*(c.after for c in self.inputs))
+        return frozenset[Any]().union(*(c.after for c in self.inputs))
 
     @cached_property
     def among(self) -> frozenset[Column]:
         """The candidate sets that its rows are confined to."""
-        return frozenset().union(*(c.node.among for c in self.inputs))
+        return frozenset[Column]().union(*(c.node.among for c in self.inputs))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -177,7 +177,7 @@ class Fit(Node):
     chosen_among: Column | None = None
     requests: int | None = None
 
-    @cached_property
+    @property
     def inputs(self) -> tuple[Column, ...]:
         return (*columns_of(self.args), *_given(self.target), *_given(self.chosen_among))
 
@@ -215,7 +215,7 @@ class Apply(Node):
     fit: Fit | None = None
     chosen_among: Column | None = None
 
-    @cached_property
+    @property
     def inputs(self) -> tuple[Column, ...]:
         return (*columns_of(self.args), *_given(self.chosen_among))
 
@@ -227,7 +227,7 @@ class Apply(Node):
     def among(self) -> frozenset[Column]:
         if self.chosen_among is not None:
             return self.chosen_among.node.among
-        return frozenset().union(*(c.node.among for c in aligned_of(self.args)))
+        return frozenset[Column]().union(*(c.node.among for c in aligned_of(self.args)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -401,7 +401,7 @@ def _given(column: Column | None) -> tuple[Column, ...]:
 
 
 def union(columns: tuple[Column, ...]) -> Grain:
-    return frozenset().union(*(c.grain for c in columns))
+    return frozenset[Any]().union(*(c.grain for c in columns))
 
 
 def event_of(grain: Grain) -> Any:
@@ -456,7 +456,11 @@ def name_of(column: Column) -> str:
         frame = frame.f_back
     while frame is not None:
         for name, value in frame.f_locals.items():
-            if isinstance(value, Column) and value.fingerprint == column.fingerprint and not name.startswith("_"):
+            if (
+                isinstance(value, Column)
+                and value.fingerprint == column.fingerprint
+                and not name.startswith("_")
+            ):
                 return name
         frame = frame.f_back if frame.f_code.co_name != "<module>" else None
     return column.node.label()

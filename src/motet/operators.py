@@ -18,7 +18,7 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "/": operator.truediv,
+    "/": np.true_divide,
     ">=": operator.ge,
     "<=": operator.le,
     ">": operator.gt,
@@ -187,7 +187,11 @@ def _since(history: Ragged) -> Array:
     assert history.times is not None and history.now is not None
     times = history.times
     some = times.ends > times.starts
-    last = times.values[np.where(some, times.ends - 1, 0)] if len(times.values) else np.zeros(len(some), np.int64)
+    last = (
+        times.values[np.where(some, times.ends - 1, 0)]
+        if len(times.values)
+        else np.zeros(len(some), np.int64)
+    )
     return np.where(some, (history.now - last) / 1e6, np.nan)
 
 

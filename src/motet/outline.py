@@ -13,6 +13,7 @@ from motet.model import digest
 from motet.node import Fit, Pick, event_of, grain_name, upstream
 from motet.record import Record
 
+
 class Outline:
     """Named outputs and everything they need, checked.
 
@@ -26,7 +27,9 @@ class Outline:
         for given in (*(_outputs_of(part) for part in parts), outputs):
             for name, value in given.items():
                 if name in named:
-                    raise GraphError(f"two outputs are called {name!r}", help=f"rename one: Graph(..., other_{name}=...)")
+                    raise GraphError(
+                        f"two outputs are called {name!r}", help=f"rename one: Graph(..., other_{name}=...)"
+                    )
                 named[name] = _checked(name, value)
         if not named:
             raise GraphError("a graph without outputs does nothing", help="mt.Graph(top=score.top(10))")
@@ -96,7 +99,9 @@ def _outputs_of(part: Any) -> Mapping[str, Any]:
 
 def _checked(name: str, value: Any) -> Column:
     if isinstance(value, Late):
-        raise GraphError(f"output {name!r} comes late and may not come at all", help='.within(seconds=3, otherwise="")')
+        raise GraphError(
+            f"output {name!r} comes late and may not come at all", help='.within(seconds=3, otherwise="")'
+        )
     if not isinstance(value, Column):
         raise GraphError(f"output {name!r} is {value!r}, not a column", help="mt.Graph(top=score.top(10))")
     if value.after:
@@ -121,5 +126,3 @@ def _names(*scopes: Mapping[str, Any]) -> dict[str, str]:
                     if isinstance(node, Pick):
                         found.setdefault(node.filled.fingerprint, name)
     return found
-
-

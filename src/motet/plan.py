@@ -92,7 +92,14 @@ def _line(outline: Outline, store: Store, count: Count) -> Line:
     times = 1 if crosses else count.times
     total = None if each is None or times is None else each * times
     return Line(
-        outline.name(count.column), count.grain, count.occasion, count.times, each, count.per_request, model, total
+        outline.name(count.column),
+        count.grain,
+        count.occasion,
+        count.times,
+        each,
+        count.per_request,
+        model,
+        total,
     )
 
 
@@ -134,7 +141,9 @@ def span(seconds: float) -> str:
 def _measure(outline: Outline, data: Data, store: Store) -> None:
     """Runs the costly models that need no fit on a few rows; what they say is kept nowhere but their cost."""
     context = Context(data, Local(lambda node, cost: None), store)
-    metered = Local(lambda node, cost: store.add_cost(cost_key(node), cost) if isinstance(node, Apply) else None)
+    metered = Local(
+        lambda node, cost: store.add_cost(cost_key(node), cost) if isinstance(node, Apply) else None
+    )
     for column in outline.columns:
         node = column.node
         if not isinstance(node, Apply) or not node.model.costly or node.fit or event_of(node.grain):
@@ -166,7 +175,12 @@ def mermaid(outline: Outline) -> str:
 
 def _drawn(outline: Outline, column: Column) -> bool:
     from_data = not column.node.inputs
-    return from_data or _shown(outline, column) and outline.name(column) != "" or column in outline.outputs.values()
+    return (
+        from_data
+        or _shown(outline, column)
+        and outline.name(column) != ""
+        or column in outline.outputs.values()
+    )
 
 
 def _grain(column: Column) -> str:
@@ -186,5 +200,3 @@ def _sources(column: Column, drawn: Mapping[str, str]) -> list[Column]:
     for needed in reads:
         found += [needed] if needed.fingerprint in drawn else _sources(needed, drawn)
     return found
-
-

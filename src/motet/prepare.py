@@ -32,8 +32,12 @@ class Prepared:
 
     def __str__(self) -> str:
         said = f"version {self.version}: " if self.version else ""
-        lines = [f"{said}{len(self.values)} columns prepared; {self.new:,} of {self.rows:,} costly rows computed"]
-        lines += [f"  {name}: {n} x {why}" for name, found in self.problems.items() for why, n in found.items()]
+        lines = [
+            f"{said}{len(self.values)} columns prepared; {self.new:,} of {self.rows:,} costly rows computed"
+        ]
+        lines += [
+            f"  {name}: {n} x {why}" for name, found in self.problems.items() for why, n in found.items()
+        ]
         return "\n".join(lines)
 
 
@@ -42,7 +46,11 @@ def prepared_columns(outline: Outline) -> list[Column]:
     outputs = {c.fingerprint for c in outline.outputs.values()}
     readers = [c for c in outline.columns if event_of(c.grain) is not None]
     read = {i.fingerprint for c in readers for i in c.node.inputs} | outputs
-    return [c for c in outline.columns if isinstance(c.node, Apply) and _ahead(c) and (c.fingerprint in read or _costly(c))]
+    return [
+        c
+        for c in outline.columns
+        if isinstance(c.node, Apply) and _ahead(c) and (c.fingerprint in read or _costly(c))
+    ]
 
 
 def _ahead(column: Column) -> bool:
