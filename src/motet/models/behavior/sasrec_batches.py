@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from motet.batch import Array
+
+
+def tensor(array: Array) -> Tensor:
+    """The array's own memory as a tensor."""
+    return cast(Any, torch).from_numpy(array)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Histories:
         """Codes int64 [n, longest], padded at the end, and which of them are real."""
         place = np.arange(int(self.sizes.max(initial=0)))
         at = np.minimum(self.starts[:, None] + place, max(len(self.values) - 1, 0))
-        return torch.from_numpy(self.values[at].astype(np.int64)), place < self.sizes[:, None]
+        return tensor(self.values[at].astype(np.int64)), place < self.sizes[:, None]
 
 
 def batches(windows: Histories, size: int, rng: np.random.Generator) -> Iterator[Histories]:

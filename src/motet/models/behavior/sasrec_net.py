@@ -11,8 +11,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
+
+from motet.models.behavior.sasrec_batches import tensor
 
 # Logits of this many (position, item) pairs are in memory at a time: 4 MiB, so they stay in the cache.
 CELLS = 1 << 20
@@ -32,7 +34,7 @@ class CatalogueLoss(torch.autograd.Function):
         room = torch.empty(rows * n)
         user_grad, item_grad, log_sums = torch.empty_like(users), torch.zeros_like(items), torch.empty(t)
         # float32 holds exp(x) for |x| < 87: where no logit can reach 40, none needs its maximum taken off.
-        bounded = float(users.norm(dim=1).max() * items.norm(dim=1).max()) < 40
+        bounded = float(longest(users) * longest(items)) < 40
         for at in range(0, t, rows):
             part = users[at : at + rows]
             logits = torch.mm(part, items.T, out=room[: len(part) * n].view(len(part), n))
@@ -53,6 +55,11 @@ class CatalogueLoss(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         user_grad, item_grad = ctx.saved_tensors
         return user_grad * grads[0], item_grad * grads[0], None
+
+
+def longest(rows: Tensor) -> Tensor:
+    """The largest norm of a row."""
+    return torch.linalg.vector_norm(rows, dim=1).max()
 
 
 class CausalAttention(torch.autograd.Function):
@@ -111,14 +118,14 @@ class Noise:
         if self.kept == 256:
             return x if onto is None else onto + x
         raw = np.frombuffer(self.rng.bytes(x.numel()), np.uint8)
-        mask = torch.from_numpy((raw < self.kept).astype(np.float32)).view(x.shape).mul_(256 / self.kept)
+        mask = tensor((raw < self.kept).astype(np.float32)).view(x.shape).mul_(256 / self.kept)
         return x * mask if onto is None else torch.addcmul(onto, x, mask)
 
 
 def attend(qkv: Tensor, training: bool) -> Tensor:
     """[b, l, 3, heads, d] -> [b, l, heads * d]. What is not trained is written in operations ONNX has."""
     if training:
-        return cast(Tensor, CausalAttention.apply(qkv))
+        return cast(Tensor, cast(Any, CausalAttention).apply(qkv))
     b, length, _, heads, width = qkv.shape
     q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     p = (q @ k.transpose(2, 3) * width**-0.5 + causal(length, qkv)).softmax(-1)
@@ -139,7 +146,7 @@ class Block(nn.Module):
         b, length, dim = x.shape
         qkv = self.qkv(self.before(x)).view(b, length, 3, self.heads, dim // self.heads)
         x = noise.drop(self.out(attend(qkv, self.training)), onto=x)
-        return noise.drop(self.narrow(F.relu(self.wide(self.between(x)))), onto=x)
+        return noise.drop(self.narrow(functional.relu(self.wide(self.between(x)))), onto=x)
 
 
 class Users(nn.Module):
@@ -157,7 +164,7 @@ class Users(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, history: Tensor, noise: Noise) -> Tensor:
-        """[b, l, d], oldest first, padded at the end -> [b, l + 1, d]: the user before and after each item."""
+        """[b, l, d], oldest first, padded at the end -> [b, l + 1, d]: before the first, and after each."""
         b, length, dim = history.shape
         x = torch.cat([self.start.expand(b, 1, dim), history], 1) + self.places[: length + 1]
         x = noise.drop(x)
@@ -173,6 +180,8 @@ class Items(nn.Module):
     never seen is read from its content alone. An item without content has an ordinary embedding.
     """
 
+    read: Tensor
+
     def __init__(self, read: Tensor, dim: int, content: Tensor | None, bound: float) -> None:
         super().__init__()
         self.bound = bound
@@ -184,7 +193,7 @@ class Items(nn.Module):
         """[n, d]"""
         if self.project is None:
             return self.own
-        norm = self.own.norm(dim=1, keepdim=True).clamp_min(self.bound)
+        norm = torch.linalg.vector_norm(self.own, dim=1, keepdim=True).clamp_min(self.bound)
         return torch.where(self.read, self.own * (self.bound / norm), self.own)
 
     def forward(self, content: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ state: what sasrec_train.fit returned, a dict of arrays that np.savez takes:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -34,7 +34,7 @@ def standardized(content: Array, mean: Array) -> Array:
 
 def _unit(rows: Array) -> Array:
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norm, out=np.zeros(rows.shape, np.float32), where=norm > 0).astype(np.float32)
+    return (rows / np.where(norm > 0, norm, 1)).astype(np.float32)
 
 
 def items(state: Mapping[str, Array], content: Array | None, residual_rows: Array) -> Array:
@@ -55,19 +55,18 @@ def items(state: Mapping[str, Array], content: Array | None, residual_rows: Arra
 
 def session(state: Mapping[str, Array]) -> Any:
     """The users' tower, ready to run on one thread (several requests run side by side)."""
-    options = onnxruntime.SessionOptions()
+    library: Any = onnxruntime
+    options = library.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        state["users"].tobytes(), options, providers=["CPUExecutionProvider"]
-    )
+    return library.InferenceSession(state["users"].tobytes(), options, providers=["CPUExecutionProvider"])
 
 
 def users(tower: Any, values: Array, starts: Array, ends: Array, vectors: Array) -> Array:
     """Vectors of users: float32 [n, d]. score = users @ items.T
 
-    tower: session(state). values: item rows of `vectors`; history i is values[starts[i]:ends[i]], oldest first,
-    already no longer than in training. vectors: float32 [items, d] of `items`. An empty history has the vector
-    learnt for the start of one.
+    tower: session(state). vectors: float32 [items, d] of `items`. values: rows of `vectors`; history i is
+    values[starts[i]:ends[i]], oldest first, no longer than in training. An empty one has the vector learnt
+    for the start of a history.
     """
     made = np.empty((len(starts), vectors.shape[1]), np.float32)
     order = np.argsort(ends - starts, kind="stable")  # like lengths together: little is padded
@@ -76,5 +75,5 @@ def users(tower: Any, values: Array, starts: Array, ends: Array, vectors: Array)
         sizes = ends[rows] - starts[rows]
         at = np.minimum(starts[rows, None] + np.arange(int(sizes.max())), max(len(values) - 1, 0))
         history = vectors[values[at]]
-        made[rows] = cast(Any, tower.run(None, {"vectors": history, "sizes": sizes}))[0]
+        made[rows] = tower.run(None, {"vectors": history, "sizes": sizes})[0]
     return made

@@ -10,17 +10,17 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from motet.batch import Array
 from motet.errors import DataError
-from motet.models.behavior.sasrec_batches import Histories, batches
+from motet.models.behavior.sasrec_batches import Histories, batches, tensor
 from motet.models.behavior.sasrec_net import CatalogueLoss, Items, Noise, Users
 from motet.models.behavior.sasrec_towers import center, standardized
 
@@ -73,11 +73,13 @@ class Last(nn.Module):
 class Trainer:
     """One training, epoch by epoch."""
 
-    def __init__(self, histories: Histories, net: Net, content: Tensor | None, config: Config, seed: int) -> None:
+    def __init__(
+        self, histories: Histories, net: Net, content: Tensor | None, config: Config, seed: int
+    ) -> None:
         self.histories, self.net, self.content, self.config = histories, net, content, config
         self.rng, self.noise = np.random.default_rng(seed), Noise(config.dropout, seed)
         self.adam = torch.optim.Adam(net.parameters(), lr=config.rate, betas=(0.9, 0.98), fused=True)
-        self.averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
+        self.averaged = AveragedModel(net, multi_avg_fn=cast(Any, get_ema_multi_avg_fn(AVERAGED)))
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the averaged weights."""
@@ -90,18 +92,18 @@ class Trainer:
         windows = self.histories.cut(self.config.length + 1, self.rng)
         for batch in batches(windows, self.config.batch, self.rng):
             codes, real = batch.padded()
-            loss, n = self.step(codes, torch.from_numpy(np.flatnonzero(real)))
+            loss, n = self.step(codes, tensor(np.flatnonzero(real)))
             total, targets = total + loss * n, targets + n
         return total / max(targets, 1), targets
 
     def step(self, codes: Tensor, real: Tensor) -> tuple[float, int]:
         table = self.net.items(self.content)
-        users = self.net.users(F.embedding(codes[:, :-1], table), self.noise)
+        users = self.net.users(functional.embedding(codes[:, :-1], table), self.noise)
         users = users.view(-1, self.config.dim).index_select(0, real)
-        loss: Any = CatalogueLoss.apply(users, table, codes.view(-1)[real])
+        loss = cast(Any, CatalogueLoss).apply(users, table, codes.view(-1)[real])
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
-        self.adam.step()
+        cast(Any, self.adam).step()
         self.averaged.update_parameters(self.net)
         return float(loss.detach()), len(real)
 
@@ -113,14 +115,14 @@ def ndcg(net: Net, content: Tensor | None, seen: Histories, nexts: Array, k: int
     table, gain = net.items(content), 0.0
     for low in range(0, len(nexts), 256):
         rows = np.arange(low, min(low + 256, len(nexts)))
-        part, right = seen.take(rows), torch.from_numpy(nexts[rows].astype(np.int64))[:, None]
+        part, right = seen.take(rows), tensor(nexts[rows].astype(np.int64))[:, None]
         read = part.last(len(net.users.places) - 1)
-        users = net.users(F.embedding(read.padded()[0], table), Noise(0, 0))
-        scores = users[torch.arange(len(rows)), torch.from_numpy(read.sizes)] @ table.T
+        users = net.users(functional.embedding(read.padded()[0], table), Noise(0, 0))
+        scores = users[torch.arange(len(rows)), tensor(read.sizes)] @ table.T
         own = scores.gather(1, right)
         codes, real = part.padded()
-        who = torch.from_numpy(np.repeat(rows - low, part.sizes))
-        scores[who, codes[torch.from_numpy(real)]] = -torch.inf
+        who = tensor(np.repeat(rows - low, part.sizes))
+        scores[who, codes[tensor(real)]] = -torch.inf
         rank = (scores.scatter(1, right, -torch.inf) >= own).sum(1)
         gain += float((1 / torch.log2(rank[rank < k] + 2.0)).sum())
     return gain / len(nexts)
@@ -151,15 +153,17 @@ def fit(
             f"of {len(codes)} items",
             help="give more events, or use mt.Popular()",
         )
-    mean = None if content is None else center(content)
-    seen = None if mean is None else torch.from_numpy(standardized(content[codes], mean))
+    mean = seen = None
+    if content is not None:
+        mean = center(content)
+        seen = tensor(standardized(content[codes], mean))
     read = torch.zeros(len(codes), dtype=torch.bool) if seen is None else seen.any(1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with cast(Any, torch.random).fork_rng(devices=[]):
+        cast(Any, torch).manual_seed(seed)
         net = Net(config, read, seen)
     whole = Histories(dense.astype(np.int32), offsets[:-1], offsets[1:])
     best = _best(whole, net, seen, config, seed, progress)
-    return {**_items(best, codes, np.bincount(dense), mean, seen), "users": _onnx(best.users, config)}
+    return {**_items(best, codes, np.bincount(dense), mean, seen), "users": onnx_of(best.users, config.dim)}
 
 
 def _best(
@@ -177,7 +181,7 @@ def _best(
         start = time.perf_counter()
         loss, targets = trainer.epoch()
         progress(epoch, config.epochs, loss, targets / (time.perf_counter() - start))
-        found = ndcg(trainer.averaged.module, content, seen, nexts)
+        found = ndcg(cast(Net, trainer.averaged.module), content, seen, nexts)
         since += 1
         if found > best:
             best, kept, since = found, trainer.weights(), 0
@@ -188,9 +192,11 @@ def _best(
 
 
 @torch.no_grad()
-def _items(net: Net, codes: Array, counts: Array, mean: Array | None, content: Tensor | None) -> dict[str, Array]:
-    """The items' tower as arrays. An item that nothing is known of counts as the least seen tenth on average."""
-    rare = torch.from_numpy(np.argsort(counts, kind="stable")[: -(-len(counts) // 10)])
+def _items(
+    net: Net, codes: Array, counts: Array, mean: Array | None, content: Tensor | None
+) -> dict[str, Array]:
+    """The items' tower as arrays. Of an item that nothing is known of: the mean of the least seen tenth."""
+    rare = tensor(np.argsort(counts, kind="stable")[: -(-len(counts) // 10)])
     made = {
         "codes": codes,
         "residuals": net.items.residuals().numpy(),
@@ -201,14 +207,14 @@ def _items(net: Net, codes: Array, counts: Array, mean: Array | None, content: T
     return {**made, "mean": mean, "projection": np.ascontiguousarray(net.items.project.weight.T.numpy())}
 
 
-def _onnx(users: Users, config: Config) -> Array:
+def onnx_of(users: Users, dim: int) -> Array:
     """The users' tower as ONNX: vectors [b, l, d] padded at the end, sizes int64 [b] -> users [b, d]."""
     made = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing says that shapes become constants; the exported axes do not
-        torch.onnx.export(
+        cast(Any, torch.onnx).export(
             Last(users).eval(),
-            (torch.zeros(2, 3, config.dim), torch.tensor([3, 1])),
+            (torch.zeros(2, 3, dim), torch.tensor([3, 1])),
             made,
             input_names=["vectors", "sizes"],
             output_names=["users"],

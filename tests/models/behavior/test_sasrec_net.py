@@ -1,0 +1,188 @@
+"""What SASRec's hand-written numerics must equal, and what the whole of it must learn."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
+
+from motet.errors import DataError  # noqa: E402
+from motet.models.behavior import sasrec_net as net  # noqa: E402
+from motet.models.behavior import sasrec_towers as towers  # noqa: E402
+from motet.models.behavior.sasrec_batches import Histories  # noqa: E402
+from motet.models.behavior.sasrec_train import Config, Last, Net, fit  # noqa: E402
+
+SMALL = Config(dim=16, blocks=1, length=8, batch=32, epochs=25, rate=1e-2, patience=25)
+
+
+def together(histories: list[list[int]]) -> tuple[Any, Any]:
+    sizes = [len(h) for h in histories]
+    return np.concatenate(histories).astype(np.int32), np.concatenate([[0], np.cumsum(sizes)])
+
+
+def rings(n: int, items: int, seed: int = 0) -> list[list[int]]:
+    """Histories in which item i is always followed by item i + 1, round and round."""
+    rng = np.random.default_rng(seed)
+    return [((rng.integers(items) + np.arange(rng.integers(3, 9))) % items).tolist() for _ in range(n)]
+
+
+def rows_of(state: Any, items: Any) -> Any:
+    place = np.searchsorted(state["codes"], items)
+    safe = np.minimum(place, len(state["codes"]) - 1)
+    return np.where(state["codes"][safe] == items, safe, -1)
+
+
+def scored(state: Any, histories: list[list[int]], vectors: Any) -> Any:
+    values, offsets = together(histories)
+    return towers.users(towers.session(state), values, offsets[:-1], offsets[1:], vectors) @ vectors.T
+
+
+@pytest.mark.parametrize("size", [0.1, 3.0, 60.0], ids=["small logits", "large", "beyond float32's exp"])
+@pytest.mark.parametrize(("t", "n"), [(1, 2), (300, 7), (700, 5_000)])
+def test_the_loss_over_the_catalogue_is_cross_entropy(t: int, n: int, size: float) -> None:
+    torch.manual_seed(t)
+    users, items = torch.randn(t, 8) * size, torch.randn(n, 8) * size
+    targets = torch.randint(0, n, (t,))
+    mine = [x.clone().requires_grad_() for x in (users, items)]
+    theirs = [x.clone().double().requires_grad_() for x in (users, items)]
+    ours = net.CatalogueLoss.apply(*mine, targets)
+    right = functional.cross_entropy(theirs[0] @ theirs[1].T, targets)
+    (ours * 3).backward()
+    (right * 3).backward()
+    assert ours.item() == pytest.approx(right.item(), rel=1e-5, abs=1e-5)
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one.grad.double(), other.grad, rtol=2e-4, atol=2e-6 * max(size, 1))
+
+
+@pytest.mark.parametrize("length", [1, 2, 13])
+def test_attention_in_place_is_the_library_s(length: int) -> None:
+    torch.manual_seed(length)
+    qkv, weight = torch.randn(5, length, 3, 2, 4), torch.randn(5, length, 8)
+    mine, theirs = (qkv.clone().requires_grad_() for _ in range(2))
+    q, k, v = theirs.permute(2, 0, 3, 1, 4).unbind(0)
+    right = (
+        functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(5, length, 8)
+    )
+    ours = net.attend(mine, training=True)
+    torch.testing.assert_close(ours, right)
+    torch.testing.assert_close(net.attend(qkv, training=False), right)
+    (ours * weight).sum().backward()
+    (right * weight).sum().backward()
+    torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+def test_dropout_keeps_the_mean_and_its_share() -> None:
+    dropped = net.Noise(0.2, seed=1).drop(torch.ones(1_000, 100))
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.01)
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.2, abs=0.01)
+    assert torch.equal(net.Noise(0, seed=1).drop(torch.ones(3, 2)), torch.ones(3, 2))
+
+
+def test_long_histories_are_cut_without_losing_or_doubling_an_item() -> None:
+    values = np.arange(60, dtype=np.int32)
+    pieces = Histories(values, np.array([0, 7, 40]), np.array([7, 40, 60])).cut(10, np.random.default_rng(3))
+    held = [values[a:b].tolist() for a, b in zip(pieces.starts, pieces.ends, strict=True)]
+    assert np.concatenate(held).tolist() == values.tolist()
+    assert max(map(len, held)) <= 10
+    assert {0, 7, 40} <= set(pieces.starts.tolist())
+
+
+def test_a_planted_order_is_learnt() -> None:
+    state = fit(*together(rings(200, 12)), 12, config=SMALL)
+    vectors = towers.items(state, None, rows_of(state, np.arange(12)))
+    assert scored(state, [[3], [10, 11], [5, 6, 7]], vectors).argmax(axis=1).tolist() == [4, 0, 8]
+
+
+def test_items_never_seen_are_ranked_by_their_content() -> None:
+    """Items come in two kinds that do not mix; the last item of each kind is never in a history."""
+    rng = np.random.default_rng(0)
+    kind = np.arange(40) % 2
+    content = np.eye(2, 6, dtype=np.float32)[kind] + 0.1 * rng.standard_normal((40, 6)).astype(np.float32)
+    seen = np.arange(38)
+    camps = [seen[seen % 2 == k] for k in (0, 1)]
+    histories = [rng.choice(camp, 6, replace=False).tolist() for camp in camps for _ in range(150)]
+    state = fit(*together(histories), 40, content, config=SMALL)
+    assert set(rows_of(state, np.array([38, 39]))) == {-1}
+    vectors = towers.items(state, content, rows_of(state, np.arange(40)))
+    scores = scored(state, [[0, 2, 4], [1, 3, 5]], vectors)
+    assert scores[0, 38] > scores[0, 39]
+    assert scores[1, 39] > scores[1, 38]
+    assert scores[0, 38] > np.median(scores[0])
+
+
+def test_a_residual_is_bounded_where_there_is_content_and_zero_at_first() -> None:
+    read = torch.tensor([True, True, False])
+    tower = net.Items(read, 4, torch.ones(3, 2), bound=0.5)
+    assert torch.equal(tower.residuals()[:2], torch.zeros(2, 4))
+    assert bool(tower.own[2].any())
+    with torch.no_grad():
+        tower.own[:] = torch.tensor([[3.0, 0, 4, 0], [0.1, 0, 0, 0], [9, 0, 0, 0]])
+    norms = tower.residuals().norm(dim=1)
+    torch.testing.assert_close(norms, torch.tensor([0.5, 0.1, 9.0]))
+    tower.residuals().sum().backward()
+    assert tower.own.grad is not None
+    assert bool(tower.own.grad.isfinite().all())
+
+
+def test_items_without_content_or_training_rank_below_the_known() -> None:
+    state = fit(*together(rings(200, 12)), 14, config=SMALL)
+    vectors = towers.items(state, None, rows_of(state, np.arange(14)))
+    assert np.array_equal(vectors[12], state["unknown"])
+    order = np.argsort(-scored(state, [[3]], vectors)[0]).tolist()
+    assert order.index(12) > order.index(4)
+    assert np.isfinite(vectors).all()
+
+
+def test_onnx_equals_torch_for_every_length_and_none() -> None:
+    torch.manual_seed(0)
+    from motet.models.behavior.sasrec_train import onnx_of
+
+    config = Config(dim=16, length=8)
+    made = Net(config, torch.zeros(20, dtype=torch.bool), None).eval()
+    with torch.no_grad():
+        for value in made.parameters():
+            value.add_(torch.randn_like(value) * 0.3)
+    vectors = made.items(None).detach()
+    histories = [[], [4], [1, 2, 3], list(range(8)), [19] * 5]
+    values, offsets = together(histories)
+    tower = towers.session({"users": onnx_of(made.users, 16)})
+    served = towers.users(tower, values, offsets[:-1], offsets[1:], vectors.numpy())
+    for history, row in zip(histories, served, strict=True):
+        right = Last(made.users)(vectors[history][None], torch.tensor([len(history)]))
+        np.testing.assert_allclose(row, right[0].detach().numpy(), atol=1e-5)
+    for i, row in enumerate(served):
+        one = values, offsets[i : i + 1], offsets[i + 1 : i + 2]
+        np.testing.assert_allclose(towers.users(tower, *one, vectors.numpy())[0], row, atol=1e-5)
+
+
+def test_equal_seeds_give_equal_states() -> None:
+    histories, config = together(rings(40, 12)), Config(dim=16, length=8, epochs=3)
+    one, two, other = (fit(*histories, 12, config=config, seed=seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert not np.array_equal(one["residuals"], other["residuals"])
+
+
+def test_a_fit_leaves_torch_s_own_randomness_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit(*together(rings(10, 5)), 5, config=Config(dim=8, length=8, epochs=1))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_progress_is_told_and_losses_fall() -> None:
+    told: list[tuple[int, int, float, float]] = []
+    fit(*together(rings(100, 12)), 12, config=SMALL, progress=lambda *said: told.append(said))
+    assert [epoch for epoch, *_ in told] == list(range(1, len(told) + 1))
+    assert told[-1][2] < told[0][2] / 2
+    assert all(rate > 0 for *_, rate in told)
+    assert all(a[1] == b[1] == SMALL.epochs for a, b in pairwise(told))
+
+
+def test_too_little_to_learn_from_is_one_sentence() -> None:
+    with pytest.raises(DataError, match="two items or more"):
+        fit(np.array([4, 4], np.int32), np.array([0, 2]), 9)
