@@ -65,7 +65,7 @@ def rank_of(
         )
     known: NDArray[np.bool_] = target >= 0
     if not known.any():
-        return np.zeros(n, np.int64) + MISS
+        return np.full(len(scores), MISS, np.int64)
     own = scores[np.arange(n), np.where(known, target, 0)]
     own = np.where(np.isnan(own), -np.inf, own)
     ranks = np.count_nonzero(_ahead(scores, own[:, None]), axis=1) - 1

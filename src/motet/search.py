@@ -1,0 +1,233 @@
+"""Which items score highest for each query: exact by matrix product, approximate above a size, fused.
+
+Codes are int32 rows of the item table. Every result is padded with code -1 and score -inf where a
+request has fewer items than asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from usearch.index import Index as Graph
+
+from motet.errors import DataError, RunError
+from motet.windows import Windows
+
+Matrix = NDArray[np.float32]
+Codes = NDArray[np.int32]
+Found = tuple[Codes, Matrix]
+
+EXACT_UP_TO = 200_000
+"""Items up to which `top` is the one to use; bench/search.py measures it."""
+
+HELD = 1 << 24
+"""Scores that are held at a time: 64 MB of float32."""
+
+STRIDE = 64
+RRF = 60
+"""The constant of reciprocal rank fusion. Source: Cormack, Clarke & Büttcher 2009."""
+
+
+def top(
+    queries: Matrix,
+    items: Matrix,
+    k: int,
+    bias: Matrix | None = None,
+    exclude: Windows | None = None,
+    allowed: NDArray[np.bool_] | None = None,
+) -> Found:
+    """The k items of the highest `queries @ items.T + bias`, descending; equal scores by lower code.
+
+    queries: [n, d], items: [m, d], bias: [m]. exclude: item codes per query that are not wanted.
+    allowed: bool [m], the items that may be found at all. An item whose score is NaN is not found.
+    """
+    _check(queries, items.shape[1], k)
+    codes, scores = _padding(len(queries), k)
+    step = max(1, HELD // max(1, len(items)))
+    for start in range(0, len(queries), step):
+        block = slice(start, start + step)
+        product = queries[block] @ items.T
+        if bias is not None:
+            product += bias
+        if allowed is not None:
+            product[:, ~allowed] = -np.inf
+        if exclude is not None:
+            product[_pairs(exclude, block, len(items))] = -np.inf
+        codes[block], scores[block] = highest(product, k)
+    return codes, scores
+
+
+def highest(scores: Matrix, k: int) -> Found:
+    """The k highest of each row of `scores` [n, m], descending, equal scores by lower code; NaN is -inf."""
+    if np.isnan(scores.max(initial=-np.inf)):
+        scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+    wanted = (scores >= _bound(scores, k)[:, None]) & (scores > -np.inf)
+    rows, codes = np.nonzero(wanted)
+    return _ranked(rows, codes, scores[rows, codes], len(scores), k)
+
+
+def fuse(lists: Sequence[NDArray[np.integer[Any]]], k: int | None = None) -> Found:
+    """One ranking of several per request: an item scores the sum of 1 / (RRF + place) over its lists.
+
+    lists: codes [n, k_i] each, best first, padded with -1; a code that a list repeats counts once.
+    k: how many to keep; if not given, the largest union. Equal scores by lower code.
+    """
+    n = len(lists[0])
+    flat = np.concatenate([codes.ravel() for codes in lists])
+    row = np.concatenate([np.repeat(np.arange(n), codes.shape[1]) for codes in lists])
+    place = np.concatenate([_places(n, codes.shape[1]) for codes in lists])
+    of = np.repeat(np.arange(len(lists)), [codes.size for codes in lists])
+    # Equal places lie together, so a sum does not depend on which list gave which place.
+    order = np.lexsort((of, place, flat, row))
+    order = order[flat[order] >= 0]
+    order = order[_first_of(row[order], flat[order], of[order])]
+    row, flat, place = row[order], flat[order], place[order]
+    new = np.append([True], (row[1:] != row[:-1]) | (flat[1:] != flat[:-1]))[: len(row)]
+    score = np.bincount(np.cumsum(new) - 1, 1 / (RRF + 1.0 + place))
+    row, flat = row[new], flat[new]
+    return _ranked(row, flat, score, n, k if k is not None else int(np.bincount(row, minlength=1).max()))
+
+
+class Index:
+    """Approximate search by inner product in a navigable graph (HNSW), as a file that processes share.
+
+    Built once, saved, viewed memory-mapped. Scores are exact; which items are found is approximate.
+    Source: Malkov & Yashunin 2016, by the usearch library.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+
+    @staticmethod
+    def build(items: Matrix, bias: Matrix | None = None, threads: int = 0) -> Index:
+        """An index over items [m, d]. threads: 0 is all cores; with 1 the same items give the same graph."""
+        vectors = items if bias is None else np.column_stack((items, bias))
+        graph = Graph(ndim=vectors.shape[1], metric="ip", dtype="f32")
+        graph.add(np.arange(len(vectors)), np.ascontiguousarray(vectors, np.float32), threads=threads)
+        return Index(graph)
+
+    @staticmethod
+    def view(path: Path) -> Index:
+        """The index saved in a file, read through the page cache that all processes share."""
+        # usearch annotates its files in part only.
+        restore: Any = Graph.restore  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        graph = restore(str(path), view=True)
+        if graph is None:
+            raise RunError(f"{path} holds no index", help="Index.build(items).save(path)")
+        return Index(graph)
+
+    def save(self, path: Path) -> None:
+        self._graph.save(str(path))
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def search(
+        self,
+        queries: Matrix,
+        k: int,
+        exclude: Windows | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+        threads: int = 0,
+    ) -> Found:
+        """About the k items of the highest inner product, as `top` gives them.
+
+        Fetches more than k by as many as are excluded, and twice as many again while too few are left.
+        """
+        _check(queries, self._graph.ndim, k, beside=1)
+        if self._graph.ndim == queries.shape[1] + 1:
+            queries = np.column_stack((queries, np.ones(len(queries), np.float32)))
+        most = int(exclude.lengths.max(initial=0)) if exclude is not None else 0
+        fetch = min(k + most, len(self))
+        while True:
+            found = self._fetch(queries, fetch, k, exclude, allowed, threads)
+            enough = (found[0] >= 0).sum(axis=1) >= k
+            if enough.all() or fetch >= len(self):
+                return found
+            fetch = min(2 * fetch, len(self))
+
+    def _fetch(
+        self,
+        queries: Matrix,
+        fetch: int,
+        k: int,
+        exclude: Windows | None,
+        allowed: NDArray[np.bool_] | None,
+        threads: int,
+    ) -> Found:
+        if fetch == 0 or len(queries) == 0:
+            return _padding(len(queries), k)
+        matches = self._graph.search(np.ascontiguousarray(queries, np.float32), fetch, threads=threads)
+        codes = np.asarray(matches.keys, np.int64).reshape(len(queries), -1)
+        scores = 1 - np.asarray(matches.distances, np.float32).reshape(codes.shape)
+        keep = codes < len(self)
+        if allowed is not None:
+            keep &= allowed[np.where(keep, codes, 0)]
+        if exclude is not None:
+            rows, hidden = _pairs(exclude, slice(0, len(queries)), len(self))
+            pairs = np.arange(len(queries))[:, None] * len(self) + codes
+            keep &= ~np.isin(pairs, rows * len(self) + hidden)
+        rows, columns = np.nonzero(keep)
+        return _ranked(rows, codes[rows, columns], scores[rows, columns], len(queries), k)
+
+
+def _check(queries: Matrix, d: int, k: int, beside: int = 0) -> None:
+    if queries.ndim != 2 or queries.shape[1] not in (d, d - beside):
+        raise DataError(f"queries are {queries.shape}, items have {d} dimensions", help="queries of [n, d]")
+    if k < 1:
+        raise DataError(f"the first {k} items are none", help="k=10")
+
+
+def _bound(scores: Matrix, k: int) -> Matrix:
+    """Per row a score that at least k items reach and few more: the k-th highest of the best of 64 each.
+
+    One pass over all scores takes the place of a partition of them, which is several times slower.
+    """
+    n, m = scores.shape
+    groups = m // STRIDE
+    best = scores
+    if groups >= 2 * k:
+        best = scores[:, : groups * STRIDE].reshape(n, STRIDE, groups).max(axis=1)
+    if best.shape[1] <= k:
+        return np.full(len(scores), -np.inf, np.float32)
+    kth: Matrix = np.partition(best, -k, axis=1)[:, -k]
+    return kth
+
+
+def _ranked(rows: NDArray[Any], codes: NDArray[Any], scores: NDArray[Any], n: int, k: int) -> Found:
+    """The first k (row, code, score) of each row as padded arrays: descending, equal scores by lower code."""
+    order = np.lexsort((codes, -scores, rows))
+    rows, codes, scores = rows[order], codes[order], scores[order]
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = place < k
+    out = _padding(n, k)
+    out[0][rows[kept], place[kept]] = codes[kept]
+    out[1][rows[kept], place[kept]] = scores[kept]
+    return out
+
+
+def _padding(n: int, k: int) -> Found:
+    return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+
+
+def _pairs(codes: Windows, block: slice, m: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row in the block, code) of ragged item codes; codes that name no item are left out."""
+    values, offsets = Windows(codes.values, codes.starts[block], codes.ends[block]).flat()
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    real = (values >= 0) & (values < m)
+    return rows[real], values[real].astype(np.int64)
+
+
+def _places(n: int, k: int) -> NDArray[np.int64]:
+    return np.broadcast_to(np.arange(k), (n, k)).ravel()
+
+
+def _first_of(row: NDArray[Any], code: NDArray[Any], of: NDArray[Any]) -> NDArray[np.int64]:
+    """Positions, ascending, of the first place that each list gives a code."""
+    lists = int(of.max(initial=0)) + 1
+    span = int(code.max(initial=0)) + 1
+    return np.sort(np.unique((row * span + code) * lists + of, return_index=True)[1])
