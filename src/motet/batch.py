@@ -142,7 +142,7 @@ class Scores(Protocol):
 
 @dataclass(frozen=True)
 class Factors:
-    """Scores as a dot product of request and item vectors, plus a bias per item."""
+    """Scores as a dot product of request and item vectors; a request of zeros has nothing to say: NaN."""
 
     requests: Array
     items: Array
@@ -152,10 +152,13 @@ class Factors:
         return len(self.requests), len(self.items)
 
     def dense(self, requests: slice) -> Array:
-        return self.requests[requests] @ self.items.T
+        scores = self.requests[requests] @ self.items.T
+        scores[~self.requests[requests].any(axis=1)] = np.nan
+        return scores
 
     def at(self, requests: Array, items: Array) -> Array:
-        return np.einsum("pd,pd->p", self.requests[requests], take(self.items, items))
+        scores = np.einsum("pd,pd->p", self.requests[requests], take(self.items, items))
+        return np.where(self.requests.any(axis=1)[requests], scores, np.float32(np.nan))
 
 
 @dataclass(frozen=True)

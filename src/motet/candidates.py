@@ -126,30 +126,41 @@ class Retrieve(Node):
         n = run.rows(frozenset({self.event}))
         scores = [_scores(run.value(scorer), n) for scorer in self.by]
         out = None if self.exclude is None else run.value(self.exclude)
-        blocks = [self._block(scores, out, slice(lo, min(lo + BLOCK, n))) for lo in range(0, n, BLOCK)]
+        blocks = [self._block(run, scores, out, slice(lo, min(lo + BLOCK, n))) for lo in range(0, n, BLOCK)]
         if not blocks:
             return Pairs(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
-        codes, found = (np.concatenate([b[i] for b in blocks]) for i in (0, 1))
-        kept = codes >= 0
-        return Pairs(offsets_of(kept.sum(1)), codes[kept], found[kept])
+        kept = [codes >= 0 for codes, _ in blocks]
+        sizes = np.concatenate([mask.sum(axis=1) for mask in kept])
+        items = np.concatenate([codes[mask] for (codes, _), mask in zip(blocks, kept, strict=True)])
+        best = np.concatenate([found[mask] for (_, found), mask in zip(blocks, kept, strict=True)])
+        return Pairs(offsets_of(sizes), items, best)
 
-    def _block(self, scores: list[Scores], out: Ragged | None, rows: slice) -> tuple[Array, Array]:
+    def _block(self, run: Run, scores: list[Scores], out: Ragged | None, rows: slice) -> search.Found:
         excluded = None if out is None else _rows(out.windows, rows)
-        lists = [_best(s, rows, self.k, excluded) for s in scores]
-        if len(lists) == 1:
-            return lists[0]
-        codes, fused = search.fuse([codes for codes, _ in lists])
-        return codes[:, : self.k], fused[:, : self.k]
+        lists = [_best(run, s, rows, self.k, excluded) for s in scores]
+        return lists[0] if len(lists) == 1 else search.fuse([codes for codes, _ in lists], self.k)
 
 
 def _scores(value: Any, n: int) -> Scores:
     return value if isinstance(value, Scores) else PerItem(np.asarray(value, np.float32), n)
 
 
-def _best(scores: Scores, rows: slice, k: int, excluded: Windows | None) -> tuple[Array, Array]:
-    if isinstance(scores, Factors) and scores.requests[rows].any(axis=1).all():
-        return search.top(scores.requests[rows], scores.items, k, exclude=excluded)
-    return search.top_of(scores.dense(rows), k, exclude=excluded)
+def _best(run: Run, scores: Scores, rows: slice, k: int, excluded: Windows | None) -> search.Found:
+    """The k best items of each request in the slice; none where the scorer has nothing to say of it."""
+    if not isinstance(scores, Factors):
+        dense = np.array(scores.dense(rows), np.float32)
+        if excluded is not None:
+            codes, offsets = excluded.flat()
+            known = (codes >= 0) & (codes < dense.shape[1])
+            dense[np.repeat(np.arange(len(dense)), np.diff(offsets))[known], codes[known]] = np.nan
+        return search.highest(dense, k)
+    queries = scores.requests[rows]
+    if len(scores.items) > search.EXACT_UP_TO:
+        codes, best = run.index(scores.items).search(queries, k, exclude=excluded)
+    else:
+        codes, best = search.top(queries, scores.items, k, exclude=excluded)
+    codes[~queries.any(axis=1)] = -1
+    return codes, best
 
 
 def _rows(windows: Windows, rows: slice) -> Windows:

@@ -19,6 +19,7 @@ from motet.model import State, digest
 from motet.node import Apply, Column, Fit, Grain, Run, event_of, upstream
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
+from motet.search import Index
 from motet.store import Store
 from motet.table import Table
 
@@ -47,6 +48,7 @@ class Context:
         self.computed: Counter[str] = Counter()
         self.known: dict[type[Entity], Vocabulary] = {}
         self._shared: dict[str, Any] = {}
+        self._indexes: dict[int, tuple[Array, Index]] = {}
         self._histories: dict[tuple[str, str], tuple[Column, Column, History]] = {}
 
     def batch(self, event: type[Event] | None = None, rows: Array | None = None) -> Batched:
@@ -66,7 +68,9 @@ class Context:
     def value_name(self, column: Column) -> str:
         """The fingerprint of a whole entity column: what makes it and the data it is made of."""
         fields = [c.node for c in upstream((column,)) if isinstance(c.node, Field)]
-        return digest(self.made(column), *(self.data.token(f.record, f.name) for f in fields if not f.record.is_event))
+        return digest(
+            self.made(column), *(self.data.token(f.record, f.name) for f in fields if not f.record.is_event)
+        )
 
     def shared(self, column: Column) -> Any:
         """A column that no event is part of: one value per row of its entity, or one in all."""
@@ -89,7 +93,9 @@ class Context:
     def _by_rows(self, column: Column, node: Apply) -> Any:
         """A costly column row by row: only rows that were never computed are, and each block is kept at once."""
         run = self.batch()
-        args = {name: run.value(arg if isinstance(arg, Column) else arg.column) for name, arg in node.args.items()}
+        args = {
+            name: run.value(arg if isinstance(arg, Column) else arg.column) for name, arg in node.args.items()
+        }
         aligned = [name for name, arg in node.args.items() if isinstance(arg, Column) and arg.grain]
         made = self.made(column)
         hashes = row_hashes(made, [args[name] for name in aligned])
@@ -105,6 +111,11 @@ class Context:
             self.tick(column, min(low + node.model.block, len(new)), len(new))
         return cells.read(hashes)
 
+    def index(self, items: Array) -> Index:
+        if id(items) not in self._indexes:
+            self._indexes[id(items)] = items, Index.build(items)
+        return self._indexes[id(items)][1]
+
     def history(self, value: Column, by: Column) -> History:
         key = (value.fingerprint, by.fingerprint)
         if key not in self._histories:
@@ -119,7 +130,9 @@ class Context:
         """Gives a code to keys that no table has: a new viewer has a past from the first event on."""
         for name, entity in event.references().items():
             keys = self.entities()[entity]
-            given = pa.array(dict.fromkeys(row[name] for row in rows if row.get(name) is not None), keys.names.type)
+            given = pa.array(
+                dict.fromkeys(row[name] for row in rows if row.get(name) is not None), keys.names.type
+            )
             new = given.filter(pa.array(keys.codes(given) < 0))
             if len(new):
                 self.known[entity] = Vocabulary(pa.concat_arrays([keys.names, new]))
@@ -140,7 +153,9 @@ class Context:
 class Batched(Run):
     """The values of columns for one batch of events (or, without one, of entities alone), each computed once."""
 
-    def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
+    def __init__(
+        self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None
+    ) -> None:
         self.context, self.event, self.table, self.taken = context, event, table, rows
         self.seconds: float | None = None
         self._values: dict[str, Any] = {}
@@ -181,6 +196,9 @@ class Batched(Run):
 
     def history(self, value: Column, by: Column) -> History:
         return self.context.history(value, by)
+
+    def index(self, items: Array) -> Index:
+        return self.context.index(items)
 
     def state(self, fit: Fit) -> State:
         return self.context.states[fit.fingerprint]

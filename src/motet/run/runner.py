@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from motet.batch import Batch
+from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
 from motet.model import State
@@ -46,13 +46,17 @@ class Local:
             raise RunError(f"{node.label()} failed: {type(error).__name__}: {error}") from error
         self._spent(
             node,
-            Cost(calls=1, rows=rows, seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu),
+            Cost(
+                calls=1, rows=rows, seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu
+            ),
         )
         return value
 
 
 def check_rows(node: Apply, value: Any, rows: int) -> None:
     """A model that answers for other rows than it was asked for would put answers beside the wrong questions."""
-    got = len(value) if isinstance(value, np.ndarray) else None
+    got = len(cast(Array, value)) if isinstance(value, np.ndarray) else None
     if got is not None and got != rows and node.grain:
-        raise RunError(f"{node.label()} gave {got} rows for {rows}", help="return one value per row of the batch")
+        raise RunError(
+            f"{node.label()} gave {got} rows for {rows}", help="return one value per row of the batch"
+        )
