@@ -76,7 +76,7 @@ class Cells:
     def add(self, hashes: Array, value: Value, problems: Sequence[str | None] | None = None) -> None:
         """Keeps these rows durably, all of them or none. Rows that are known already stay as they are."""
         said = pa.nulls(len(hashes), pa.string()) if problems is None else pa.array(problems, pa.string())
-        columns = list(value.values()) if isinstance(value, Mapping) else [value]
+        columns = cast(Mapping[str, Any], value).values() if isinstance(value, Mapping) else [value]
         if any(len(cast(Any, column)) != len(hashes) for column in [*columns, said]):
             raise RunError(
                 f"{len(hashes)} rows were asked for, but the model gave another number of values",

@@ -76,6 +76,8 @@ class _Writer:
         self.archive, self.name, self.count = archive, name, 0
 
     def tree(self, value: Any) -> Any:
+        if type(value) is float and value != value:
+            return {"nan": struct.pack("<d", value).hex()}  # JSON knows one NaN only
         if type(value) in PLAIN:
             return value
         if type(value) is list:
@@ -127,6 +129,8 @@ class _Reader:
         if not isinstance(tree, dict):
             return tree
         ((kind, inner),) = cast("dict[str, Any]", tree).items()
+        if kind == "nan":
+            return struct.unpack("<d", bytes.fromhex(inner))[0]
         if kind == "tuple":
             return tuple(self.value(item) for item in inner)
         if kind == "dict":
