@@ -60,11 +60,11 @@ def field(kind: type, values: Any, spec: Any = None) -> str:
     """The error for these values read as a field of this kind."""
 
     class Thing(Entity):
-        key: Key
+        name: Key
         value: kind = spec  # type: ignore
 
     with pytest.raises(DataError) as caught:
-        parse(Thing, pa.table({"key": list(range(len(values))), "value": pa.array(values)}), {})
+        parse(Thing, pa.table({"name": list(range(len(values))), "value": pa.array(values)}), {})
     return str(caught.value)
 
 
@@ -178,11 +178,11 @@ def test_times_beyond_what_arrow_can_cast_are_rows_too() -> None:
     stamps = pa.array([0, 2**62], pa.timestamp("s"))
 
     class Entry(Entity):
-        key: Key
+        name: Key
         at: Time
 
     with pytest.raises(DataError, match="outside the years 1 to 9999 in 1 row"):
-        parse(Entry, pa.table({"key": [1, 2], "at": stamps}), {})
+        parse(Entry, pa.table({"name": [1, 2], "at": stamps}), {})
 
 
 def test_labels_outside_the_closed_set() -> None:
@@ -202,7 +202,7 @@ def test_nan_is_missing_and_counted_and_no_error() -> None:
     assert np.isnan(np.asarray(data.tables[Visit].columns["rating"])).tolist() == [True, False, True]
 
 
-def test_a_default_outside_the_labels_is_an_error() -> None:
+def test_a_default_that_no_entity_has_is_an_error() -> None:
     class Ask(Event):
         at: Time
         viewer: Viewer = default("nobody")
@@ -308,7 +308,7 @@ def test_an_ask_names_the_field_what_was_given_and_what_exists() -> None:
 
 def test_splits_that_cannot_be() -> None:
     data = Data({Film: FILMS, Visit: VISITS})
-    for arguments, said in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({}, "split at a time, or by the last events"),
         ({"at": 1, "last": 1}, "split at a time, or by the last events"),
         ({"at": 1, "by": Visit.viewer}, "split at a time, or by the last events"),
@@ -321,7 +321,8 @@ def test_splits_that_cannot_be() -> None:
         ({"last": 0}, "the last 0 events are none"),
         ({"at": "soon"}, "at: not a time in 1 row: row 0: 'soon'"),
         ({"at": 1.5}, "1.5 is no instant"),
-    ):
+    ]
+    for arguments, said in cases:
         with pytest.raises(DataError) as caught:
             data.split(**arguments)
         assert said in str(caught.value)

@@ -32,7 +32,7 @@ class Viewer(Entity):
 class Visit(Event):
     viewer: Viewer
     at: Time
-    query: Text = ""
+    query: Text = default("")
     film: Film = outcome()
     rating: Number = outcome()
 
@@ -56,10 +56,10 @@ def one(kind: type, values: Any, spec: Any = None) -> Any:
     """The column that the values become, read as a field of this kind."""
 
     class Thing(Entity):
-        key: Key
+        name: Key
         value: kind = spec  # type: ignore
 
-    rows = pa.table({"key": list(range(len(values))), "value": values})
+    rows = pa.table({"name": list(range(len(values))), "value": values})
     return parse(Thing, rows, {}).columns["value"]
 
 
@@ -228,8 +228,8 @@ def test_vectors_come_from_lists_and_a_missing_one_is_zero() -> None:
 def test_a_field_with_a_default_may_be_absent_or_empty() -> None:
     class Search(Event):
         at: Time
-        words: Text = "all"
-        weight: Number = 2.0
+        words: Text = default("all")
+        weight: Number = default(2.0)
         kind: Category = default("web")
         tags: Tags = default(["x", "y"])
 
@@ -246,6 +246,18 @@ def test_a_field_with_a_default_may_be_absent_or_empty() -> None:
         assert columns["kind"].names.tolist()[columns["kind"].codes[0]] == "web"
         assert columns["tags"].windows.row(1).tolist() == [0, 1]
         assert set(table.missing.values()) == {0}
+
+
+def test_the_default_of_a_reference_is_an_entity_even_where_no_row_names_it() -> None:
+    class Call(Event):
+        at: Time
+        caller: Viewer = default("guest")
+
+    data = Data({Call: [{"at": 1, "caller": "b"}, {"at": 2, "caller": None}]})
+    caller = data.tables[Call].columns["caller"]
+    assert isinstance(caller, Codes)
+    assert caller.names.tolist() == ["b", "guest"]
+    assert caller.codes.tolist() == [0, 1]
 
 
 def test_a_megabyte_of_text_is_unchanged() -> None:

@@ -114,14 +114,16 @@ class Reading:
         return None if given is None else cast(pa.Array, key(given)[0])
 
     def references(self, entity: type[Entity]) -> list[Given]:
-        """The values of each reference to an entity."""
+        """The keys in each reference to an entity, its default among them."""
         names = [name for name, kind in self.record.references().items() if kind is entity]
-        given = [replace(self, problems=[])._given(name) for name in names]
+        quiet = replace(self, problems=[])
+        given = [part for name in names for part in (quiet._given(name), quiet._default(name))]
         return [values for values in given if values is not None]
 
     def _own_keys(self, columns: Mapping[str, Value]) -> Vocabulary:
         entity = cast(type[Entity], self.record)
-        return self.entities.get(entity) or Vocabulary(cast(pa.Array, columns[entity.key_field()]))
+        known = self.entities.get(entity)
+        return Vocabulary(cast(pa.Array, columns[entity.key_field()])) if known is None else known
 
     def _given(self, name: str) -> Given | None:
         """A field's values as the source has them, None where it has no such column."""
@@ -131,17 +133,22 @@ class Reading:
         labels = self.record.specs[name].labels
         return Given(f"{self.record.__name__}.{name}", values, self.problems, labels, self.found.untyped)
 
+    def _default(self, name: str) -> Given | None:
+        """A field's default as a source of one row, None where it has none."""
+        spec = self.record.specs[name]
+        if spec.default is None:
+            return None
+        label = f"the default of {self.record.__name__}.{name}"
+        return Given(label, array_of([spec.default]), self.problems, spec.labels)
+
     def _field(self, name: str) -> Read:
-        spec, given = self.record.specs[name], self._given(name)
+        spec, given, default = self.record.specs[name], self._given(name), self._default(name)
         if given is None:
             if not (spec.has_default or (self.partial and spec.outcome)):
                 self.problems.append(self._no_column(name))
             given = Given("", pa.nulls(self.found.rows), self.problems, spec.labels)
         value, gone = self._read(name, given)
-        if spec.default is not None and gone.any():
-            default = Given(
-                f"the default of {self.record.__name__}.{name}", array_of([spec.default]), self.problems
-            )
+        if default is not None and gone.any():
             return _filled(value, gone, self._read(name, default)[0])
         if given.name:
             self._check(name, given, value)
