@@ -8,17 +8,17 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from motet.batch import Array, Batch, Codes, Ragged, offsets_of
+from motet.batch import Array, Batch, Ragged
 from motet.column import Number, Sequence, Vector, column
-from motet.errors import GraphError, RunError, needs
+from motet.errors import GraphError, needs
 from motet.model import Model, State
 from motet.models.behavior import sasrec_towers as towers
 from motet.models.behavior.interactions import learnt_from
 from motet.models.behavior.known import places, plain
 from motet.models.behavior.outcome import checked
+from motet.models.behavior.sequences import sequences
 from motet.node import Whole, item_of, name_of
 from motet.record import Entity
-from motet.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -117,35 +117,6 @@ class UserTower(Model):
 
 def _tower(state: State) -> Any:
     return towers.session(state.parts)
-
-
-def sequences(history: Ragged, who: Codes, target: Any) -> tuple[Array, Array]:
-    """What each one did by the latest of their rows, oldest first: int32 codes, and offsets per one.
-
-    However short the windows are, all that lies before the latest is read; the rows' own items follow.
-    Errors: nobody did anything.
-    """
-    assert history.names is not None
-    assert history.lives is not None
-    ends, lives = history.windows.ends, history.lives
-    latest = lives[:-1].copy()
-    mine = (who.codes >= 0) & (who.codes < len(latest))
-    np.maximum.at(latest, who.codes[mine], ends[mine])
-    codes, offsets = Windows(history.windows.values, lives[:-1], latest).flat()
-    whose = np.repeat(np.arange(len(latest)), np.diff(offsets))
-    if target is not None:
-        own = np.flatnonzero(mine)
-        own = own[ends[own] >= latest[who.codes[own]]]
-        codes = np.concatenate([codes, cast(Codes, target).coded_by(history.names)[own]])
-        whose = np.concatenate([whose, who.codes[own]])
-    order = np.argsort(whose, kind="stable")
-    order = order[codes[order] >= 0]
-    if not len(order):
-        raise RunError(
-            f"there is nothing to learn from: {len(who)} events, and none of them names who and what",
-            help="look at the references of the event: motet check",
-        )
-    return codes[order].astype(np.int32), offsets_of(np.bincount(whose[order]))
 
 
 def _rows(content: Array, n: int) -> Array:

@@ -34,7 +34,7 @@ class CatalogueLoss(torch.autograd.Function):
         room = torch.empty(rows * n)
         user_grad, item_grad, log_sums = torch.empty_like(users), torch.zeros_like(items), torch.empty(t)
         # float32 holds exp(x) for |x| < 87: where no logit can reach 40, none needs its maximum taken off.
-        bounded = float(longest(users) * longest(items)) < 40
+        bounded = float(lengths(users).max() * lengths(items).max()) < 40
         for at in range(0, t, rows):
             part = users[at : at + rows]
             logits = torch.mm(part, items.T, out=room[: len(part) * n].view(len(part), n))
@@ -57,9 +57,9 @@ class CatalogueLoss(torch.autograd.Function):
         return user_grad * grads[0], item_grad * grads[0], None
 
 
-def longest(rows: Tensor) -> Tensor:
-    """The largest norm of a row."""
-    return torch.linalg.vector_norm(rows, dim=1).max()
+def lengths(rows: Tensor) -> Tensor:
+    """[n, d] -> [n, 1]"""
+    return cast(Any, torch.linalg).vector_norm(rows, dim=1, keepdim=True)
 
 
 class CausalAttention(torch.autograd.Function):
@@ -193,8 +193,8 @@ class Items(nn.Module):
         """[n, d]"""
         if self.project is None:
             return self.own
-        norm = torch.linalg.vector_norm(self.own, dim=1, keepdim=True).clamp_min(self.bound)
-        return torch.where(self.read, self.own * (self.bound / norm), self.own)
+        shorter = self.bound / lengths(self.own).clamp_min(self.bound)
+        return torch.where(self.read, self.own * shorter, self.own)
 
     def forward(self, content: Tensor | None) -> Tensor:
         """[n, c] -> [n, d]"""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from motet.batch import Array
 from motet.errors import DataError
@@ -25,7 +25,8 @@ from motet.models.behavior.sasrec_net import CatalogueLoss, Items, Noise, Users
 from motet.models.behavior.sasrec_towers import center, standardized
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
-AVERAGED = 0.99  # share of the averaged weights that a step leaves as they were
+AVERAGED = 0.99  # share of the averaged weights that a step leaves as they were, once there are many
+STEPS = 16  # an epoch has at least so many: few histories are gone through several times
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Trainer:
         self.histories, self.net, self.content, self.config = histories, net, content, config
         self.rng, self.noise = np.random.default_rng(seed), Noise(config.dropout, seed)
         self.adam = torch.optim.Adam(net.parameters(), lr=config.rate, betas=(0.9, 0.98), fused=True)
-        self.averaged = AveragedModel(net, multi_avg_fn=cast(Any, get_ema_multi_avg_fn(AVERAGED)))
+        self.averaged = AveragedModel(net, avg_fn=_averaged)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the averaged weights."""
@@ -89,11 +90,13 @@ class Trainer:
         """Mean loss, and how many next items were learnt from."""
         self.net.train()
         total, targets = 0.0, 0
-        windows = self.histories.cut(self.config.length + 1, self.rng)
-        for batch in batches(windows, self.config.batch, self.rng):
-            codes, real = batch.padded()
-            loss, n = self.step(codes, tensor(np.flatnonzero(real)))
-            total, targets = total + loss * n, targets + n
+        steps = 0
+        while steps < STEPS:
+            windows = self.histories.cut(self.config.length + 1, self.rng)
+            for batch in batches(windows, self.config.batch, self.rng):
+                codes, real = batch.padded()
+                loss, n = self.step(codes, tensor(np.flatnonzero(real)))
+                total, targets, steps = total + loss * n, targets + n, steps + 1
         return total / max(targets, 1), targets
 
     def step(self, codes: Tensor, real: Tensor) -> tuple[float, int]:
@@ -106,6 +109,11 @@ class Trainer:
         cast(Any, self.adam).step()
         self.averaged.update_parameters(self.net)
         return float(loss.detach()), len(real)
+
+
+def _averaged(so_far: Tensor, now: Tensor, steps: Tensor | int) -> Tensor:
+    """An exponential mean that does not hang on to where training began."""
+    return so_far.lerp(now, 1 - min(AVERAGED, (1 + int(steps)) / (10 + int(steps))))
 
 
 @torch.no_grad()
