@@ -159,6 +159,11 @@ def test_a_referred_entity_with_more_than_a_key_needs_a_source() -> None:
         (Flag, ["true", "maybe"], "neither true nor false in 1 row: row 1: 'maybe'"),
         (Time, ["2001-02-03", "2001-02-30"], "not a time in 1 row: row 1: '2001-02-30'"),
         (Time, ["2001-02-03", "03.02.2001"], "not a time in 1 row: row 1: '03.02.2001'"),
+        (
+            Time,
+            ["2001-02-03T04:056", "2001-02-03T0405", "2001"],
+            "not a time in 2 rows: row 0: '2001-02-03T04:056'",
+        ),
         (Time, [981173106000], "outside the years 1 to 9999 in 1 row: row 0: 981173106000"),
         (Time, [float("inf")], "outside the years 1 to 9999"),
         (Time, [True], "needs times and is bool"),

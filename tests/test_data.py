@@ -122,6 +122,7 @@ def test_rows_keep_the_order_of_the_source() -> None:
     ("written", "instant"),
     [
         ("2001-02-03", "2001-02-03T00:00:00"),
+        ("2001-02-03T04", "2001-02-03T04:00:00"),
         ("2001-02-03T04:05", "2001-02-03T04:05:00"),
         ("2001-02-03 04:05:06.5", "2001-02-03T04:05:06.5"),
         ("2001-02-03T04:05:06Z", "2001-02-03T04:05:06"),
@@ -140,6 +141,17 @@ def test_rows_keep_the_order_of_the_source() -> None:
 )
 def test_a_time_however_written_is_microseconds_utc(written: Any, instant: str) -> None:
     assert time_of(written) == np.datetime64(instant, "us").astype(np.int64)
+
+
+def test_a_column_may_mix_every_way_of_writing_a_time() -> None:
+    ways = [
+        "2001-02-03T04:05:06Z",
+        "2001-02-03 04:05:06",
+        "2001-02-03T06:05:06+02",
+        "981173106",
+        "981173106.0",
+    ]
+    assert set(one(Time, pa.array(ways)).tolist()) == {981173106 * 10**6}
 
 
 def test_arrow_times_of_every_unit_and_zone_are_microseconds_utc() -> None:
