@@ -50,11 +50,12 @@ class Plan:
 
     def __str__(self) -> str:
         grid = Grid(box=None, pad_edge=False, header_style="bold")
-        for name in ("column", "grain", "computed"):
-            grid.add_column(name, no_wrap=name != "computed")
+        grid.add_column("column", no_wrap=True, max_width=34, overflow="ellipsis")
+        grid.add_column("grain", no_wrap=True, min_width=13)
+        grid.add_column("computed", no_wrap=True, min_width=30)
         for name in ("times", "each", "in all"):
-            grid.add_column(name, justify="right", no_wrap=True)
-        grid.add_column("", no_wrap=True)
+            grid.add_column(name, justify="right", no_wrap=True, min_width=11 if name != "times" else 6)
+        grid.add_column("", no_wrap=True, min_width=18)
         dearest = _dearest(self.lines)
         for line in self.lines:
             times = "?" if line.times is None else f"{line.times:,}"

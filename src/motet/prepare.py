@@ -18,13 +18,15 @@ from motet.run.context import Context
 class Prepared:
     """What a prepare did. rows, new: of all columns that are kept row by row, and those that had to be computed.
 
-    problems: why values are missing, counted, by column. values: the fingerprint of every prepared column.
+    problems: why values are missing, counted, by column. values: where every prepared column is kept; cells: where
+    the rows of costly ones are.
     """
 
     rows: int
     new: int
     problems: Mapping[str, Mapping[str, int]]
     values: Mapping[str, str]
+    cells: tuple[str, ...] = ()
     version: int | None = None
 
     def as_version(self, version: int) -> Prepared:
@@ -65,15 +67,17 @@ def prepare(outline: Outline, context: Context) -> Prepared:
     """Computes and keeps them all; a killed run loses at most the block it was in."""
     rows, problems = 0, dict[str, Mapping[str, int]]()
     values: dict[str, str] = {}
+    cells: list[str] = []
     for column in prepared_columns(outline):
         name = context.value_name(column)
         values[column.fingerprint] = name
         value = context.shared(column)
         context.store.keep_value(name, value)
         if _costly(column):
+            cells.append(context.made(column))
             rows += context.batch().rows(column.grain)
             problems |= _problems(outline.name(column), value)
-    return Prepared(rows, sum(context.computed.values()), problems, values)
+    return Prepared(rows, sum(context.computed.values()), problems, values, tuple(cells))
 
 
 def _problems(name: str, value: Any) -> dict[str, Counter[str]]:

@@ -37,6 +37,7 @@ def publish(name: str, outline: Outline, context: Context, states: Mapping[str, 
             "fingerprint": outline.fingerprint,
             "states": dict(states),
             "values": list(done.values.values()),
+            "cells": list(done.cells),
             "tables": tables,
             "seen": seen,
             "until": data.until,
@@ -52,9 +53,17 @@ def read(outline: Outline, store: Store, manifest: Mapping[str, Any]) -> tuple[D
             help="motet fit and motet prepare it again, or motet rollback after undoing the change",
         )
     records = {record.__name__: record for record in outline.records}
-    tables = {records[n]: _table(store, records[n], fields) for n, fields in manifest["tables"].items() if n in records}
+    tables = {
+        records[n]: _table(store, records[n], fields)
+        for n, fields in manifest["tables"].items()
+        if n in records
+    }
     tables = {record: _linked(table, tables) for record, table in tables.items()}
-    seen = {records[name]: np.asarray(_value(store, token)) for name, token in manifest["seen"].items() if name in records}
+    seen = {
+        records[name]: np.asarray(_value(store, token))
+        for name, token in manifest["seen"].items()
+        if name in records
+    }
     states = {fit: _state(store, name) for fit, name in manifest["states"].items()}
     return Data.of(tables, seen, manifest["until"]), States(states, manifest["states"])
 
@@ -80,12 +89,16 @@ def _linked(table: Table, tables: Mapping[Any, Table]) -> Table:
 def _value(store: Store, name: str) -> Any:
     value = store.value(name)
     if value is None:
-        raise RunError(f"the version needs column {name}, which is gone from {store.root}", help="motet prepare it again")
+        raise RunError(
+            f"the version needs column {name}, which is gone from {store.root}", help="motet prepare it again"
+        )
     return value
 
 
 def _state(store: Store, name: str) -> Any:
     state = store.state(name)
     if state is None:
-        raise RunError(f"the version needs state {name}, which is gone from {store.root}", help="motet fit it again")
+        raise RunError(
+            f"the version needs state {name}, which is gone from {store.root}", help="motet fit it again"
+        )
     return state
