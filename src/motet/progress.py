@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ class Progress:
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
 
     @contextmanager
-    def bar(self, label: str) -> Iterator[Tick]:
+    def bar(self, label: str) -> Generator[Tick]:
         """A bar for one piece of work; what it yields is told (done, of, what it says)."""
         shown = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
         with Bars(*shown, TextColumn("{task.fields[said]}"), console=self._console) as bars:
@@ -39,7 +39,13 @@ class Progress:
 
         def tick(column: Any, done: int, of: int) -> None:
             if column not in bars:
-                shown = Bars(TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console)
+                shown = Bars(
+                    TextColumn("{task.description}"),
+                    BarColumn(24),
+                    MofNCompleteColumn(),
+                    TimeElapsedColumn(),
+                    console=self._console,
+                )
                 shown.start()
                 bars[column] = shown, shown.add_task(f"prepare {name(column)}", total=of)
             shown, task = bars[column]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_type_hints
 
-from motet.batch import Array, Pairs, take
-from motet.column import Category, Column, Key, Reference, Tags, Time
+from motet.batch import take
+from motet.column import Column, Key, Reference, Time
 from motet.errors import GraphError, listed
 from motet.model import digest
-from motet.node import Grain, Node, Pick, Run, grain_name
+from motet.node import Grain, Node, Pick, Run
 from motet.span import seconds_of
 
 
@@ -42,7 +42,9 @@ def outcome(*, after: str | float = 0) -> Any:
 def labels(*names: str) -> Any:
     """The closed set of names that a Category or Tags field comes from."""
     if len(names) < 2 or len(set(names)) < len(names):
-        raise GraphError(f"labels are two or more different names, not {names}", help='mt.labels("tense", "funny")')
+        raise GraphError(
+            f"labels are two or more different names, not {names}", help='mt.labels("tense", "funny")'
+        )
     return Spec(labels=names)
 
 
@@ -127,7 +129,9 @@ class Entity(Record):
             )
         late = cls.outcomes()
         if late:
-            raise GraphError(f"{late[0]} is an outcome, and only an event has outcomes", help="declare it in an Event")
+            raise GraphError(
+                f"{late[0]} is an outcome, and only an event has outcomes", help="declare it in an Event"
+            )
 
     @classmethod
     def key_field(cls) -> str:
@@ -150,7 +154,7 @@ class Event(Record):
         if len(times) != 1 or cls.specs[times[0]].outcome:
             raise GraphError(
                 f"event {cls.__name__} has {len(times) or 'no'} Time{'s' if len(times) > 1 else ''}"
-                + (" that is known when it is asked" if len(times) == 1 else ""),
+                + (" that is known only afterwards" if len(times) == 1 else ""),
                 help="say when it happens, once: at: mt.Time",
             )
 
@@ -197,7 +201,10 @@ def _hints(cls: type) -> dict[str, Any]:
     try:
         hints = get_type_hints(cls, localns=names)
     except NameError as error:
-        raise GraphError(f"{cls.__name__} is declared with a type that does not exist: {error}", help="declare what it refers to above it") from None
+        raise GraphError(
+            f"{cls.__name__} is declared with a type that does not exist: {error}",
+            help="declare what it refers to above it",
+        ) from None
     return {name: hints[name] for name in hints if name not in Record.__annotations__}
 
 
@@ -279,11 +286,12 @@ def _handle(record: Any, name: str, kind: type) -> Any:
 
 def _reference(column: Reference, entity: type[Entity]) -> Entity:
     handle = object.__new__(entity)
-    handle.__dict__["_reference"] = column
+    held = vars(handle)
+    held["_reference"] = column
     for name, kind in entity.fields.items():
         through = Through(column, _own(entity, name))
         value = _reference(Reference(through), kind) if issubclass(kind, Entity) else cast(Any, kind)(through)
-        handle.__dict__[name] = value
+        held[name] = value
     return handle
 
 
@@ -296,7 +304,9 @@ def reference_of(handle: object) -> Reference:
     """The reference column behind a handle such as Visit.viewer. Errors: it is no reference."""
     column = handle.__dict__.get("_reference") if isinstance(handle, Record) else None
     if not isinstance(column, Reference):
-        raise GraphError(f"{handle!r} is no reference", help="give a field whose type is an Entity, such as Visit.viewer")
+        raise GraphError(
+            f"{handle!r} is no reference", help="give a field whose type is an Entity, such as Visit.viewer"
+        )
     return column
 
 
@@ -307,16 +317,22 @@ def entity_of(reference: Column) -> type[Entity]:
         return node.record.fields[node.name]
     if isinstance(node, Through):
         return entity_of(node.looked_up)
-    raise GraphError(f"{reference!r} is no reference", help="give a field whose type is an Entity, such as Visit.viewer")
+    raise GraphError(
+        f"{reference!r} is no reference", help="give a field whose type is an Entity, such as Visit.viewer"
+    )
 
 
 def filled(record: type[R], made: Column) -> R:
     """A record whose fields are columns that one model call fills in."""
     handle = object.__new__(record)
+    held = vars(handle)
     for name, kind in record.fields.items():
         if issubclass(kind, Entity):
-            raise GraphError(f"{record.__name__}.{name} refers to an entity, which a model cannot fill in", help="use Category or Text")
-        handle.__dict__[name] = cast(Any, kind).of(Pick(made, name))
+            raise GraphError(
+                f"{record.__name__}.{name} refers to an entity, which a model cannot fill in",
+                help="use Category or Text",
+            )
+        held[name] = cast(Any, kind).of(Pick(made, name))
     return handle
 
 
@@ -327,5 +343,3 @@ def looked_up(column: Column, reference: Record) -> Column:
 
 def fields_digest(record: type[Record]) -> str:
     return digest(record.__name__, *(f"{name}:{kind.__name__}" for name, kind in record.fields.items()))
-
-

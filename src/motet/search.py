@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa  # noqa: F401 - before usearch, always: see _library
 from numpy.typing import NDArray
 
 from motet.errors import DataError, RunError
@@ -118,9 +117,7 @@ class Index:
     @staticmethod
     def view(path: Path) -> Index:
         """The index saved in a file, read through the page cache that all processes share."""
-        # usearch annotates its files in part only.
-        restore: Any = Graph.restore  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        graph = restore(str(path), view=True)
+        graph = _library().Index.restore(str(path), view=True)
         if graph is None:
             raise RunError(f"{path} holds no index", help="Index.build(items).save(path)")
         return Index(graph)
@@ -181,9 +178,12 @@ class Index:
 
 
 def _library() -> Any:
-    """usearch brings a C++ runtime of its own. Loaded before any other, it takes the place of everybody's, and
-    LightGBM then names every feature alike; so it is loaded when it is needed, after pyarrow has loaded the system's.
+    """usearch, loaded when it is needed and after pyarrow.
+
+    It brings a C++ runtime of its own, which takes the place of everybody's if it is the first one loaded, and
+    LightGBM then gives every feature the same name.
     """
+    importlib.import_module("pyarrow")
     return importlib.import_module("usearch.index")
 
 

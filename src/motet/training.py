@@ -39,7 +39,10 @@ def training(fit: Fit, context: Context, seed: int, progress: Tick) -> Training:
         drawn = np.random.default_rng(seed).choice(len(rows), fit.requests, replace=False)
         rows = rows[np.sort(drawn)]
     if not len(rows):
-        raise RunError(f"{fit.label()} has no {event.__name__} to learn from", help="give earlier events, or a later split")
+        raise RunError(
+            f"{fit.label()} has no {event.__name__} to learn from",
+            help="give earlier events, or a later split",
+        )
     if fit.chosen_among is not None:
         return _per_candidate(fit, fit.chosen_among, context, rows, seed, progress)
     run = context.batch(event, rows)
@@ -63,7 +66,9 @@ def _known(fit: Fit, context: Context, event: Any) -> Array:
     return rows[times + round(delay * SECOND) < until]
 
 
-def _per_candidate(fit: Fit, among: Column, context: Context, rows: Array, seed: int, progress: Tick) -> Training:
+def _per_candidate(
+    fit: Fit, among: Column, context: Context, rows: Array, seed: int, progress: Tick
+) -> Training:
     """One row per candidate of the requests whose outcome is among their candidates."""
     event = event_of(fit.frame)
     parts: list[Training] = []
@@ -83,7 +88,9 @@ def _per_candidate(fit: Fit, among: Column, context: Context, rows: Array, seed:
     }
     sizes = np.concatenate([np.diff(p.batch.groups) for p in parts])
     target = np.concatenate([p.target for p in parts])
-    return Training(Batch(args, rows=len(target), groups=offsets_of(sizes), seed=seed, progress=progress), target)
+    return Training(
+        Batch(args, rows=len(target), groups=offsets_of(sizes), seed=seed, progress=progress), target
+    )
 
 
 def _block(fit: Fit, among: Column, run: Batched) -> Training:
@@ -115,6 +122,6 @@ def _hits(pairs: Pairs, labels: Array) -> tuple[Pairs, Array]:
     some[requests[labels > 0]] = True
     kept = some[requests]
     sizes = np.diff(pairs.offsets) * some
-    return replace(pairs, offsets=offsets_of(sizes), items=pairs.items[kept], scores=pairs.scores[kept]), labels[kept]
-
-
+    return replace(
+        pairs, offsets=offsets_of(sizes), items=pairs.items[kept], scores=pairs.scores[kept]
+    ), labels[kept]
