@@ -31,6 +31,7 @@ class SASRec(Model):
 
     dim: of the vectors. blocks, heads: of the attention. length: items of a history that are read.
     bound: the longest residual of an item with content, beside content that is projected to any length.
+    batch: pieces of history a step. rate: of Adam.
     epochs: at most; patience: epochs without a better validation before it stops.
     Call: SASRec()(mt.past(Visit.film, by=Visit.viewer, last=50), Film, content=meaning). Returns a Number per
         request and item. content: Vector per item, optional. Frozen, and normalized; a residual of the item's
@@ -45,17 +46,21 @@ class SASRec(Model):
     length: int = 50
     dropout: float = 0.2
     bound: float = 1.0
+    batch: int = 128
+    rate: float = 1e-3
     epochs: int = 100
     patience: int = 8
     held: int = 1_000
 
     def __post_init__(self) -> None:
-        for name in ("dim", "blocks", "heads", "length", "epochs", "patience", "held"):
+        for name in ("dim", "blocks", "heads", "length", "batch", "epochs", "patience", "held"):
             checked(self, name, 1)
         if self.dim % self.heads:
             raise GraphError(f"{self}: dim is no multiple of heads", help="SASRec(dim=64, heads=2)")
-        if not (0 <= self.dropout < 1 and self.bound >= 0):
-            raise GraphError(f"{self}: 0 <= dropout < 1 and 0 <= bound", help="SASRec(dropout=0.2, bound=1)")
+        if not (0 <= self.dropout < 1 and self.bound >= 0 and self.rate > 0):
+            raise GraphError(
+                f"{self}: 0 <= dropout < 1, 0 <= bound and 0 < rate", help="SASRec(dropout=0.2, bound=1)"
+            )
 
     def __call__(self, history: Sequence, items: type[Entity], content: Vector | None = None) -> Number:
         fit = learnt_from(self, history, items)
