@@ -88,10 +88,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
     error = refused({Film: FILMS.rename_columns(["film_id", "titel"]), Visit: VISITS})
-    assert (
-        "Film.title: the Table has no column 'title'; did you mean 'titel'? there are: film_id, titel"
-        in error
-    )
+    assert "Film.title: the Table has no column 'title'; did you mean 'titel'? there are: film_id, titel" in error
     assert 'mt.read(source, title="its name there")' in error
 
 
@@ -109,9 +106,7 @@ def test_renaming_a_field_that_is_not_declared_is_an_error() -> None:
 def test_at_most_five_rows_or_keys_are_shown_and_the_rest_counted() -> None:
     error = refused({Film: FILMS, Visit: changed(VISITS, film=[5, 6, 7])})
     assert "3 keys of no Film, in 3 rows: 5, 6, 7" in error
-    many = pa.table(
-        {"viewer": [7] * 9, "at": [None] * 8 + [1], "film": list(range(101, 110)), "rating": ["x"] * 9}
-    )
+    many = pa.table({"viewer": [7] * 9, "at": [None] * 8 + [1], "film": list(range(101, 110)), "rating": ["x"] * 9})
     error = refused({Film: FILMS, Visit: many})
     assert "8 events without a time: rows 0, 1, 2, 3, 4 and 3 more" in error
     assert "9 keys of no Film, in 9 rows: 101, 102, 103, 104, 105 and 4 more" in error
@@ -194,9 +189,7 @@ def test_labels_outside_the_closed_set() -> None:
     error = field(Category, ["low", "top", None], labels("low", "high"))
     assert "Thing.value: 1 row (1) outside its labels: 'top'" in error
     assert "Thing.value is one of: low, high" in error
-    assert "2 rows (0, 2) outside its labels: 'x', 'y'" in field(
-        Tags, ["low|x", "high", "y|x"], labels("low", "high")
-    )
+    assert "2 rows (0, 2) outside its labels: 'x', 'y'" in field(Tags, ["low|x", "high", "y|x"], labels("low", "high"))
 
 
 def test_nan_is_missing_and_counted_and_no_error() -> None:
@@ -259,21 +252,15 @@ def test_databases_that_cannot_be_read(tmp_path: Path) -> None:
     assert "no such table: film" in refused({Film: sql(url, "film"), Visit: VISITS})
     assert "tables: there are: films" in refused({Film: sql(url, "film"), Visit: VISITS})
     assert "no such column" in refused({Film: sql(url, "select names from films"), Visit: VISITS})
-    assert "not a database" in refused(
-        {Film: sql(f"sqlite:///{tmp_path / 'text.db'}", "films"), Visit: VISITS}
-    )
+    assert "not a database" in refused({Film: sql(f"sqlite:///{tmp_path / 'text.db'}", "films"), Visit: VISITS})
     postgres = refused({Film: sql("postgresql://me:secret@host/db", "films"), Visit: VISITS})
     assert "postgresql databases cannot be read yet" in postgres
     assert "secret" not in postgres
 
 
 def test_a_table_with_two_columns_of_one_name() -> None:
-    table = pa.Table.from_arrays(
-        [pa.array([1]), pa.array(["a"]), pa.array(["b"])], ["film_id", "title", "title"]
-    )
-    assert "the Table has two columns called 'title'" in refused(
-        {Film: table, Visit: changed(VISITS, film=[1, 1, 1])}
-    )
+    table = pa.Table.from_arrays([pa.array([1]), pa.array(["a"]), pa.array(["b"])], ["film_id", "title", "title"])
+    assert "the Table has two columns called 'title'" in refused({Film: table, Visit: changed(VISITS, film=[1, 1, 1])})
 
 
 def test_what_rows_cannot_come_from() -> None:
@@ -293,9 +280,7 @@ def test_text_that_is_no_unicode_is_kept_as_far_as_it_goes() -> None:
 
 def asked(ask: Any) -> str:
     with pytest.raises(DataError) as caught:
-        parse(
-            Visit, ask, {Film: Vocabulary(pa.array([1, 2])), Viewer: Vocabulary(pa.array([7]))}, partial=True
-        )
+        parse(Visit, ask, {Film: Vocabulary(pa.array([1, 2])), Viewer: Vocabulary(pa.array([7]))}, partial=True)
     return str(caught.value)
 
 

@@ -58,9 +58,7 @@ ARROW = pa.schema(
 WORD = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="|"), min_size=1, max_size=8)
 ROW = st.fixed_dictionaries(
     {
-        "text": st.none()
-        | WORD
-        | st.sampled_from(["NULL", "007", "1.50", 'say "a, b"', "true", "2001-02-03"]),
+        "text": st.none() | WORD | st.sampled_from(["NULL", "007", "1.50", 'say "a, b"', "true", "2001-02-03"]),
         "price": st.none() | st.floats(allow_nan=False, allow_infinity=False),
         "new": st.none() | st.booleans(),
         "made": st.none() | st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),
@@ -176,9 +174,7 @@ def test_every_source_gives_the_table_that_its_rows_give(
     tmp_path: Path, write: Callable[[Rows, Path], Any], rows: Rows
 ) -> None:
     wanted, got = parse(Item, rows, {}), parse(Item, write(rows, tmp_path), {})
-    assert {name: got.token(name) for name in Item.fields} == {
-        name: wanted.token(name) for name in Item.fields
-    }
+    assert {name: got.token(name) for name in Item.fields} == {name: wanted.token(name) for name in Item.fields}
     assert got.missing == wanted.missing
     assert len(got) == len(rows)
 
@@ -247,9 +243,7 @@ def test_a_query_renames_and_filters(tmp_path: Path) -> None:
         thing_id: Key
         label: Category
 
-    table = parse(
-        Thing, sql(f"sqlite:///{path}", "SELECT id AS thing_id, label FROM things WHERE id > 1"), {}
-    )
+    table = parse(Thing, sql(f"sqlite:///{path}", "SELECT id AS thing_id, label FROM things WHERE id > 1"), {})
     assert np.asarray(table.columns["thing_id"]).tolist() == [2]
     assert path.read_bytes()[:6] == b"SQLite"
 

@@ -101,11 +101,11 @@ class Data:
         return f"{record.__name__:<12} {', '.join(parts)}"
 
     def _split_at(self, at: int) -> tuple[Data, Data]:
-        early = {event: self._times(event) < at for event in self.seen}
+        early = {event: self.times(event) < at for event in self.seen}
         train = self._part(
             {event: where(rows, early[event]) for event, rows in self.seen.items()},
             {event: where(rows, early[event]) for event, rows in self.asked.items()},
-            at if self.until is None else min(at, self.until),
+            at,
         )
         late = {event: where(rows, ~early[event]) for event, rows in self.asked.items()}
         return _both(train, self._part(self.seen, late, self.until))
@@ -116,7 +116,7 @@ class Data:
         event, name = self._only_reference() if by is None else self._reference(by)
         asked = self.asked[event]
         final = np.zeros(len(self.tables[event]), np.bool_)
-        final[asked[last_of(self._codes(event, name).codes[asked], self._times(event)[asked], last)]] = True
+        final[asked[last_of(self._codes(event, name).codes[asked], self.times(event)[asked], last)]] = True
         return self._asking(event, final)
 
     def _asking(self, event: type[Event], marked: Array) -> tuple[Data, Data]:
@@ -134,7 +134,8 @@ class Data:
     def _set(self, tables: Mapping[type[Record], Table], seen: Rows, asked: Rows, until: int | None) -> None:
         self.tables, self.seen, self.asked, self.until = tables, seen, asked, until
 
-    def _times(self, event: type[Event]) -> Array:
+    def times(self, event: type[Event]) -> Array:
+        """When each of the event's rows happened: int64 microseconds since 1970."""
         return cast(Array, self.tables[event].columns[event.time_field()])
 
     def _codes(self, event: type[Event], name: str) -> Codes:

@@ -73,9 +73,7 @@ def wanted(record: type[Record], source: Source) -> list[str]:
 def unknown_names(record: type[Record], names: list[str]) -> list[Problem]:
     """Names that are no field of the record."""
     return [
-        Problem(
-            f"{record.__name__} has no field {name!r}", f"{record.__name__}: {listed(record.fields, name)}"
-        )
+        Problem(f"{record.__name__} has no field {name!r}", f"{record.__name__}: {listed(record.fields, name)}")
         for name in names
         if name not in record.fields
     ]

@@ -46,9 +46,7 @@ def _readings(
 ) -> list[Reading]:
     """What each source holds; one that cannot be read is a problem."""
     if not sources:
-        raise DataError(
-            "there are no sources", help='mt.Data({Film: "films.parquet", Visit: "visits.parquet"})'
-        )
+        raise DataError("there are no sources", help='mt.Data({Film: "films.parquet", Visit: "visits.parquet"})')
     readings: list[Reading] = []
     for record, readable in sources.items():
         _check_bindable(record)
@@ -67,9 +65,7 @@ def _readings(
 def _check_bindable(record: Any) -> None:
     if not (isinstance(record, type) and issubclass(record, (Entity, Event)) and record.fields):
         name = getattr(cast(Any, record), "__name__", None) or repr(cast(Any, record))
-        raise GraphError(
-            f"{name} is no Entity or Event, so it has no rows", help="mt.Data({Film: ..., Visit: ...})"
-        )
+        raise GraphError(f"{name} is no Entity or Event, so it has no rows", help="mt.Data({Film: ..., Visit: ...})")
 
 
 def _derived(
@@ -87,21 +83,13 @@ def _derived(
             name = entity.__name__
             problems.append(Problem(text, f'mt.Data({{{name}: "{name.lower()}s.parquet", ...}})'))
         else:
-            derived[entity] = _keys_of(
-                [given for reading in readings for given in reading.references(entity)]
-            )
+            derived[entity] = _keys_of([given for reading in readings for given in reading.references(entity)])
     return derived
 
 
-def _referred(records: set[type[Record]]) -> list[type[Entity]]:
-    """Every entity that the records refer to, and those that these refer to, in order of their names."""
-    found: set[type[Entity]] = set()
-    waiting = list(records)
-    while waiting:
-        for entity in waiting.pop().references().values():
-            if entity not in found:
-                found.add(entity)
-                waiting.append(entity)
+def _referred(records: Iterable[type[Record]]) -> list[type[Entity]]:
+    """Every entity that the records refer to, in order of their names."""
+    found = {entity for record in records for entity in record.references().values()}
     return sorted(found, key=lambda entity: entity.__name__)
 
 

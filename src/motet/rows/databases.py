@@ -48,9 +48,7 @@ def _file(url: str) -> Path:
         )
     path = Path(rest.removeprefix("/"))
     if not path.is_file():
-        raise DataError(
-            f"the SQLite file {path} does not exist", help="sqlite:///here.db, sqlite:////from/the/root.db"
-        )
+        raise DataError(f"the SQLite file {path} does not exist", help="sqlite:///here.db, sqlite:////from/the/root.db")
     return path
 
 

@@ -21,9 +21,7 @@ def load_file(path: Path, wanted: Sequence[str]) -> Found:
     kind = path.suffix.lower()
     if kind not in _READERS:
         raise DataError(
-            f"{path} ends in {path.suffix!r}, which says no kind of file"
-            if kind
-            else f"{path} has no suffix",
+            f"{path} ends in {path.suffix!r}, which says no kind of file" if kind else f"{path} has no suffix",
             help=f"a file of {' '.join(_READERS)}, or a frame",
         )
     if not path.exists():
@@ -32,9 +30,7 @@ def load_file(path: Path, wanted: Sequence[str]) -> Found:
         return _READERS[kind](path, wanted)
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         reason = str(error).strip().partition("\n")[0][:200]
-        raise DataError(
-            f"{path} cannot be read as {kind[1:]}: {reason}", help="is it the whole file?"
-        ) from error
+        raise DataError(f"{path} cannot be read as {kind[1:]}: {reason}", help="is it the whole file?") from error
 
 
 def _near(path: Path) -> str:

@@ -48,11 +48,7 @@ def of_polars(frame: pl.DataFrame, source: str, wanted: Sequence[str], untyped: 
     except (pl.exceptions.PolarsError, pa.ArrowException):  # a column of Python objects
         found = of_rows(some.to_dicts(), source, wanted)
         return Found(source, frame.columns, found.columns, len(frame))
-    return (
-        of_table(table, source, wanted, frame.columns, untyped)
-        if table.num_columns
-        else _nothing(frame, source)
-    )
+    return of_table(table, source, wanted, frame.columns, untyped) if table.num_columns else _nothing(frame, source)
 
 
 def _nothing(frame: pl.DataFrame, source: str) -> Found:

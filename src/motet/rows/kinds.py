@@ -114,9 +114,7 @@ def vector(given: Given) -> Read:
     matrix = np.zeros((len(values), width), np.float32)
     flat = floats_of(pc.list_flatten(values.filter(pa.array(there))))
     matrix[there] = flat.reshape(-1, width).astype(np.float32)
-    given.note(
-        np.asarray(np.isinf(matrix).any(axis=1)), "infinite", "leave the row empty where there is no vector"
-    )
+    given.note(np.asarray(np.isinf(matrix).any(axis=1)), "infinite", "leave the row empty where there is no vector")
     gone = ~there | ~np.asarray(np.isfinite(matrix).all(axis=1))
     matrix[gone] = 0
     return matrix, gone
@@ -164,7 +162,5 @@ def _note_labels(given: Given, rows: Array, names: pa.Array) -> None:
         distinct = pc.drop_null(pc.unique(names))
         other = distinct.filter(pc.invert(pc.is_in(distinct, value_set=labels)))
         quoted = few((shown(name.as_py()) for name in other), len(other))
-        text = (
-            f"{given.name}: {counted(len(rows), 'row')} ({few(rows, len(rows))}) outside its labels: {quoted}"
-        )
+        text = f"{given.name}: {counted(len(rows), 'row')} ({few(rows, len(rows))}) outside its labels: {quoted}"
         given.problems.append(Problem(text, f"{given.name} is one of: {', '.join(given.labels)}"))

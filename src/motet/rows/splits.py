@@ -39,9 +39,7 @@ def instant(at: Any) -> int:
     if isinstance(at, (int, np.integer)) and not isinstance(at, bool):
         return int(cast(int, at))
     if not isinstance(at, (str, date)):
-        raise DataError(
-            f"{shown(at)} is no instant", help='at="2001-01-01", a datetime, or microseconds since 1970'
-        )
+        raise DataError(f"{shown(at)} is no instant", help='at="2001-01-01", a datetime, or microseconds since 1970')
     problems: list[Problem] = []
     stamps = cast(Array, time(Given("at", array_of([at]), problems))[0])
     refuse(problems)

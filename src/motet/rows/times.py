@@ -88,8 +88,6 @@ def _plain_iso(texts: pa.Array) -> pa.Array | None:
 
 def _in_range(given: Given, micros: Array, gone: Array) -> Array:
     wrong = ~gone & ((micros < FIRST) | (micros > LAST))
-    given.note(
-        wrong, "outside the years 1 to 9999", "a number is seconds since 1970: divide milliseconds by 1,000"
-    )
+    given.note(wrong, "outside the years 1 to 9999", "a number is seconds since 1970: divide milliseconds by 1,000")
     gone = gone | wrong
     return np.where(gone, NO_TIME, np.where(gone, 0, micros).astype(np.int64))
