@@ -1,0 +1,88 @@
+"""Motet: models of every kind in one typed graph, trained, measured, prepared and served from one definition."""
+
+from motet.candidates import Candidates, retrieve
+from motet.column import (
+    Category,
+    Column,
+    Flag,
+    Key,
+    Late,
+    Number,
+    Sequence,
+    Tags,
+    Text,
+    Time,
+    Vector,
+    column,
+    learn,
+)
+from motet.data import Data
+from motet.errors import DataError, GraphError, MotetError, RunError
+from motet.fitted import Fitted, published
+from motet.graph import Graph
+from motet.llm import LLM
+from motet.model import Model, State
+from motet.models.behavior.als import ALS
+from motet.models.behavior.ease import EASE
+from motet.models.behavior.lightgbm import LightGBM
+from motet.models.behavior.logistic import Logistic
+from motet.models.behavior.popular import Popular
+from motet.models.behavior.sasrec import SASRec
+from motet.models.behavior.scikit import Sklearn
+from motet.models.content.bm25 import BM25
+from motet.models.content.tfidf import TFIDF
+from motet.models.function import function
+from motet.node import Whole
+from motet.past import past
+from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
+from motet.sources import read, sql
+
+__all__ = [
+    "ALS",
+    "BM25",
+    "EASE",
+    "LLM",
+    "TFIDF",
+    "Candidates",
+    "Category",
+    "Column",
+    "Data",
+    "DataError",
+    "Entity",
+    "Event",
+    "Fitted",
+    "Flag",
+    "Graph",
+    "GraphError",
+    "Key",
+    "Late",
+    "LightGBM",
+    "Logistic",
+    "Model",
+    "MotetError",
+    "Number",
+    "Popular",
+    "Record",
+    "RunError",
+    "SASRec",
+    "Sequence",
+    "Sklearn",
+    "State",
+    "Tags",
+    "Text",
+    "Time",
+    "Vector",
+    "Whole",
+    "column",
+    "default",
+    "function",
+    "labels",
+    "learn",
+    "looked_up",
+    "outcome",
+    "past",
+    "published",
+    "read",
+    "retrieve",
+    "sql",
+]
