@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,10 +60,7 @@ def _items(run: Batched, entity: Any, pairs: Pairs) -> list[list[Answer]]:
     table = run.context.data.tables[entity]
     shown = [entity.key_field(), *[n for n, kind in entity.fields.items() if kind is Text][:1]]
     columns = {name: take(table.columns[name], pairs.items).to_pylist() for name in shown}
-    rows = [
-        {**{n: c[i] for n, c in columns.items()}, "score": float(pairs.scores[i])}
-        for i in range(len(pairs.items))
-    ]
+    rows = [{**{n: c[i] for n, c in columns.items()}, "score": float(pairs.scores[i])} for i in range(len(pairs.items))]
     return [rows[a:b] for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
 
 

@@ -67,8 +67,8 @@ def translate(source: Vocabulary, target: Vocabulary) -> Array:
 class Ragged:
     """Tags or a history: row i is a stretch of codes (`names` says of what) or of numbers.
 
-    Of a history too: times, when each element happened; now, when each row is asked, int64 [n]; lives, offsets of
-    each key's whole history in `windows.values`, oldest first, which a sequence model learns from.
+    Of a history too: times, when each element happened; now, when each row is asked, int64 [n]; lives, offsets
+    of each key's whole history in `windows.values`, oldest first, which a sequence model learns from.
     """
 
     windows: Windows
@@ -153,12 +153,16 @@ class Factors:
 
     def dense(self, requests: slice) -> Array:
         scores = self.requests[requests] @ self.items.T
-        scores[~self.requests[requests].any(axis=1)] = np.nan
+        scores[self._silent[requests]] = np.nan
         return scores
+
+    @property
+    def _silent(self) -> Array:
+        return np.asarray(~self.requests.any(axis=1))
 
     def at(self, requests: Array, items: Array) -> Array:
         scores = np.einsum("pd,pd->p", self.requests[requests], take(self.items, items))
-        return np.where(self.requests.any(axis=1)[requests], scores, np.float32(np.nan))
+        return np.where(self._silent[requests], np.float32(np.nan), scores)
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,8 @@ class Batch:
     """The arguments of a model by name, as columns of equal length (`Whole` ones keep their own).
 
     rows: how many rows the result must have. groups: offsets per request when rows are candidates.
-    seconds: how long the result is waited for, where it is. seed: for whatever is drawn at random. progress: called with (done, of, "what it says") while fitting.
+    seconds: how long the result is waited for, where it is. seed: for whatever is drawn at random.
+    progress: called with (done, of, "what it says") while fitting.
     """
 
     columns: Mapping[str, Any]
@@ -221,6 +226,11 @@ class Batch:
 
     def __contains__(self, name: str) -> bool:
         return name in self.columns
+
+    @property
+    def sizes(self) -> Array:
+        """How many rows each request has, where rows are candidates: int64 [requests]."""
+        return np.zeros(0, np.int64) if self.groups is None else np.diff(self.groups)
 
     def features(self) -> dict[str, Any]:
         """The arguments that came by position, in order, named feature0, feature1 ..."""

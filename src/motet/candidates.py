@@ -48,7 +48,7 @@ class Candidates(Column):
             )
         if root_of(cheap).entity is not root.entity:
             raise GraphError(
-                f"{name_of(self)} holds {root.entity.__name__} and cannot fall back on {root_of(cheap).entity.__name__}",
+                f"{name_of(self)} holds {root.entity.__name__}, and {name_of(cheap)} does not",
                 help=f"fall back on candidates of {root.entity.__name__}",
             )
         return Candidates.of(Fallback(self, cheap))
@@ -77,13 +77,10 @@ def _retrieve(event: Any, entity: Any, k: int, by: Several[Column], exclude: Seq
     if k < 1:
         raise GraphError(f"k={k} retrieves nothing", help=f"mt.retrieve({entity.__name__}, k=200, by=[...])")
     for scorer in by:
-        if (
-            not isinstance(scorer, Number)
-            or entity not in scorer.grain
-            or not scorer.grain <= {event, entity}
-        ):
+        if not isinstance(scorer, Number) or entity not in scorer.grain or not scorer.grain <= {event, entity}:
             raise GraphError(
-                f"{name_of(scorer)} does not score {entity.__name__}: it is a {scorer.kind} per {grain_name(scorer.grain)}",
+                f"{name_of(scorer)} does not score {entity.__name__}: "
+                f"it is a {scorer.kind} per {grain_name(scorer.grain)}",
                 help=f"give numbers per {entity.__name__}, such as meaning @ embed(Visit.query)",
             )
         if scorer.after:
@@ -228,9 +225,7 @@ class Fallback(Node):
     @cached_property
     def among(self) -> frozenset[Column]:
         return (
-            frozenset({Candidates(self)})
-            if root_of(self.strong) is not root_of(self.cheap)
-            else self.strong.node.among
+            frozenset({Candidates(self)}) if root_of(self.strong) is not root_of(self.cheap) else self.strong.node.among
         )
 
     def label(self) -> str:
@@ -251,10 +246,8 @@ def filled_in(strong: Pairs, cheap: Pairs, empty: Array) -> Pairs:
     sizes = np.where(empty, np.diff(cheap.offsets), np.diff(strong.offsets))
     starts = np.where(empty, cheap.offsets[:-1] + len(strong.items), strong.offsets[:-1])
     offsets = offsets_of(sizes)
-    places = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)
-    items, scores = (
-        np.concatenate([getattr(strong, f), getattr(cheap, f)])[places] for f in ("items", "scores")
-    )
+    places: Array = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1] - starts, sizes)
+    items, scores = (np.concatenate([getattr(strong, f), getattr(cheap, f)])[places] for f in ("items", "scores"))
     return Pairs(offsets, items, scores)
 
 

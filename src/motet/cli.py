@@ -17,9 +17,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 Target = Annotated[str, typer.Argument(metavar="FILE.py:GRAPH", help="such as examples/films/graph.py:films")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on the last line, for programs")]
-Folder = Annotated[
-    Path | None, typer.Option("--store", help="where states and columns are kept; default .motet")
-]
+Folder = Annotated[Path | None, typer.Option("--store", help="where states and columns are kept; default .motet")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bars")]
 Seed = Annotated[int, typer.Option(help="fixes everything that is drawn at random")]
 At = Annotated[str | None, typer.Option(help="test on the events from this time on: 2001-01-01")]
@@ -49,9 +47,7 @@ def check(target: Target, as_json: Json = False) -> None:
 @app.command()
 def plan(
     target: Target,
-    measure: Annotated[
-        bool, typer.Option(help="try costly models on a few rows to learn what they cost")
-    ] = False,
+    measure: Annotated[bool, typer.Option(help="try costly models on a few rows to learn what they cost")] = False,
     picture: Annotated[bool, typer.Option(help="the graph as a mermaid picture instead")] = False,
     store: Folder = None,
     as_json: Json = False,
@@ -66,9 +62,7 @@ def plan(
 
 
 @app.command()
-def fit(
-    target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False
-) -> None:
+def fit(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
     """Fits every model on all data; what is unchanged is kept."""
     fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
     _say(
@@ -97,9 +91,7 @@ def evaluate(
 
 
 @app.command()
-def prepare(
-    target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False
-) -> None:
+def prepare(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
     """Computes ahead what the grain allows, and publishes it. Fits first what has not been fitted."""
     fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
     done = fitted.prepare(name=loading.name(target))
@@ -110,9 +102,7 @@ def prepare(
 @app.command()
 def ask(
     target: Target,
-    fields: Annotated[
-        list[str] | None, typer.Argument(help="the event's fields: viewer=7 query='the sea'")
-    ] = None,
+    fields: Annotated[list[str] | None, typer.Argument(help="the event's fields: viewer=7 query='the sea'")] = None,
     store: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -159,9 +149,7 @@ def _guarded(run: Callable[[], Any], as_json: bool) -> None:
 def _field(given: str) -> tuple[str, Any]:
     name, equals, value = given.partition("=")
     if not equals:
-        raise DataError(
-            f"{given!r} is no field", help="write name=value: viewer=7 query='something about the sea'"
-        )
+        raise DataError(f"{given!r} is no field", help="write name=value: viewer=7 query='something about the sea'")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

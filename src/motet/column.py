@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from motet.errors import GraphError
 from motet.model import Model
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Column)
 
 
-def column(
-    kind: type[K], model: Model, fit: Fit | None = None, among: Column | None = None, **args: Any
-) -> K:
+def column(kind: type[K], model: Model, fit: Fit | None = None, among: Column | None = None, **args: Any) -> K:
     """The column that a model makes of others: what every model's `__call__` ends with.
 
     fit: what it learnt, from `learn(...)`. among: the candidates it is confined to.
@@ -60,9 +58,7 @@ def learn(
     given.pop("", None)
     wanted = None if target is None else argument(model, target)
     if isinstance(wanted, Whole):
-        raise GraphError(
-            f"the target of {model} is a whole table", help="give the column: target=Visit.rating >= 4"
-        )
+        raise GraphError(f"the target of {model} is a whole table", help="give the column: target=Visit.rating >= 4")
     fit = Fit(model, given, wanted, among, requests)
     for arg in given.values():
         _check_known(model, arg.column if isinstance(arg, Whole) else arg)
@@ -92,10 +88,8 @@ def argument(model: Model, arg: Any) -> Column | Whole:
             help='give it a deadline and something to answer instead: .within(seconds=3, otherwise="")',
         )
     if isinstance(arg, type) and hasattr(arg, "fields"):
-        fields = ", ".join(f"{arg.__name__}.{name}" for name in getattr(arg, "fields"))
-        raise GraphError(
-            f"{model} reads columns, and {arg.__name__} is a record", help=f"name a field: {fields}"
-        )
+        fields = ", ".join(f"{arg.__name__}.{name}" for name in cast(Any, arg).fields)
+        raise GraphError(f"{model} reads columns, and {arg.__name__} is a record", help=f"name a field: {fields}")
     raise GraphError(
         f"{model} reads columns, and got {arg!r}",
         help="columns are fields such as Film.title, or what a model made of them",
@@ -123,7 +117,8 @@ def _check_target(model: Model, fit: Fit) -> None:
         )
     if asked is not None:
         raise GraphError(
-            f"{model} is asked once per {asked.__name__}, and its target {name_of(fit.target)} belongs to {event.__name__}",
+            f"{model} is asked once per {asked.__name__}, and its target {name_of(fit.target)} "
+            f"belongs to {event.__name__}",
             help=f"choose an outcome of {asked.__name__}: {', '.join(asked.outcomes()) or 'it has none yet'}",
         )
 
@@ -145,7 +140,8 @@ def check_llm(kind: type[Column], model: Model, node: Apply) -> None:
     if item is not None and not node.among:
         raise GraphError(
             f"{model} would call a language model for every {item.__name__} of every {event.__name__}",
-            help=f"bound it by few candidates: among=found.top(20), or read each {item.__name__} once, without {event.__name__}",
+            help="bound it by few candidates: among=found.top(20), "
+            f"or read each {item.__name__} once, without {event.__name__}",
         )
     if not issubclass(kind, Unready) and getattr(model, "seconds", None) is None:
         raise GraphError(
@@ -327,9 +323,7 @@ class Late(Generic[C]):
     def within(self, *, seconds: float, otherwise: C | str) -> C:
         """The value if it is there in time, else `otherwise`: a column, or a text to answer."""
         if not seconds > 0:
-            raise GraphError(
-                f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)"
-            )
+            raise GraphError(f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)")
         if isinstance(otherwise, Column):
             check_fallback(self.kind.of(self.column.node), otherwise, isinstance(otherwise, self.kind))
             return self.kind.of(Within(self.column, seconds, otherwise))

@@ -27,9 +27,7 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
     """Measures every output that has an outcome to be held against; texts and the like have none."""
     event = outline.event
     if event is None:
-        raise GraphError(
-            "the graph is asked by no event, so there is nothing to replay", help="motet prepare it"
-        )
+        raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
     rows = _asked(context, event, relevant)
     rankings = {name: c for name, c in outline.outputs.items() if item_of(c.grain) is not None}
     targets = {name: _target(c) for name, c in outline.outputs.items() if name not in rankings}
@@ -70,9 +68,7 @@ def ranks(run: Batched, column: Column) -> Array:
         return places(value, target)
     if isinstance(value, Scores):
         return rank_of(value.dense(slice(0, len(target))), target)
-    raise GraphError(
-        f"{name_of(column)} per {grain_name(column.grain)} is no ranking", help="retrieve, then .top(10)"
-    )
+    raise GraphError(f"{name_of(column)} per {grain_name(column.grain)} is no ranking", help="retrieve, then .top(10)")
 
 
 def places(pairs: Pairs, target: Array) -> Array:

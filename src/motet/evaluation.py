@@ -57,9 +57,7 @@ class Answered:
                 output,
                 name,
                 metric,
-                intervals.difference(
-                    measure(self.ranks[rows]), measure(other.ranks[rows]), _of(self.groups, rows)
-                ),
+                intervals.difference(measure(self.ranks[rows]), measure(other.ranks[rows]), _of(self.groups, rows)),
             )
             for name, rows in self.slices().items()
             for metric, measure in PER_REQUEST.items()
@@ -90,7 +88,7 @@ class Predicted:
             "AUC": binary.auc_of(said, came),
             "average precision": binary.average_precision_of(said, came),
         }
-        if len(said) and 0 <= said.min() and said.max() <= 1:
+        if len(said) and said.min() >= 0 and said.max() <= 1:
             losses = binary.log_losses(said, came)
             measures["log loss"] = lambda weights: float(weights @ losses / weights.sum())
             measures["calibration error"] = binary.calibration_error_of(said, came)
@@ -140,16 +138,17 @@ class Evaluation:
     def against(self, other: Evaluation) -> list[Figure]:
         """Ours minus theirs for every output that both have, paired over the same requests."""
         if self.n != other.n:
-            raise DataError(
-                f"{self.n} requests against {other.n}", help="evaluate both on the same test part"
-            )
+            raise DataError(f"{self.n} requests against {other.n}", help="evaluate both on the same test part")
         found: list[Figure] = []
         for name, ours in self.measured.items():
             theirs = other.measured.get(name)
-            if isinstance(ours, Answered) and isinstance(theirs, Answered):
-                found += ours.against(theirs, name)
-            elif isinstance(ours, Predicted) and isinstance(theirs, Predicted):
-                found += ours.against(theirs, name)
+            match ours, theirs:
+                case Answered(), Answered():
+                    found += ours.against(theirs, name)
+                case Predicted(), Predicted():
+                    found += ours.against(theirs, name)
+                case _:
+                    continue
         return found
 
     def to_dict(self) -> dict[str, Any]:

@@ -83,11 +83,11 @@ class Fitting:
 
     def _cut(self, data: Data) -> tuple[Data, Data]:
         event: type[Event] = self.outline.event
-        times = data.tables[event].columns[event.time_field()][data.asked[event]]
+        times = data.times(event)[data.asked[event]]
         at = int(np.quantile(times, 1 - STACKED, method="higher"))
         if at <= times.min():
             raise DataError(
-                f"all {len(times)} of {event.__name__} happen at one time, and a stacked model needs earlier and later ones",
+                f"all {len(times)} of {event.__name__} happen at one time, and a stacked model needs earlier ones too",
                 help="give data over a longer time",
             )
         return data.split(at=at)

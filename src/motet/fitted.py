@@ -33,9 +33,7 @@ class Fitted:
     Made by `Graph.fit` or, from a published version, by `published`.
     """
 
-    def __init__(
-        self, outline: Outline, data: Data, states: States, store: Store, quiet: bool = False
-    ) -> None:
+    def __init__(self, outline: Outline, data: Data, states: States, store: Store, quiet: bool = False) -> None:
         self.outline, self.data, self.states, self.store = outline, data, states, store
         self.progress = Progress(quiet)
 
@@ -98,9 +96,7 @@ class Fitted:
             self.store.add_cost(cost_key(node), cost)
 
 
-def fit(
-    outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False
-) -> Fitted:
+def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
     """Fits what has not been fitted on these data before."""
     missing = [record.__name__ for record in outline.records if record not in data.tables]
     if missing:
@@ -115,9 +111,7 @@ def fit(
     return fitted
 
 
-def published(
-    outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False
-) -> Fitted:
+def published(outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False) -> Fitted:
     """The version that is published now, with the data and states that it was prepared from.
 
     Errors: nothing is published, or it was prepared from another graph.

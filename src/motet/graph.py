@@ -13,9 +13,7 @@ from motet.plan import Plan, plan
 class Graph(Outline):
     __doc__ = Outline.__doc__
 
-    def fit(
-        self, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False
-    ) -> Fitted:
+    def fit(self, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
         """Fits every model in order; a model stacked on others sees only what they say of later events.
 
         store: the folder where states are kept and found again, `.motet` here if not given.
@@ -23,8 +21,6 @@ class Graph(Outline):
         """
         return fit(self, data, store=store, seed=seed, quiet=quiet)
 
-    def plan(
-        self, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False
-    ) -> Plan:
+    def plan(self, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:
         """What is computed when, how often, and at what cost. Computes nothing unless it is told to measure."""
         return plan(self, data, store=store, measure=measure)

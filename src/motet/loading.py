@@ -44,7 +44,8 @@ def module(path: str) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     dotted = ".".join(file.with_suffix("").parts)
     spec = importlib.util.spec_from_file_location(dotted, file)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise RunError(f"{path} is no Python file", help="name a graph as FILE.py:GRAPH")
     made = importlib.util.module_from_spec(spec)
     sys.modules[dotted] = made
     spec.loader.exec_module(made)
@@ -54,9 +55,7 @@ def module(path: str) -> ModuleType:
 def graph(target: str) -> Graph:
     path, colon, wanted = target.rpartition(":")
     if not colon:
-        raise RunError(
-            f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films"
-        )
+        raise RunError(f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films")
     found = {n: value for n, value in vars(module(path)).items() if isinstance(value, Graph)}
     if wanted not in found:
         raise GraphError(f"{path} has no graph {wanted!r}", help=listed(found, wanted))
@@ -65,8 +64,9 @@ def graph(target: str) -> Graph:
 
 def data(target: str) -> Data | None:
     """What the graph's file calls `data`: Data, or a function that makes them."""
-    found = getattr(module(target.rpartition(":")[0]), "data", None)
-    return found() if callable(found) else found
+    found: Any = getattr(module(target.rpartition(":")[0]), "data", None)
+    made: Data | None = found() if callable(found) else found
+    return made
 
 
 def needed(target: str) -> Data:
@@ -84,9 +84,7 @@ def split(graph: Graph, data: Data, *, at: str | None, last: int | None, by: str
         return data.split(at=at)
     event = graph.event
     if event is None:
-        raise GraphError(
-            "the graph is asked by no event, so there is nothing to test", help="motet prepare it"
-        )
+        raise GraphError("the graph is asked by no event, so there is nothing to test", help="motet prepare it")
     if last is not None:
         reference = None if by is None else getattr(event, by)
         return data.split(last=last, by=reference)
@@ -108,18 +106,14 @@ def models() -> list[dict[str, str]]:
     for found in pkgutil.walk_packages(motet.models.__path__, "motet.models."):
         place = found.name.removeprefix("motet.models.").rpartition(".")[0] or "any"
         held = vars(importlib.import_module(found.name))
-        mine = [
-            v
-            for v in held.values()
-            if inspect.isclass(v) and issubclass(v, Model) and v.__module__ == found.name
-        ]
+        mine = [v for v in held.values() if inspect.isclass(v) and issubclass(v, Model) and v.__module__ == found.name]
         rows += [{"place": place, "model": m.__name__, "says": _first(m)} for m in mine if _usable(m)]
     return sorted(rows, key=lambda row: (row["place"], row["model"]))
 
 
 def _usable(model: type[Any]) -> bool:
     """A model that a graph calls itself, not a part of another one."""
-    return callable(getattr(model, "__call__", None)) and "__call__" in vars(model)
+    return "__call__" in vars(model)
 
 
 def _first(model: type[Any]) -> str:

@@ -86,9 +86,7 @@ class Model:
 
     def __str__(self) -> str:
         changed = [
-            f"{getattr(self, f.name)!r}"
-            if f.default is dataclasses.MISSING
-            else f"{f.name}={getattr(self, f.name)!r}"
+            f"{getattr(self, f.name)!r}" if f.default is dataclasses.MISSING else f"{f.name}={getattr(self, f.name)!r}"
             for f in dataclasses.fields(self)
             if getattr(self, f.name) != f.default
         ]

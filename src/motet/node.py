@@ -461,11 +461,7 @@ def name_of(column: Column) -> str:
         frame = frame.f_back
     while frame is not None:
         for name, value in frame.f_locals.items():
-            if (
-                isinstance(value, Column)
-                and value.fingerprint == column.fingerprint
-                and not name.startswith("_")
-            ):
+            if isinstance(value, Column) and value.fingerprint == column.fingerprint and not name.startswith("_"):
                 return name
         frame = frame.f_back if frame.f_code.co_name != "<module>" else None
     return column.node.label()

@@ -66,11 +66,10 @@ class Concat(Model):
     parts: tuple[str | None, ...]
 
     def apply(self, state: State, batch: Batch) -> pa.Array:
-        texts = [cast(pa.Array, batch[f"text{i}"]) for i, part in enumerate(self.parts) if part is None]
+        texts = [batch[f"text{i}"] for i, part in enumerate(self.parts) if part is None]
         given = iter(texts)
         pieces = [
-            pc.fill_null(next(given), "") if part is None else pa.scalar(part, pa.large_string())
-            for part in self.parts
+            pc.fill_null(next(given), "") if part is None else pa.scalar(part, pa.large_string()) for part in self.parts
         ]
         joined = pc.binary_join_element_wise(*pieces, pa.scalar("", pa.large_string()))
         known = pc.is_valid(texts[0])
@@ -184,14 +183,11 @@ class Aggregate(Model):
 
 
 def _since(history: Ragged) -> Array:
-    assert history.times is not None and history.now is not None
+    assert history.times is not None
+    assert history.now is not None
     times = history.times
     some = times.ends > times.starts
-    last = (
-        times.values[np.where(some, times.ends - 1, 0)]
-        if len(times.values)
-        else np.zeros(len(some), np.int64)
-    )
+    last = times.values[np.where(some, times.ends - 1, 0)] if len(times.values) else np.zeros(len(some), np.int64)
     return np.where(some, (history.now - last) / 1e6, np.nan)
 
 

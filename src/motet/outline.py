@@ -99,9 +99,7 @@ def _outputs_of(part: Any) -> Mapping[str, Any]:
 
 def _checked(name: str, value: Any) -> Column:
     if isinstance(value, Late):
-        raise GraphError(
-            f"output {name!r} comes late and may not come at all", help='.within(seconds=3, otherwise="")'
-        )
+        raise GraphError(f"output {name!r} comes late and may not come at all", help='.within(seconds=3, otherwise="")')
     if not isinstance(value, Column):
         raise GraphError(f"output {name!r} is {value!r}, not a column", help="mt.Graph(top=score.top(10))")
     if value.after:

@@ -67,9 +67,7 @@ class Plan:
         return "\n".join(row.rstrip() for row in captured.get().splitlines())
 
 
-def plan(
-    outline: Outline, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False
-) -> Plan:
+def plan(outline: Outline, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:
     """Counts what each column takes; with `measure` it tries the costly ones on a few rows first."""
     kept = open_store(store)
     if measure and data is not None:
@@ -142,9 +140,7 @@ def span(seconds: float) -> str:
 def _measure(outline: Outline, data: Data, store: Store) -> None:
     """Runs the costly models that need no fit on a few rows; what they say is kept nowhere but their cost."""
     context = Context(data, Local(lambda node, cost: None), store)
-    metered = Local(
-        lambda node, cost: store.add_cost(cost_key(node), cost) if isinstance(node, Apply) else None
-    )
+    metered = Local(lambda node, cost: store.add_cost(cost_key(node), cost) if isinstance(node, Apply) else None)
     for column in outline.columns:
         node = column.node
         if not isinstance(node, Apply) or not node.model.costly or node.fit or event_of(node.grain):
@@ -176,12 +172,7 @@ def mermaid(outline: Outline) -> str:
 
 def _drawn(outline: Outline, column: Column) -> bool:
     from_data = not column.node.inputs
-    return (
-        from_data
-        or _shown(outline, column)
-        and outline.name(column) != ""
-        or column in outline.outputs.values()
-    )
+    return from_data or (_shown(outline, column) and outline.name(column) != "") or column in outline.outputs.values()
 
 
 def _grain(column: Column) -> str:

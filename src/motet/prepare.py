@@ -34,12 +34,8 @@ class Prepared:
 
     def __str__(self) -> str:
         said = f"version {self.version}: " if self.version else ""
-        lines = [
-            f"{said}{len(self.values)} columns prepared; {self.new:,} of {self.rows:,} costly rows computed"
-        ]
-        lines += [
-            f"  {name}: {n} x {why}" for name, found in self.problems.items() for why, n in found.items()
-        ]
+        lines = [f"{said}{len(self.values)} columns prepared; {self.new:,} of {self.rows:,} costly rows computed"]
+        lines += [f"  {name}: {n} x {why}" for name, found in self.problems.items() for why, n in found.items()]
         return "\n".join(lines)
 
 
@@ -49,9 +45,7 @@ def prepared_columns(outline: Outline) -> list[Column]:
     readers = [c for c in outline.columns if event_of(c.grain) is not None]
     read = {i.fingerprint for c in readers for i in c.node.inputs} | outputs
     return [
-        c
-        for c in outline.columns
-        if isinstance(c.node, Apply) and _ahead(c) and (c.fingerprint in read or _costly(c))
+        c for c in outline.columns if isinstance(c.node, Apply) and _ahead(c) and (c.fingerprint in read or _costly(c))
     ]
 
 

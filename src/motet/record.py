@@ -42,9 +42,7 @@ def outcome(*, after: str | float = 0) -> Any:
 def labels(*names: str) -> Any:
     """The closed set of names that a Category or Tags field comes from."""
     if len(names) < 2 or len(set(names)) < len(names):
-        raise GraphError(
-            f"labels are two or more different names, not {names}", help='mt.labels("tense", "funny")'
-        )
+        raise GraphError(f"labels are two or more different names, not {names}", help='mt.labels("tense", "funny")')
     return Spec(labels=names)
 
 
@@ -129,9 +127,7 @@ class Entity(Record):
             )
         late = cls.outcomes()
         if late:
-            raise GraphError(
-                f"{late[0]} is an outcome, and only an event has outcomes", help="declare it in an Event"
-            )
+            raise GraphError(f"{late[0]} is an outcome, and only an event has outcomes", help="declare it in an Event")
 
     @classmethod
     def key_field(cls) -> str:

@@ -14,7 +14,7 @@ from motet.errors import RunError
 from motet.fit import States
 from motet.outline import Outline
 from motet.prepare import Prepared
-from motet.record import Entity, Record
+from motet.record import Entity, Event, Record
 from motet.run.context import Context
 from motet.store import Store
 from motet.table import Table
@@ -53,17 +53,11 @@ def read(outline: Outline, store: Store, manifest: Mapping[str, Any]) -> tuple[D
             help="motet fit and motet prepare it again, or motet rollback after undoing the change",
         )
     records = {record.__name__: record for record in outline.records}
-    tables = {
-        records[n]: _table(store, records[n], fields)
-        for n, fields in manifest["tables"].items()
-        if n in records
-    }
+    tables = {records[n]: _table(store, records[n], fields) for n, fields in manifest["tables"].items() if n in records}
     tables = {record: _linked(table, tables) for record, table in tables.items()}
-    seen = {
-        records[name]: np.asarray(_value(store, token))
-        for name, token in manifest["seen"].items()
-        if name in records
-    }
+    events = {name: record for name, record in records.items() if issubclass(record, Event)}
+    kept = {name: token for name, token in manifest["seen"].items() if name in events}
+    seen = {events[name]: np.asarray(_value(store, token)) for name, token in kept.items()}
     states = {fit: _state(store, name) for fit, name in manifest["states"].items()}
     return Data.of(tables, seen, manifest["until"]), States(states, manifest["states"])
 
@@ -81,7 +75,8 @@ def _linked(table: Table, tables: Mapping[Any, Table]) -> Table:
     linked = dict(table.columns)
     for name, entity in table.record.references().items():
         value, keys = linked[name], tables[entity].keys
-        assert isinstance(value, Codes) and keys is not None
+        assert isinstance(value, Codes)
+        assert keys is not None
         linked[name] = Codes(value.coded_by(keys), keys)
     return replace(table, columns=linked)
 
@@ -98,7 +93,5 @@ def _value(store: Store, name: str) -> Any:
 def _state(store: Store, name: str) -> Any:
     state = store.state(name)
     if state is None:
-        raise RunError(
-            f"the version needs state {name}, which is gone from {store.root}", help="motet fit it again"
-        )
+        raise RunError(f"the version needs state {name}, which is gone from {store.root}", help="motet fit it again")
     return state

@@ -26,7 +26,5 @@ def seconds_of(span: str | float) -> float:
         return float(span)
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|[a-z]+?)s?", str(span).strip())
     if parts is None or parts[2] not in SECONDS:
-        raise GraphError(
-            f"{span!r} is no length of time", help='write seconds, or "90s", "15m", "6h", "7d", "2w"'
-        )
+        raise GraphError(f"{span!r} is no length of time", help='write seconds, or "90s", "15m", "6h", "7d", "2w"')
     return float(parts[1]) * SECONDS[parts[2]]

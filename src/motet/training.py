@@ -62,13 +62,11 @@ def _known(fit: Fit, context: Context, event: Any) -> Array:
     delay = max(delays, default=0.0)
     if until is None or delay == 0:
         return rows
-    times = context.data.tables[event].columns[event.time_field()][rows]
+    times = context.data.times(event)[rows]
     return rows[times + round(delay * SECOND) < until]
 
 
-def _per_candidate(
-    fit: Fit, among: Column, context: Context, rows: Array, seed: int, progress: Tick
-) -> Training:
+def _per_candidate(fit: Fit, among: Column, context: Context, rows: Array, seed: int, progress: Tick) -> Training:
     """One row per candidate of the requests whose outcome is among their candidates."""
     event = event_of(fit.frame)
     parts: list[Training] = []
@@ -86,11 +84,9 @@ def _per_candidate(
         for name, arg in fit.args.items()
         for part in [parts[0].batch[name]]
     }
-    sizes = np.concatenate([np.diff(p.batch.groups) for p in parts])
+    sizes = np.concatenate([p.batch.sizes for p in parts])
     target = np.concatenate([p.target for p in parts])
-    return Training(
-        Batch(args, rows=len(target), groups=offsets_of(sizes), seed=seed, progress=progress), target
-    )
+    return Training(Batch(args, rows=len(target), groups=offsets_of(sizes), seed=seed, progress=progress), target)
 
 
 def _block(fit: Fit, among: Column, run: Batched) -> Training:
@@ -98,8 +94,7 @@ def _block(fit: Fit, among: Column, run: Batched) -> Training:
     labels = _labels(fit, run, pairs)
     pairs, labels = _hits(pairs, labels)
     args = {
-        name: run.value(arg.column) if isinstance(arg, Whole) else run.at(arg, pairs)
-        for name, arg in fit.args.items()
+        name: run.value(arg.column) if isinstance(arg, Whole) else run.at(arg, pairs) for name, arg in fit.args.items()
     }
     return Training(Batch(args, rows=len(labels), groups=pairs.offsets), labels)
 
@@ -122,6 +117,4 @@ def _hits(pairs: Pairs, labels: Array) -> tuple[Pairs, Array]:
     some[requests[labels > 0]] = True
     kept = some[requests]
     sizes = np.diff(pairs.offsets) * some
-    return replace(
-        pairs, offsets=offsets_of(sizes), items=pairs.items[kept], scores=pairs.scores[kept]
-    ), labels[kept]
+    return replace(pairs, offsets=offsets_of(sizes), items=pairs.items[kept], scores=pairs.scores[kept]), labels[kept]

@@ -68,9 +68,7 @@ class Context:
     def value_name(self, column: Column) -> str:
         """The fingerprint of a whole entity column: what makes it and the data it is made of."""
         fields = [c.node for c in upstream((column,)) if isinstance(c.node, Field)]
-        return digest(
-            self.made(column), *(self.data.token(f.record, f.name) for f in fields if not f.record.is_event)
-        )
+        return digest(self.made(column), *(self.data.token(f.record, f.name) for f in fields if not f.record.is_event))
 
     def shared(self, column: Column) -> Any:
         """A column that no event is part of: one value per row of its entity, or one in all."""
@@ -93,9 +91,7 @@ class Context:
     def _by_rows(self, column: Column, node: Apply) -> Any:
         """A costly column row by row: only rows that were never computed are, and each block is kept at once."""
         run = self.batch()
-        args = {
-            name: run.value(arg if isinstance(arg, Column) else arg.column) for name, arg in node.args.items()
-        }
+        args = {name: run.value(arg if isinstance(arg, Column) else arg.column) for name, arg in node.args.items()}
         aligned = [name for name, arg in node.args.items() if isinstance(arg, Column) and arg.grain]
         made = self.made(column)
         hashes = row_hashes(made, [args[name] for name in aligned])
@@ -130,9 +126,7 @@ class Context:
         """Gives a code to keys that no table has: a new viewer has a past from the first event on."""
         for name, entity in event.references().items():
             keys = self.entities()[entity]
-            given = pa.array(
-                dict.fromkeys(row[name] for row in rows if row.get(name) is not None), keys.names.type
-            )
+            given = pa.array(dict.fromkeys(row[name] for row in rows if row.get(name) is not None), keys.names.type)
             new = given.filter(pa.array(keys.codes(given) < 0))
             if len(new):
                 self.known[entity] = Vocabulary(pa.concat_arrays([keys.names, new]))
@@ -153,9 +147,7 @@ class Context:
 class Batched(Run):
     """The values of columns for one batch of events (or, without one, of entities alone), each computed once."""
 
-    def __init__(
-        self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None
-    ) -> None:
+    def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
         self.context, self.event, self.table, self.taken = context, event, table, rows
         self.seconds: float | None = None
         self._values: dict[str, Any] = {}

@@ -46,9 +46,7 @@ class Local:
             raise RunError(f"{node.label()} failed: {type(error).__name__}: {error}") from error
         self._spent(
             node,
-            Cost(
-                calls=1, rows=rows, seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu
-            ),
+            Cost(calls=1, rows=rows, seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu),
         )
         return value
 
@@ -57,6 +55,4 @@ def check_rows(node: Apply, value: Any, rows: int) -> None:
     """A model that answers for other rows than it was asked for would put answers beside the wrong questions."""
     got = len(cast(Array, value)) if isinstance(value, np.ndarray) else None
     if got is not None and got != rows and node.grain:
-        raise RunError(
-            f"{node.label()} gave {got} rows for {rows}", help="return one value per row of the batch"
-        )
+        raise RunError(f"{node.label()} gave {got} rows for {rows}", help="return one value per row of the batch")
