@@ -33,9 +33,7 @@ def tags(*rows: Iterable[str]) -> Ragged:
 
 def categories(*values: str | None) -> Codes:
     known = sorted({v for v in values if v is not None})
-    return Codes(
-        np.array([-1 if v is None else known.index(v) for v in values], np.int32), Vocabulary(texts(*known))
-    )
+    return Codes(np.array([-1 if v is None else known.index(v) for v in values], np.int32), Vocabulary(texts(*known)))
 
 
 def histories(*rows: list[int], films: Vocabulary) -> Ragged:

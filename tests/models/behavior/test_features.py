@@ -62,8 +62,10 @@ def test_a_name_keeps_its_place_in_another_vocabulary() -> None:
 
 
 def test_infinite_numbers_are_missing() -> None:
-    state, named = laid_out(np.array([1.0, np.inf, -np.inf]))
-    assert np.isnan(features.matrix(state, named)[1:]).all()
+    state, named = laid_out(np.array([1.0, np.inf, -np.inf, 1e300]))
+    made = features.matrix(state, named)
+    assert np.isnan(made[1:3]).all()
+    assert np.isfinite(made[3]).all()
 
 
 def test_rare_names_have_no_place() -> None:

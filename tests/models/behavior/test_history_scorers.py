@@ -123,9 +123,7 @@ def test_nothing_to_learn_from_is_said(model: Model) -> None:
     batch, target = two_camps()
     with pytest.raises(RunError, match="nothing to learn from"):
         model.fit(
-            Batch(
-                {**batch.columns, "who": Codes(np.full(batch.rows, -1, np.int32), names("v", 1))}, batch.rows
-            ),
+            Batch({**batch.columns, "who": Codes(np.full(batch.rows, -1, np.int32), names("v", 1))}, batch.rows),
             target,
         )
 
@@ -149,9 +147,7 @@ def test_ease_is_the_ridge_solution_with_a_zero_diagonal() -> None:
     matrix, keys = interactions.interactions(batch, target)
     weights = EASE(l2=7).fit(batch, target)["weights"].astype(np.float64)
     X = matrix.toarray().astype(np.float64)
-    slope = (
-        X.T @ X @ weights + 7 * weights - X.T @ X
-    )  # of the loss: zero but where the diagonal is held at zero
+    slope = X.T @ X @ weights + 7 * weights - X.T @ X  # of the loss: zero but where the diagonal is held at zero
     assert len(keys) == FILMS
     assert np.abs(slope[~np.eye(len(keys), dtype=bool)]).max() < 1e-3
     assert not np.diag(weights).any()

@@ -23,9 +23,7 @@ class Visit(Event):
 DAY = 86_400_000_000
 
 
-def popularity(
-    model: Popular, codes: list[int], films: list[str], days: list[int] | None = None
-) -> list[float]:
+def popularity(model: Popular, codes: list[int], films: list[str], days: list[int] | None = None) -> list[float]:
     at = np.array(days or [0] * len(codes), np.int64) * DAY
     state = model.fit(Batch({"at": at}, rows=len(codes)), Codes(np.array(codes, np.int32), names("f", 4)))
     return model.apply(stored(state), Batch({"items": texts(*films)}, rows=len(films))).tolist()

@@ -119,9 +119,7 @@ def test_it_finds_what_decides_a_number(model: Any) -> None:
 @pytest.mark.parametrize("model", [*BINARY, *NUMBERS], ids=str)
 def test_equal_seeds_make_equal_states(model: Any) -> None:
     batch, odds = planted()
-    assert alike(
-        model, batch, model.fit(batch, (odds > 0).astype(float)), model.fit(batch, (odds > 0).astype(float))
-    )
+    assert alike(model, batch, model.fit(batch, (odds > 0).astype(float)), model.fit(batch, (odds > 0).astype(float)))
 
 
 def test_the_seed_reaches_an_estimator_that_has_none() -> None:
@@ -174,6 +172,16 @@ def test_a_feature_that_is_missing_throughout_does_no_harm(model: Any) -> None:
     assert np.isfinite(model.apply(state, features_of(Batch(columns, rows=200), np.arange(200)))).all()
 
 
+def test_what_was_never_heard_of_makes_logistic_no_more_certain() -> None:
+    noise = np.random.default_rng(0).normal(size=400)
+    labels = (noise > 0).astype(float)
+    model = Logistic()
+    batch = Batch({"at": np.arange(400), "feature0": noise * 1e-9}, rows=400)
+    state = model.fit(batch, labels)
+    found = model.apply(state, Batch({"feature0": np.array([noise.max() * 1e-9, 1.0])}, rows=2))
+    assert found[0] == found[1] < 1
+
+
 def ranking(groups: int = 60, size: int = 12) -> tuple[Batch, Array]:
     """Requests whose candidate with the largest second feature is the one that happened; some found none."""
     draw = np.random.default_rng(0)
@@ -193,9 +201,7 @@ def test_it_ranks_candidates(objective: Any) -> None:
     model = LightGBM(objective, trees=60, min_rows=5)
     batch, labels = ranking()
     found = model.apply(stored(model.fit(batch, labels)), batch)
-    first = [
-        found[low : low + 12].argmax() == labels[low : low + 12].argmax() for low in range(12, batch.rows, 12)
-    ]
+    first = [found[low : low + 12].argmax() == labels[low : low + 12].argmax() for low in range(12, batch.rows, 12)]
     assert np.mean(first) > 0.9
 
 
@@ -283,9 +289,7 @@ def test_the_identity_of_an_estimator_is_its_class_and_all_settings() -> None:
     assert identity(RandomForestClassifier(5)) == identity(RandomForestClassifier(5))
     assert identity(RandomForestClassifier(5)) != identity(RandomForestClassifier(6))
     assert identity(RandomForestClassifier(5)) != identity(RandomForestRegressor(5))
-    assert identity(make_pipeline(StandardScaler(), Ridge(1))) != identity(
-        make_pipeline(StandardScaler(), Ridge(2))
-    )
+    assert identity(make_pipeline(StandardScaler(), Ridge(1))) != identity(make_pipeline(StandardScaler(), Ridge(2)))
 
 
 def test_a_text_key_vocabulary_survives() -> None:

@@ -37,7 +37,7 @@ class ALS(Model):
     """
 
     dim: int = 64
-    l2: float = 0.01
+    l2: float = 10.0
     weight: float = 1.0
     rounds: int = 15
 
@@ -45,7 +45,7 @@ class ALS(Model):
         checked(self, "dim", 1)
         checked(self, "rounds", 1)
         if not (self.l2 > 0 and self.weight > 0):
-            raise GraphError(f"{self}: l2 and weight are above zero", help="ALS(l2=0.01, weight=1)")
+            raise GraphError(f"{self}: l2 and weight are above zero", help="ALS(l2=10, weight=1)")
 
     def __call__(self, history: Sequence, items: type[Entity]) -> Number:
         fit = learnt_from(self, history, items)

@@ -15,6 +15,8 @@ from motet.errors import GraphError
 from motet.model import Model, State
 from motet.node import name_of
 
+LARGEST = 1e38  # what float32 holds
+
 Feature: TypeAlias = Number | Flag | Category | Tags | Vector
 MOST = 256  # names of a Category or Tags that get a place; the rarer ones count as missing
 
@@ -49,9 +51,7 @@ def _feature(model: Model, arg: Any) -> Column:
     if isinstance(found, Feature):
         return found
     if not isinstance(found, Column):
-        raise GraphError(
-            f"{model} reads its features row by row, and got a whole table", "give the column itself"
-        )
+        raise GraphError(f"{model} reads its features row by row, and got a whole table", "give the column itself")
     instead = INSTEAD.get(found.kind, "give a Number, Flag, Category, Tags or Vector")
     raise GraphError(
         f"{model} reads numbers, and {name_of(found)} is a {found.kind}", help=instead.format(name_of(found))
@@ -112,7 +112,7 @@ def _fill(into: Array, names: Vocabulary, value: Any) -> None:
     else:
         array = np.asarray(value)
         columns = array if array.ndim == 2 else array[:, None]
-        into[:] = np.where(np.isfinite(columns), columns, np.nan)
+        into[:] = np.clip(np.where(np.isfinite(columns), columns, np.nan), -LARGEST, LARGEST)
 
 
 def categories(parts: list[Part]) -> list[int]:

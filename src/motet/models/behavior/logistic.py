@@ -23,7 +23,8 @@ ROUNDS = 1_000
 class Logistic(Model):
     """The probability of a Flag, linear in its features on the scale of log-odds.
 
-    Numbers are standardised, and a missing one counts as the average; a category becomes a column per name.
+    Numbers are standardised; a missing one counts as the average, and one beyond those of the training rows
+    as the nearest of them, so that nothing unheard-of makes it certain. A category becomes a column per name.
 
     C: inverse strength of the ridge penalty; smaller is stronger.
     Call: Logistic()(Payment.amount, recent.count(), target=Payment.fraud). Returns a Number.
@@ -46,19 +47,19 @@ class Logistic(Model):
         X = design(parts, values)
         mean = averages(X)
         centred = np.where(np.isnan(X), 0, X - mean)
+        low, high = centred.min(axis=0), centred.max(axis=0)
         scale = centred.std(axis=0)
         scale[scale == 0] = 1
         library: Any = importlib.import_module("sklearn.linear_model")
         learner = library.LogisticRegression(C=self.C, max_iter=ROUNDS).fit(centred / scale, seen.labels)
         if learner.n_iter_[0] >= ROUNDS:
-            raise RunError(
-                f"{self} found no end after {ROUNDS} rounds", help="a smaller C converges: Logistic(C=0.1)"
-            )
+            raise RunError(f"{self} found no end after {ROUNDS} rounds", help="a smaller C converges: Logistic(C=0.1)")
         weights, bias = learner.coef_[0] / scale, float(learner.intercept_[0])
-        return State(layout=parts["layout"], mean=mean, weights=weights, bias=bias)
+        return State(layout=parts["layout"], mean=mean, low=low, high=high, weights=weights, bias=bias)
 
     def apply(self, state: State, batch: Batch) -> Array:
         X = design(state, batch.features())
         centred = np.where(np.isnan(X), 0, X - state["mean"])
-        odds = (centred * state["weights"]).sum(axis=1) + state["bias"]
+        inside = np.clip(centred, state["low"], state["high"])
+        odds = (inside * state["weights"]).sum(axis=1) + state["bias"]
         return 0.5 * (1 + np.tanh(odds / 2))

@@ -1,0 +1,194 @@
+"""What every model must do inside a graph: fit, be measured, be kept, answer the same wherever it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import Ridge
+
+from motet.candidates import retrieve
+from motet.column import Category, Column, Flag, Key, Number, Tags, Text, Time
+from motet.data import Data
+from motet.fitted import Fitted, published
+from motet.graph import Graph
+from motet.models.behavior.als import ALS
+from motet.models.behavior.ease import EASE
+from motet.models.behavior.lightgbm import LightGBM
+from motet.models.behavior.logistic import Logistic
+from motet.models.behavior.popular import Popular
+from motet.models.behavior.scikit import Sklearn
+from motet.models.content.bm25 import BM25
+from motet.models.content.tfidf import TFIDF
+from motet.models.function import function
+from motet.past import past
+from motet.record import Entity, Event, outcome
+
+
+class Film(Entity):
+    film_id: Key
+    title: Text
+    year: Number
+    genres: Tags
+
+
+class Viewer(Entity):
+    viewer_id: Key
+    age: Number
+    country: Category
+
+
+class Visit(Event):
+    viewer: Viewer
+    at: Time
+    query: Text = ""  # pyright: ignore
+    film: Film = outcome()
+    liked: Flag = outcome()
+    minutes: Number = outcome()
+
+
+@function(Number)
+def decade(year: Any) -> Any:
+    return year // 10
+
+
+seen = past(Visit.film, by=Visit.viewer)
+tfidf = TFIDF(dim=8)
+FEATURES = (Visit.viewer.age, Visit.viewer.country, seen.count(), tfidf(Visit.query, learnt_from=Film.title))
+
+
+def ranked(score: Column) -> Column:
+    return retrieve(Film, k=5, by=[score], exclude=seen)  # pyright: ignore
+
+
+def stacked(objective: Any) -> Column:
+    found = retrieve(Film, k=8, by=[ALS(dim=4)(seen, Film), Popular()(Visit.film)])
+    features = (Film.year, Film.genres, Visit.viewer.age, Popular()(Visit.film))
+    return LightGBM(objective, trees=10, min_rows=3)(found, *features, target=Visit.liked).top(3)
+
+
+GRAPHS: dict[str, Callable[[], Column]] = {
+    "als": lambda: ranked(ALS(dim=4)(seen, Film)),
+    "ease": lambda: ranked(EASE(l2=5)(seen, Film)),
+    "popular": lambda: ranked(Popular(half_life_days=2)(Visit.film)),
+    "bm25": lambda: ranked(BM25()(Film.title, Visit.query)),
+    "tfidf": lambda: ranked(tfidf(Film.title) @ tfidf(Visit.query, learnt_from=Film.title)),
+    "function": lambda: ranked(decade(Film.year)),
+    "lambdarank": lambda: stacked("lambdarank"),
+    "candidates by probability": lambda: stacked("binary"),
+    "lightgbm": lambda: LightGBM(trees=10, min_rows=3)(*FEATURES, target=Visit.liked),
+    "regression": lambda: LightGBM("regression", trees=10, min_rows=3)(*FEATURES, target=Visit.minutes),
+    "logistic": lambda: Logistic()(*FEATURES, target=Visit.liked),
+    "scikit classifier": lambda: Sklearn(RandomForestClassifier(10))(*FEATURES, target=Visit.liked),
+    "scikit regressor": lambda: Sklearn(Ridge())(*FEATURES, target=Visit.minutes),
+}
+ASKS: list[dict[str, Any]] = [
+    {"viewer": "v0", "query": "sea 4", "at": 3600.0 * 300},
+    {"viewer": "v1", "query": "town", "at": 3600.0 * 300},
+    {"viewer": "nobody yet", "at": 3600.0 * 300},
+    {"viewer": "v2", "query": "жизнь 海の上", "at": 3600.0 * 300},
+]
+
+
+def rows(viewers: int = 20, films: int = 16, each: int = 12) -> dict[Any, list[dict[str, Any]]]:
+    """Even viewers like films of the sea, odd ones films of the town; some values are missing."""
+    draw = np.random.default_rng(0)
+    visits: list[dict[str, Any]] = []
+    for i in range(viewers * each):
+        viewer = i % viewers
+        own = draw.random() < 0.8
+        film = int(draw.integers(0, films // 2)) * 2 + (viewer % 2 if own else 1 - viewer % 2)
+        made = {
+            "viewer": f"v{viewer}",
+            "at": 3600.0 * i,
+            "film": film,
+            "liked": own,
+            "minutes": 90.0 * own + i % 7,
+        }
+        visits.append({**made, "query": ["sea", "town", ""][i % 3]})
+    kinds = ["sea", "town"]
+    return {
+        Film: [
+            {
+                "film_id": f,
+                "title": None if f == 3 else f"{kinds[f % 2]} {f}",
+                "year": None if f == 4 else 1980 + f,
+                "genres": [kinds[f % 2]] if f else [],
+            }
+            for f in range(films)
+        ],
+        Viewer: [
+            {
+                "viewer_id": f"v{v}",
+                "age": None if v == 5 else 20 + v,
+                "country": None if v == 6 else f"c{v % 3}",
+            }
+            for v in range(viewers)
+        ],
+        Visit: visits,
+    }
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Data, Data]:
+    return Data(rows()).split(at=190 * 3_600_000_000)
+
+
+@pytest.fixture(scope="module", params=GRAPHS)
+def fitted(request: pytest.FixtureRequest, parts: tuple[Data, Data], tmp_path_factory: Any) -> Fitted:
+    graph = Graph(out=GRAPHS[request.param]())
+    return graph.fit(parts[0], store=tmp_path_factory.mktemp("store"), quiet=True)
+
+
+def test_it_is_measured(fitted: Fitted, parts: tuple[Data, Data]) -> None:
+    measured = fitted.evaluate(parts[1])
+    assert measured.n == 50
+    assert all(f.estimate.value is not None for f in measured.figures if f.slice != "cold")
+
+
+def answers(fitted: Fitted) -> list[Any]:
+    return fitted.ask_many(ASKS)
+
+
+def close(first: Any, second: Any) -> bool:
+    """Equal, but for the last bits of numbers."""
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(close(first[k], second[k]) for k in first)
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(close, first, second))
+    return first == second or (isinstance(first, float) and abs(first - second) < 1e-6)
+
+
+def test_an_ask_alone_is_answered_as_among_others(fitted: Fitted) -> None:
+    assert close([fitted.ask(**ask) for ask in ASKS], answers(fitted))
+
+
+def test_a_prepared_version_answers_the_same(fitted: Fitted) -> None:
+    before = answers(fitted)
+    fitted.prepare(name="kept")
+    assert answers(fitted) == before
+    again = published(fitted.outline, name="kept", store=fitted.store.root, quiet=True)
+    assert answers(again) == before
+
+
+def test_the_same_seed_answers_the_same(fitted: Fitted, parts: tuple[Data, Data], tmp_path: Path) -> None:
+    again = Graph(**fitted.outline.outputs).fit(parts[0], store=tmp_path, quiet=True)
+    assert answers(again) == answers(fitted)
+
+
+def test_a_new_film_needs_no_new_fit(fitted: Fitted) -> None:
+    tables = rows()
+    tables[Film].insert(0, {"film_id": 99, "title": "sea 99 brand new", "year": 2026, "genres": ["sea", "new"]})
+    changed = Data(tables).split(at=190 * 3_600_000_000)[0]
+    before = answers(fitted)
+    fitted.prepare(changed, name="changed")
+    after = answers(fitted)
+    assert [type(a["out"]) for a in after] == [type(a["out"]) for a in before]
+    if isinstance(before[0]["out"], float):
+        assert close(after, before)
+    if "BM25" in str(fitted.outline.outputs["out"]):
+        assert fitted.ask(viewer="v0", query="brand", at=3600.0 * 300)["out"][0]["film_id"] == 99
