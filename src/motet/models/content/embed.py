@@ -1,0 +1,48 @@
+"""Texts as vectors of their meaning, by a sentence embedder that is already trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet import weights
+from motet.batch import Batch
+from motet.column import Text, Vector, column
+from motet.errors import GraphError, listed
+from motet.model import Model, State
+from motet.models.content.minilm import MiniLM
+
+KNOWN = ("minilm-l6",)
+
+
+@dataclass(frozen=True)
+class Embed(Model):
+    """A vector per text, of length 1: near vectors mean near meanings, whatever the words.
+
+    name: "minilm-l6", 384 numbers a text, read up to 256 tokens.
+    Call: embed(words). A missing or empty text is the zero vector, which is near to nothing.
+    Errors: a name that does not exist; RunError where the weights cannot be fetched.
+    """
+
+    name: str = "minilm-l6"
+
+    costly: ClassVar[bool] = True
+    block: ClassVar[int] = 512
+
+    def __post_init__(self) -> None:
+        if self.name not in KNOWN:
+            raise GraphError(f"no embedder is called {self.name!r}; {listed(KNOWN, self.name)}", help='Embed("minilm-l6")')
+
+    def __call__(self, text: Text) -> Vector:
+        return column(Vector, self, text=text)
+
+    def apply(self, state: State, batch: Batch) -> NDArray[np.float32]:
+        texts: pa.Array = batch["text"]
+        return MiniLM().embed([text or "" for text in texts.to_pylist()])
+
+    def identity(self) -> str:
+        return f"{super().identity()} {weights.sha256(f'{self.name}/weights')}"

@@ -1,0 +1,163 @@
+"""A language model reads texts into a record's columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from motet.batch import Batch, Value
+from motet.column import Column, Tags, Text, column
+from motet.errors import GraphError
+from motet.llm import LLM, Client, Prompt
+from motet.model import Model, State
+from motet.models.content import fields as record_fields
+from motet.models.content.fields import Wanted
+from motet.record import Record, filled
+
+R = TypeVar("R", bound=Record)
+
+# Texts that say nothing: what a label scores after them is the model's habit, not the text's content.
+NEUTRAL = ("", "N/A", "Untitled.")
+
+
+class Read(dict[str, Value]):
+    """A column per field, and per row why something of it is null (None where nothing is)."""
+
+    def __init__(self, columns: Mapping[str, Value], problems: Sequence[str | None]) -> None:
+        super().__init__(columns)
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Extract(Model, Generic[R]):
+    """Fills a record's fields from a text: one column per field.
+
+    A Category or Tags declared with mt.labels(...) is read by scoring its labels: how much likelier the text
+    makes each of them as the answer than a text that says nothing would. That is one forward pass, needs no
+    generation and is much more accurate with a small model. Everything else, and labels where the runtime
+    gives no probabilities, is generated under a JSON schema made of the record.
+    A field that cannot be read is null, and the reason is counted; the other texts stand.
+
+    llm: which language model. record: what to fill.
+    seconds: the most that one text may take; needed on the request path.
+    tags_above: how many nats above the labels' mean a tag's score must be.
+    characters: of a text that are read.
+    Call: Extract(llm, Facets)(words).mood. among: the few candidates it is confined to, where words depend
+        on the request.
+    Errors: RunError when the model or its endpoint cannot answer at all.
+    Source: Zhao et al. 2021 (arXiv 2102.09690) for scores relative to content-free texts.
+    """
+
+    llm: LLM
+    record: type[R]
+    seconds: float | None = None
+    tags_above: float = 1.0
+    characters: int = 1500
+
+    costly: ClassVar[bool] = True
+    calls_llm: ClassVar[bool] = True
+    block: ClassVar[int] = 64
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.record, type) and issubclass(cast(Any, self.record), Record)):
+            raise GraphError(f"Extract fills a record, not {self.record!r}", help="mt.Extract(llm, Facets)")
+        record_fields.wanted(self.record)
+
+    def __call__(self, text: Text, among: Column | None = None) -> R:
+        return filled(self.record, column(Column, self, among=among, text=text))
+
+    def apply(self, state: State, batch: Batch) -> Read:
+        texts: pa.Array = batch["text"]
+        seconds = self.seconds if batch.seconds is None else batch.seconds
+        return self.read([text or "" for text in texts.to_pylist()], seconds)
+
+    def identity(self) -> str:
+        # A deadline changes no value. The record's name does not say what its fields and labels are.
+        config = dataclasses.replace(self, seconds=None)
+        return f"{super(Extract, config).identity()} {record_fields.wanted(self.record)}"
+
+    def read(self, texts: Sequence[str], seconds: float | None = None) -> Read:
+        """The fields of each text, and why they are null where they are."""
+        client, fields = self.llm.open(), record_fields.wanted(self.record)
+        rows: list[dict[str, Any]] = [{} for _ in texts]
+        problems: list[str | None] = [None if text.strip() else "there is no text" for text in texts]
+        asked = [i for i, problem in enumerate(problems) if problem is None]
+        # As many texts at a time as the client works on: then each field's question finds its text already read.
+        for start in range(0, len(asked), client.parallel):
+            some = asked[start : start + client.parallel]
+            self._score(client, fields, some, texts, rows)
+            self._generate(client, fields, some, texts, rows, problems, seconds)
+        return Read(record_fields.columns(fields, rows), problems)
+
+    def _score(
+        self, client: Client, fields: Sequence[Wanted], some: list[int], texts: Sequence[str], rows: list[dict[str, Any]]
+    ) -> None:
+        for field in fields:
+            habit = _habit(self, client, field) if field.labels else None
+            if habit is None:
+                continue
+            scores = client.score([self._question(fields, field, texts[i]) for i in some], field.labels)
+            if scores is None:
+                continue
+            for i, row in zip(some, scores - habit, strict=True):
+                if np.isfinite(row).all():
+                    rows[i][field.name] = self._chosen(field, row)
+
+    def _chosen(self, field: Wanted, scores: NDArray[np.float32]) -> Any:
+        best = np.argsort(-scores, kind="stable")
+        if field.kind is not Tags:
+            return field.labels[best[0]]
+        return [field.labels[i] for i in best if scores[i] - scores.mean() >= self.tags_above]
+
+    def _generate(
+        self,
+        client: Client,
+        fields: Sequence[Wanted],
+        some: list[int],
+        texts: Sequence[str],
+        rows: list[dict[str, Any]],
+        problems: list[str | None],
+        seconds: float | None,
+    ) -> None:
+        """Fills what scoring left open, all of a text's fields by one reply."""
+        by_fields: dict[tuple[Wanted, ...], list[int]] = {}
+        for i in some:
+            left = tuple(field for field in fields if field.name not in rows[i])
+            if left:
+                by_fields.setdefault(left, []).append(i)
+        for left, those in by_fields.items():
+            shape, most = record_fields.schema(left), record_fields.most_tokens(left)
+            prompts = [self._request(left, texts[i]) for i in those]
+            replies = client.complete(prompts, max_tokens=most, schema=shape, seconds=seconds)
+            for i, reply in zip(those, replies, strict=True):
+                if reply.problem:
+                    problems[i] = reply.problem
+                else:
+                    rows[i].update(json.loads(reply.text))
+
+    def _question(self, fields: Sequence[Wanted], field: Wanted, text: str) -> Prompt:
+        options = "\n".join(f"{f.question.capitalize()}: {', '.join(f.labels)}" for f in fields if f.labels)
+        system = f"Describe the text by the words that fit it.\n{options}"
+        return Prompt(text[: self.characters], system, f"{field.question.capitalize()}:")
+
+    def _request(self, fields: Sequence[Wanted], text: str) -> Prompt:
+        asked = ", ".join(field.question for field in fields)
+        system = f"Read the text and give, as JSON, its {asked}. Schema: {json.dumps(record_fields.schema(fields))}"
+        return Prompt(text[: self.characters], system)
+
+
+@cache
+def _habit(extract: Extract[Any], client: Client, field: Wanted) -> NDArray[np.float32] | None:
+    """What each label scores after texts that say nothing; None where the client cannot score."""
+    fields = record_fields.wanted(extract.record)
+    prompts = [extract._question(fields, field, text) for text in NEUTRAL]  # pyright: ignore[reportPrivateUsage]
+    scores = client.score(prompts, field.labels)
+    return None if scores is None or np.isnan(scores).any() else scores.mean(axis=0)
