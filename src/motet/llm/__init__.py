@@ -32,6 +32,8 @@ class LLM:
     revision: raise it when an endpoint serves other weights under the same name.
     context: tokens of one prompt and its reply. In process only.
     parallel: prompts that are worked on at once.
+    threads: cores that work on one prompt together. In process only: 1 answers the most prompts, more answer
+        a single one sooner while nothing else runs.
     seconds: the most one prompt may take, where a call says nothing else.
     retries: how often a prompt is tried again after a 429, a 5xx or a lost connection.
     Raises GraphError for a config that cannot mean anything.
@@ -44,6 +46,7 @@ class LLM:
     revision: str = ""
     context: int = 1024
     parallel: int = 8
+    threads: int = 1
     seconds: float = 60.0
     retries: int = 3
 
@@ -122,9 +125,9 @@ def _wrong_url(llm: LLM) -> tuple[str, str] | None:
 def _wrong_figure(llm: LLM) -> tuple[str, str] | None:
     if llm.seconds <= 0:
         return f"seconds={llm.seconds} is not positive", "seconds=60"
-    if llm.parallel < 1 or llm.context < 64 or llm.retries < 0:
-        found = f"parallel={llm.parallel}, context={llm.context}, retries={llm.retries}"
-        return f"parallel is 1 or more, context 64 or more, retries 0 or more; not {found}", "parallel=8"
+    if min(llm.parallel, llm.threads) < 1 or llm.context < 64 or llm.retries < 0:
+        found = f"parallel={llm.parallel}, threads={llm.threads}, context={llm.context}, retries={llm.retries}"
+        return f"parallel and threads are 1 or more, context 64 or more, retries 0 or more; not {found}", "parallel=8"
     return None
 
 

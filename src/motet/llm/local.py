@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
+import math
 import secrets
 import socket
 import tempfile
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,6 +25,7 @@ from motet.errors import RunError, needs
 from motet.llm import labels as label_paths
 from motet.llm.client import Prompt, Reply, Schema, Usage
 from motet.llm.fits import misfit
+from motet.models.cores import threads
 
 if TYPE_CHECKING:
     from motet.llm import LLM
@@ -34,19 +36,28 @@ _SYSTEM, _USER = "\x02system\x02", "\x02user\x02"
 
 
 class Local:
-    """One model in memory with `parallel` slots. llama.cpp's server listens on a private socket file only."""
+    """A model in memory, run by as many engines as there are cores for, `parallel` slots in all.
+
+    An engine's threads wait for each other at every operation, so that one busy core stops them all; engines
+    of one thread do not wait for anybody, and share the weights' memory. llama.cpp's servers listen on
+    private socket files only.
+    """
 
     grammars = True
 
     def __init__(self, llm: LLM) -> None:
-        self.parallel = llm.parallel
+        engines = max(1, min(threads() // llm.threads, llm.parallel))
+        slots = math.ceil(llm.parallel / engines)
+        self.parallel = engines * slots
         self._seconds = llm.seconds
         # A socket in a folder that only this user can enter, and a key besides.
         self._folder = tempfile.TemporaryDirectory(prefix="motet-llm-")
         self._key = secrets.token_urlsafe(32)
-        self._socket = str(Path(self._folder.name) / "s.sock")
-        self._server: Any = _server(llm, self._socket, self._key)
-        self._pool = ThreadPoolExecutor(llm.parallel, thread_name_prefix="motet-llm")
+        self._sockets = [str(Path(self._folder.name) / f"{engine}.sock") for engine in range(engines)]
+        self._engines: list[Any] = [_server(llm, slots, each, self._key) for each in self._sockets]
+        self._free, self._seating = set(range(self.parallel)), threading.Lock()
+        # As many workers as slots, so that a worker always finds a free one.
+        self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="motet-llm")
         self._usage, self._counting = Usage(), threading.Lock()
         self._template = lru_cache(maxsize=2)(self._rendered)
         self._tokens = lru_cache(maxsize=4096)(self._tokenized)
@@ -73,7 +84,7 @@ class Local:
 
         def one(numbered: tuple[int, Prompt]) -> Reply:
             number, prompt = numbered
-            reply = self._complete(self._slot(number) | request | {"prompt": self._text(prompt)}, seconds)
+            reply = self._complete(number, request | {"prompt": self._text(prompt)}, seconds)
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
             return Reply(reply.text, reply.tokens_in, reply.tokens_out, reply.seconds, problem)
 
@@ -88,7 +99,7 @@ class Local:
 
         def work() -> None:
             try:
-                self._complete(request, seconds, pieces.put, left)
+                self._complete(0, request, seconds, pieces.put, left)
             finally:
                 pieces.put(None)
 
@@ -120,21 +131,32 @@ class Local:
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._server = None
+        self._engines.clear()
         self._folder.cleanup()
 
     def _open_pool(self) -> ThreadPoolExecutor:
-        if self._server is None:
+        if not self._engines:
             raise RunError("this language model was closed", help="llm.open()")
         return self._pool
 
-    def _slot(self, number: int) -> dict[str, Any]:
-        return {"id_slot": number % self.parallel, "cache_prompt": True}
+    @contextmanager
+    def _slot(self, number: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """An engine and a slot of it: the one that prompt `number` of the last call had, if it is free."""
+        with self._seating:
+            wished = number % self.parallel
+            seat = wished if wished in self._free else min(self._free)
+            self._free.remove(seat)
+        try:
+            engine = self._engines[seat % len(self._engines)]
+            yield engine, {"id_slot": seat // len(self._engines), "cache_prompt": True}
+        finally:
+            with self._seating:
+                self._free.add(seat)
 
     def _look(self, number: int, prompt: list[Any], tokens: Sequence[int]) -> NDArray[np.float64]:
         """Log-probabilities of the next token among `tokens`, by one forward pass; NaN where it failed."""
         started = time.monotonic()
-        request = self._slot(number) | {
+        request = {
             "prompt": prompt,
             "n_predict": 1,
             "n_probs": len(tokens),
@@ -144,7 +166,8 @@ class Local:
             "top_k": len(tokens),
             "logit_bias": [[token, _LIFT] for token in tokens],
         }
-        answer = cast("dict[str, Any]", self._server.handle_completions(request))
+        with self._slot(number) as (engine, slot):
+            answer = cast("dict[str, Any]", engine.handle_completions(request | slot))
         if "error" in answer:
             return np.full(len(tokens), np.nan)
         self._count(answer["usage"], time.monotonic() - started)
@@ -154,6 +177,7 @@ class Local:
 
     def _complete(
         self,
+        number: int,
         request: Mapping[str, Any],
         seconds: float | None,
         heard: Any = None,
@@ -173,7 +197,8 @@ class Local:
                     heard(choice["text"])
             return time.monotonic() > until or (left is not None and left.is_set())
 
-        self._server.handle_completions({**request, "stream": True}, hear)
+        with self._slot(number) as (engine, slot):
+            engine.handle_completions({**request, **slot, "stream": True}, hear)
         took = time.monotonic() - started
         used = cast("dict[str, int]", last.get("usage") or {})
         self._count(used, took)
@@ -200,7 +225,7 @@ class Local:
         return tuple(self._post("/tokenize", {"content": text, "add_special": False})["tokens"])
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        connection = _SocketFile(self._socket)
+        connection = _SocketFile(self._sockets[0])
         try:
             headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
             connection.request("POST", path, json.dumps(body), headers)
@@ -219,36 +244,23 @@ class _SocketFile(http.client.HTTPConnection):
         self.sock.connect(self._file)
 
 
-def _server(llm: LLM, socket_file: str, key: str) -> Any:
-    llama, file = _llama(), llm.file()
-    config = llama.CommonParams()
+def _server(llm: LLM, slots: int, socket_file: str, key: str) -> Any:
+    try:
+        import xllamacpp
+    except ImportError:
+        raise needs("llm", "xllamacpp") from None
+    file = llm.file()
+    config: Any = xllamacpp.CommonParams()
     config.model.path = str(file)
     config.hostnames, config.api_keys = [socket_file], [key]
     config.ui, config.endpoint_slots, config.verbosity = False, False, 0
-    config.n_parallel, config.n_ctx = llm.parallel, llm.parallel * llm.context
-    config.cpuparams.n_threads = config.cpuparams_batch.n_threads = len(os.sched_getaffinity(0))
+    config.n_parallel, config.n_ctx = slots, slots * llm.context
+    config.cpuparams.n_threads = config.cpuparams_batch.n_threads = llm.threads
     config.cache_ram_mib, config.warmup = 0, False
     try:
-        return llama.Server(config)
+        return cast(Any, xllamacpp).Server(config)
     except Exception as error:
         raise RunError(f"{file.name} cannot be loaded as a model: {error}", help='mt.LLM("smollm2-135m")') from None
-
-
-def _llama() -> Any:
-    # Its threads wait for each other at every operation. Where they spin, a busy core beside them stops them
-    # all (measured: 1.3 instead of 8 prompts a second), so they are told to spin briefly, then sleep. Only
-    # read while OpenMP loads.
-    told = os.environ.get("GOMP_SPINCOUNT")
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    try:
-        import xllamacpp
-
-        return cast(Any, xllamacpp)
-    except ImportError:
-        raise needs("llm", "xllamacpp") from None
-    finally:
-        if told is None:
-            del os.environ["GOMP_SPINCOUNT"]
 
 
 def _gap(prompt: Prompt) -> str:
