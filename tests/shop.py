@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import motet as mt
+from motet.run.context import Context
+from motet.run.runner import Local
+from motet.store import Store
 
 
 class Item(mt.Entity):
@@ -52,3 +57,14 @@ def shop(buyers: int = 20, items: int = 12, events: int = 400, seed: int = 0) ->
     ]
     people = [{"buyer_id": f"b{b}", "age": float(20 + b)} for b in range(buyers)]
     return mt.Data({Item: goods, Buyer: people, Purchase: rows})
+
+
+def stored(data: mt.Data, record: Any, field: str) -> Any:
+    """What the table of a record holds in one field."""
+    return data.tables[record].columns[field]
+
+
+def asked(column: Any, data: mt.Data, event: Any = Purchase) -> Any:
+    """A column that needs no fit, for each event that the data ask."""
+    run = Context(data, Local(), Store("unused")).batch(event, data.asked[event])
+    return run.value(column)

@@ -39,7 +39,11 @@ def test_offline_and_online_are_equal_to_the_bit(rows, at_once, within, last) ->
 def test_only_strictly_earlier_events_that_have_arrived_are_seen(rows, key, second, delay) -> None:
     asked = np.array([key], np.int32), np.array([second * SECOND], np.int64)
     seen = history(rows).windows(*asked, delay=delay)
-    expected = sorted((t, i) for i, (k, t, _) in enumerate(rows) if k == key and t * SECOND < asked[1][0] - round(delay * SECOND))
+    expected = sorted(
+        (t, i)
+        for i, (k, t, _) in enumerate(rows)
+        if k == key and t * SECOND < asked[1][0] - round(delay * SECOND)
+    )
     assert seen.windows.row(0).tolist() == [rows[i][2] for _, i in expected]
 
 

@@ -1,25 +1,16 @@
-"""What a graph reads of the past: never the event itself, never one at the same time, never too late an outcome."""
+"""What a graph reads of the past: never the event itself or one at its time, and no outcome too early."""
 
 import numpy as np
 
 import motet as mt
-from tests.shop import Buyer, Item, Purchase, shop
-
-
-def asked(column: mt.Column, data: mt.Data) -> np.ndarray:
-    from motet.run.context import Context
-    from motet.run.runner import Local
-    from motet.store import Store
-
-    run = Context(data, Local(), Store("unused")).batch(Purchase, data.asked[Purchase])
-    return run.value(column)
+from tests.shop import Buyer, Item, Purchase, asked, shop, stored
 
 
 def brute(data: mt.Data, value: str, how, delay: float = 0.0) -> list[float]:
-    table = data.tables[Purchase]
-    buyers, times = table.columns["buyer"].codes, table.columns["at"]
-    values = getattr(table.columns[value], "codes", table.columns[value])
-    rows = range(len(table))
+    buyers, times = stored(data, Purchase, "buyer").codes, stored(data, Purchase, "at")
+    column = stored(data, Purchase, value)
+    values = getattr(column, "codes", column)
+    rows = range(len(times))
     return [
         how([values[j] for j in rows if buyers[j] == buyers[i] and times[j] < times[i] - delay * 1e6]) for i in rows
     ]
@@ -60,7 +51,7 @@ def test_an_entity_column_is_seen_through_the_only_reference_to_it() -> None:
     data = shop()
     older = mt.past(Purchase.item, by=Purchase.buyer).count() + Buyer.age
     assert older.grain == frozenset({Purchase})
-    ages = np.asarray(data.tables[Buyer].columns["age"])[data.tables[Purchase].columns["buyer"].codes]
+    ages = stored(data, Buyer, "age")[stored(data, Purchase, "buyer").codes]
     assert asked(older, data).tolist() == [n + age for n, age in zip(brute(data, "item", len), ages, strict=True)]
 
 
