@@ -97,12 +97,12 @@ class Joined(Model):
                 np.append(compact.starts, compact.ends[-1:]) if len(compact) else np.zeros(1, np.int64),
                 names.take(pa.array(compact.values)),
             )
-            return pc.binary_join(lists, self.separator)
+            return pc.binary_join(lists, pa.scalar(self.separator, pa.large_string()))
         if isinstance(value, Codes):
             mask = value.codes < 0
             return value.names.names.cast(pa.large_string()).take(pa.array(value.codes, mask=mask))
         numbers = np.asarray(value, np.float64)
-        texts = ["" if np.isnan(x) else f"{x:g}" for x in numbers.tolist()]
+        texts = [None if np.isnan(x) else f"{x:.15g}" for x in numbers.tolist()]
         return pa.array(texts, pa.large_string())
 
 
