@@ -51,7 +51,7 @@ class Past(Node):
 
     def evaluate(self, run: Run) -> Any:
         event: type[Event] = event_of(self.asof.grain)
-        asked = run.value(self.asof).codes, run.value(event.time())
+        asked = run.value(self.asof).codes, run.value(event.time_column())
         return run.history(self.past_value, self.by).windows(*asked, self.delay, self.within, self.last)
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pyarrow.compute as pc
 
 from motet.node import Apply, Column, event_of
 from motet.outline import Outline
@@ -70,14 +66,6 @@ def prepare(outline: Outline, context: Context) -> Prepared:
         if _costly(column):
             cells.append(context.made(column))
             rows += context.batch().rows(column.grain)
-            problems |= _problems(outline.name(column), value)
+            why = context.problems(column)
+            problems |= {outline.name(column): why} if why else {}
     return Prepared(rows, sum(context.computed.values()), problems, values, tuple(cells))
-
-
-def _problems(name: str, value: Any) -> dict[str, Counter[str]]:
-    if not isinstance(value, Mapping) or "problem" not in value:
-        return {}
-    found: Counter[str] = Counter()
-    for item in pc.value_counts(pc.drop_null(value["problem"])).to_pylist():
-        found[item["values"]] = item["counts"]
-    return {name: found} if found else {}

@@ -85,6 +85,12 @@ class Record(metaclass=_Names):
                 f"{cls.__name__}.{name} is declared as {getattr(hint, '__name__', hint)}, which is no column type",
                 help="use Key Text Number Flag Category Tags Time Vector, or an Entity that it refers to",
             )
+        taken = [name for name in kinds if name in dir(Entity) or name in dir(Event)]
+        if taken:
+            raise GraphError(
+                f"{cls.__name__}.{taken[0]} would hide what every record has under that name",
+                help=f"call it another name, such as {cls.__name__.lower()}_{taken[0]}",
+            )
         cls.fields = kinds
         cls.specs = {name: _spec(cls.__dict__.get(name)) for name in kinds}
         for name, kind in kinds.items():
@@ -134,7 +140,7 @@ class Entity(Record):
         return next(name for name, kind in cls.fields.items() if kind is Key)
 
     @classmethod
-    def key(cls) -> Key:
+    def key_column(cls) -> Key:
         """The column of its keys."""
         return cast(Key, cls.__dict__[cls.key_field()])
 
@@ -159,7 +165,7 @@ class Event(Record):
         return next(name for name, kind in cls.fields.items() if kind is Time)
 
     @classmethod
-    def time(cls) -> Time:
+    def time_column(cls) -> Time:
         """The column of its times."""
         return cast(Time, cls.__dict__[cls.time_field()])
 

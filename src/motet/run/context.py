@@ -16,7 +16,7 @@ from motet.cells import row_hashes
 from motet.data import Data
 from motet.history import History
 from motet.model import State, digest
-from motet.node import Apply, Column, Fit, Grain, Run, event_of, upstream
+from motet.node import Apply, Column, Fit, Grain, Run, column_of, event_of, upstream
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
 from motet.search import Index
@@ -91,21 +91,29 @@ class Context:
     def _by_rows(self, column: Column, node: Apply) -> Any:
         """A costly column row by row: only rows that were never computed are, and each block is kept at once."""
         run = self.batch()
-        args = {name: run.value(arg if isinstance(arg, Column) else arg.column) for name, arg in node.args.items()}
-        aligned = [name for name, arg in node.args.items() if isinstance(arg, Column) and arg.grain]
-        made = self.made(column)
-        hashes = row_hashes(made, [args[name] for name in aligned])
-        cells = self.store.cells(made)
+        args = {name: run.value(column_of(arg)) for name, arg in node.args.items()}
+        aligned = _by_row(node)
+        hashes = row_hashes(self.made(column), [args[name] for name in aligned])
+        cells = self.store.cells(self.made(column))
         new = np.flatnonzero(~cells.known(hashes))
         new = new[np.sort(np.unique(hashes[new], return_index=True)[1])]
         state = run.state(node.fit) if node.fit else State()
         for low in range(0, len(new), node.model.block):
             rows = new[low : low + node.model.block]
             block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
-            cells.add(hashes[rows], self.runner.apply(node, state, Batch(block, rows=len(rows))))
+            made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
+            cells.add(hashes[rows], made, getattr(made, "problems", None))
             self.computed[column.fingerprint] += len(rows)
             self.tick(column, min(low + node.model.block, len(new)), len(new))
         return cells.read(hashes)
+
+    def problems(self, column: Column) -> dict[str, int]:
+        """Why rows of a costly column are missing, counted."""
+        node = column.node
+        assert isinstance(node, Apply)
+        made, run = self.made(column), self.batch()
+        hashes = row_hashes(made, [run.value(column_of(node.args[name])) for name in _by_row(node)])
+        return self.store.cells(made).problems(hashes)
 
     def index(self, items: Array) -> Index:
         if id(items) not in self._indexes:
@@ -118,7 +126,7 @@ class Context:
             event = event_of(by.grain)
             run = self.batch(event, self.data.seen[event])
             reference = run.value(by)
-            times, values = run.value(event.time()), run.value(value)
+            times, values = run.value(event.time_column()), run.value(value)
             self._histories[key] = value, by, History(reference.codes, times, values, len(reference.names))
         return self._histories[key][2]
 
@@ -136,12 +144,17 @@ class Context:
         run = self.asked(event, table)
         for value, by, history in self._histories.values():
             if event_of(by.grain) is event:
-                history.observe(run.value(by).codes, run.value(event.time()), run.value(value))
+                history.observe(run.value(by).codes, run.value(event.time_column()), run.value(value))
 
     def entities(self) -> dict[type[Entity], Vocabulary]:
         """The keys of every entity, with those that only events have named so far."""
         own = {r: t.keys for r, t in self.data.tables.items() if issubclass(r, Entity) and t.keys is not None}
         return {**own, **self.known}
+
+
+def _by_row(node: Apply) -> list[str]:
+    """The arguments that differ from row to row."""
+    return [name for name, arg in node.args.items() if isinstance(arg, Column) and arg.grain]
 
 
 class Batched(Run):

@@ -49,7 +49,7 @@ class ALS(Model):
 
     def __call__(self, history: Sequence, items: type[Entity]) -> Number:
         fit = learnt_from(self, history, items)
-        vectors = column(Vector, ItemVectors(), fit, items=items.key())
+        vectors = column(Vector, ItemVectors(), fit, items=items.key_column())
         asking = column(Vector, Folded(self.l2, self.weight), fit, history=history, items=Whole(vectors))
         return vectors @ asking
 

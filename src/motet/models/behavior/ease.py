@@ -42,7 +42,7 @@ class EASE(Model):
 
     def __call__(self, history: Sequence, items: type[Entity]) -> Number:
         fit = learnt_from(self, history, items)
-        places = column(Number, Places(), fit, items=items.key())
+        places = column(Number, Places(), fit, items=items.key_column())
         return column(Number, self, fit, history=history, items=places)
 
     def fit(self, batch: Batch, target: Any) -> State:

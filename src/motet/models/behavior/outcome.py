@@ -27,7 +27,7 @@ def outcome(model: Model, target: Any, kinds: tuple[type[Column], ...]) -> Colum
 
 def asked_at(target: Column) -> Column:
     """When each training row was asked."""
-    return event_of(target.grain).time()
+    return event_of(target.grain).time_column()
 
 
 def predicted(model: Model, given: dict[str, Any], target: Any, kinds: tuple[type[Column], ...]) -> Number:

@@ -42,8 +42,8 @@ class Popular(Model):
                 f"Popular counts events, and {name_of(counted)} belongs to none",
                 help="give an event's reference: mt.Popular()(Visit.film)",
             )
-        times = {} if self.half_life_days is None else {"at": event.time()}
-        return column(Number, self, learn(self, target=counted, **times), items=entity_of(counted).key())
+        times = {} if self.half_life_days is None else {"at": event.time_column()}
+        return column(Number, self, learn(self, target=counted, **times), items=entity_of(counted).key_column())
 
     def fit(self, batch: Batch, target: Any) -> State:
         found = cast(Codes, target)

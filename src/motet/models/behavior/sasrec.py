@@ -73,7 +73,7 @@ class SASRec(Model):
                 )
             told = {"content": content}
             fit = replace(fit, args={**fit.args, "content": Whole(content)})
-        vectors = column(Vector, ItemTower(), fit, items=items.key(), **told)
+        vectors = column(Vector, ItemTower(), fit, items=items.key_column(), **told)
         asking = column(Vector, UserTower(self.length), fit, history=history, items=Whole(vectors))
         return vectors @ asking
 

@@ -52,12 +52,10 @@ class BM25(Model):
                 help="mt.BM25()(Film.plot, Visit.query)",
             )
         index = column(Index, Indexed(self.k1, self.b), documents=Whole(documents))
-        return column(Number, self, index=index, query=query, items=item.key())
+        return column(Number, self, index=index, query=query, items=item.key_column())
 
     def apply(self, state: State, batch: Batch) -> Matches:
-        return Matches(
-            batch["index"], [words(q or "") for q in batch["query"].to_pylist()], len(batch["items"])
-        )
+        return Matches(batch["index"], [words(q or "") for q in batch["query"].to_pylist()], len(batch["items"]))
 
 
 @dataclass(frozen=True)
