@@ -30,7 +30,10 @@ from motet.models.behavior.popular import Popular
 from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
 from motet.models.content.bm25 import BM25
+from motet.models.content.embed import Embed
+from motet.models.content.extract import Extract
 from motet.models.content.tfidf import TFIDF
+from motet.models.content.write import Write
 from motet.models.function import function
 from motet.node import Whole
 from motet.past import past
@@ -48,8 +51,10 @@ __all__ = [
     "Column",
     "Data",
     "DataError",
+    "Embed",
     "Entity",
     "Event",
+    "Extract",
     "Fitted",
     "Flag",
     "Graph",
@@ -73,6 +78,7 @@ __all__ = [
     "Time",
     "Vector",
     "Whole",
+    "Write",
     "column",
     "default",
     "function",
