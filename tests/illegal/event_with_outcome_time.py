@@ -1,4 +1,4 @@
-"""event Order has one Time that is known only afterwards"""
+"""event Order has 1 Time that is known only afterwards"""
 
 from tests.illegal.records import Viewer, mt
 
