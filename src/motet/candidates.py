@@ -182,6 +182,9 @@ class Ranked(Node):
     def label(self) -> str:
         return self.by.node.label()
 
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.by)]
+
     def evaluate(self, run: Run) -> Pairs:
         pairs: Pairs = run.value(self.candidates)
         return pairs.scored(np.asarray(run.at(self.by, pairs), np.float32))
@@ -207,6 +210,9 @@ class Top(Node):
     def label(self) -> str:
         return f"top {self.k} of {name_of(self.candidates)}"
 
+    def parts(self) -> list[tuple[str, Column]]:
+        return [(f"all {root_of(self.candidates).k}", self.candidates)]
+
     def evaluate(self, run: Run) -> Pairs:
         return run.value(self.candidates).top(self.k)
 
@@ -230,6 +236,9 @@ class Fallback(Node):
 
     def label(self) -> str:
         return f"{name_of(self.strong)} otherwise {name_of(self.cheap)}"
+
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.strong), ("otherwise", self.cheap)]
 
     def evaluate(self, run: Run) -> Pairs:
         try:

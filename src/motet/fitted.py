@@ -36,6 +36,7 @@ class Fitted:
     def __init__(self, outline: Outline, data: Data, states: States, store: Store, quiet: bool = False) -> None:
         self.outline, self.data, self.states, self.store = outline, data, states, store
         self.progress = Progress(quiet)
+        self._costs: dict[str, Cost] = {}
 
     def evaluate(self, test: Data, *, relevant: Any = None) -> Evaluation:
         """Replays the asked events of `test` and measures every output, with intervals, warm and cold apart.
@@ -44,7 +45,9 @@ class Fitted:
         (Visit.rating >= 4). Errors: DataError when `test` asks nothing.
         """
         with self.progress.bar("evaluate") as tick:
-            return evaluate(self.outline, self.context(test), self.data, relevant, tick)
+            found = evaluate(self.outline, self.context(test), self.data, relevant, tick)
+        self._keep_costs()
+        return found
 
     def prepare(self, data: Data | None = None, *, name: str = "graph") -> Prepared:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.
@@ -55,6 +58,7 @@ class Fitted:
         context = self.context(data or self.data, bars=True)
         done = prepare(self.outline, context)
         version = snapshot.publish(name, self.outline, context, self.states.names, done)
+        self._keep_costs()
         self.__dict__.pop("live", None)
         self.data = context.data
         return done.as_version(version)
@@ -92,8 +96,15 @@ class Fitted:
         return Context(data, runner, self.store, *states, self.progress.rows(self.outline.name))
 
     def _spent(self, node: Apply | Fit, cost: Cost) -> None:
-        if isinstance(node, Apply) and node.model.costly:
-            self.store.add_cost(cost_key(node), cost)
+        if isinstance(node, Apply):
+            key = cost_key(node)
+            self._costs[key] = self._costs.get(key, Cost()) + cost
+
+    def _keep_costs(self) -> None:
+        """Writes down what the models' work has cost, for plans: after long work, never while somebody waits."""
+        for key, cost in self._costs.items():
+            self.store.add_cost(key, cost)
+        self._costs.clear()
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
@@ -108,6 +119,7 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
     fitted = Fitted(outline, data, States(), kept, quiet)
     states = Fitting(outline, kept, Local(fitted._spent), progress, seed).all(data)  # pyright: ignore[reportPrivateUsage]
     fitted.states = states
+    fitted._keep_costs()  # pyright: ignore[reportPrivateUsage]
     return fitted
 
 

@@ -85,7 +85,12 @@ class Node:
         return ""
 
     def label(self) -> str:
+        """How it is made, for people."""
         raise NotImplementedError(type(self).__name__)
+
+    def parts(self) -> list[tuple[str, Column]]:
+        """The inputs that are parts of it rather than columns of their own, and what to call them beside its name."""
+        return []
 
     def evaluate(self, run: Run) -> Any:
         """The value at the node's own grain."""
@@ -243,6 +248,10 @@ class Apply(Node):
     def fits(self) -> tuple[Fit, ...]:
         return (self.fit,) if self.fit else ()
 
+    def parts(self) -> list[tuple[str, Column]]:
+        made = [c for c in self.inputs if isinstance(c.node, Apply)]
+        return [(type(c.node.model).__name__, c) for c in made if isinstance(c.node, Apply)]
+
     def config(self) -> str:
         marks = [f"{name}{'*' if isinstance(arg, Whole) else ''}" for name, arg in self.args.items()]
         return f"{self.model.identity()} {marks}"
@@ -319,6 +328,9 @@ class Pick(Node):
     def label(self) -> str:
         return f"{self.filled.node.label()}.{self.name}"
 
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.filled)]
+
     def evaluate(self, run: Run) -> Any:
         return run.value(self.filled)[self.name]
 
@@ -343,6 +355,9 @@ class Otherwise(Node):
 
     def label(self) -> str:
         return f"{name_of(self.strong)} otherwise {name_of(self.cheap)}"
+
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.strong), ("otherwise", self.cheap)]
 
     def evaluate(self, run: Run) -> Any:
         try:
@@ -378,6 +393,9 @@ class Within(Node):
     def label(self) -> str:
         otherwise = repr(self.text) if self.cheap is None else name_of(self.cheap)
         return f"{name_of(self.late)} within {self.seconds:g} s, otherwise {otherwise}"
+
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.late)]
 
     def evaluate(self, run: Run) -> Any:
         value = run.in_time(self.late, self.seconds)

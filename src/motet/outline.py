@@ -71,13 +71,17 @@ class Outline:
         return digest(*(f"{name}={column.fingerprint}" for name, column in self.outputs.items()))
 
     def name(self, column: Column) -> str:
-        """What the author calls a column: an output's name, a variable's, or how it is made."""
-        outputs = {c.fingerprint: name for name, c in self.outputs.items()}
-        made = column.node
-        if isinstance(made, Pick):
-            filled = self.names.get(made.filled.fingerprint)
-            return f"{filled}.{made.name}" if filled else made.label()
-        return self.names.get(column.fingerprint) or outputs.get(column.fingerprint) or column.node.label()
+        """What the author calls a column, or which part it is of one that has a name, or how it is made."""
+        return self._named.get(column.fingerprint) or column.node.label()
+
+    @cached_property
+    def _named(self) -> Mapping[str, str]:
+        named = {c.fingerprint: name for name, c in self.outputs.items()} | dict(self.names)
+        for column in reversed(self.columns):
+            reader = named.get(column.fingerprint)
+            for part, needed in column.node.parts() if reader else ():
+                named.setdefault(needed.fingerprint, f"{reader}.{part}" if part else f"{reader}")
+        return named
 
     def output(self, name: str) -> Column:
         if name not in self.outputs:
@@ -112,15 +116,19 @@ def _checked(name: str, value: Any) -> Column:
 
 
 def _names(*scopes: Mapping[str, Any]) -> dict[str, str]:
-    """What the author's variables call the columns."""
+    """What the author's variables call the columns, and the fields of records that a model fills in."""
     found: dict[str, str] = {}
     for scope in scopes:
         for name, value in scope.items():
             if isinstance(value, Column) and not name.startswith("_"):
                 found.setdefault(value.fingerprint, name)
-            elif isinstance(value, Record) and not isinstance(value.__dict__.get("_reference"), Column):
-                picked = [c.node for c in value.__dict__.values() if isinstance(c, Column)]
-                for node in picked:
-                    if isinstance(node, Pick):
-                        found.setdefault(node.filled.fingerprint, name)
+            for node in _picks(value):
+                found.setdefault(node.filled.fingerprint, name)
+                found.setdefault(node.fingerprint, f"{name}.{node.name}")
     return found
+
+
+def _picks(value: Any) -> list[Pick]:
+    """The fields of a record that a model fills in."""
+    held = vars(value).values() if isinstance(value, Record) else ()
+    return [column.node for column in held if isinstance(column, Column) and isinstance(column.node, Pick)]

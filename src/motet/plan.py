@@ -15,7 +15,7 @@ from motet.batch import Batch, take
 from motet.data import Data
 from motet.folder import open_store
 from motet.model import NOTHING, digest
-from motet.node import Apply, Column, event_of
+from motet.node import Apply, Column, Within, event_of
 from motet.operators import OPERATORS
 from motet.outline import Outline
 from motet.run.context import Context
@@ -50,18 +50,18 @@ class Plan:
 
     def __str__(self) -> str:
         grid = Grid(box=None, pad_edge=False, header_style="bold")
-        grid.add_column("column", no_wrap=True, max_width=34, overflow="ellipsis")
+        grid.add_column("column", no_wrap=True, max_width=30, overflow="ellipsis")
         grid.add_column("grain", no_wrap=True, min_width=13)
         grid.add_column("computed", no_wrap=True, min_width=30)
         for name in ("times", "each", "in all"):
-            grid.add_column(name, justify="right", no_wrap=True, min_width=11 if name != "times" else 6)
+            grid.add_column(name, justify="right", no_wrap=True, min_width=12 if name != "times" else 6)
         grid.add_column("", no_wrap=True, min_width=18)
         dearest = _dearest(self.lines)
         for line in self.lines:
             times = "?" if line.times is None else f"{line.times:,}"
             share = f"<- {dearest[1]:.0%} of the bill" if dearest and line is dearest[0] else ""
             grid.add_row(line.column, line.grain, line.computed, times, _each(line), _in_all(line), share)
-        console = Console(width=132, no_color=True, highlight=False)
+        console = Console(width=140, no_color=True, highlight=False)
         with console.capture() as captured:
             console.print(grid)
         return "\n".join(row.rstrip() for row in captured.get().splitlines())
@@ -84,6 +84,7 @@ def cost_key(node: Apply) -> str:
 
 def _line(outline: Outline, store: Store, count: Count) -> Line:
     node = count.column.node
+    node = node.late.node if isinstance(node, Within) else node
     cost = store.cost(cost_key(node)) if isinstance(node, Apply) else None
     each = cost.seconds / cost.rows if cost and cost.rows else None
     model = str(node.model) if isinstance(node, Apply) else type(node).__name__.lower()
@@ -104,7 +105,7 @@ def _line(outline: Outline, store: Store, count: Count) -> Line:
 
 def _shown(outline: Outline, column: Column) -> bool:
     """What the author named, and what a model makes; not every plus and dot between them."""
-    named = outline.name(column) != column.node.label()
+    named = column.fingerprint in outline.names or column in outline.outputs.values()
     return named or not isinstance(column.node, Apply) or not isinstance(column.node.model, OPERATORS)
 
 

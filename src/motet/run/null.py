@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from motet.candidates import Ranked, Retrieve, Top, root_of
+from motet.column import Unready
 from motet.node import Apply, Column, Within, event_of, grain_name, item_of
 from motet.outline import Outline
 
@@ -33,7 +34,7 @@ def counts(outline: Outline, sizes: Sizes) -> list[Count]:
 
 
 def is_work(column: Column) -> bool:
-    return isinstance(column.node, (Apply, Retrieve, Ranked, Within))
+    return isinstance(column.node, (Apply, Retrieve, Within)) and not isinstance(column, Unready)
 
 
 def count(column: Column, sizes: Sizes) -> Count:
