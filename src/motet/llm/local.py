@@ -54,7 +54,11 @@ class Local:
         self._folder = tempfile.TemporaryDirectory(prefix="motet-llm-")
         self._key = secrets.token_urlsafe(32)
         self._sockets = [str(Path(self._folder.name) / f"{engine}.sock") for engine in range(engines)]
-        self._engines: list[Any] = [_server(llm, slots, each, self._key) for each in self._sockets]
+        try:
+            self._engines: list[Any] = [_server(llm, slots, each, self._key) for each in self._sockets]
+        except BaseException:
+            self._folder.cleanup()
+            raise
         self._free, self._seating = set(range(self.parallel)), threading.Lock()
         # As many workers as slots, so that a worker always finds a free one.
         self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="motet-llm")
@@ -258,7 +262,10 @@ def _server(llm: LLM, slots: int, socket_file: str, key: str) -> Any:
     config.cpuparams.n_threads = config.cpuparams_batch.n_threads = llm.threads
     config.cache_ram_mib, config.warmup = 0, False
     try:
-        return cast(Any, xllamacpp).Server(config)
+        server = cast(Any, xllamacpp).Server(config)
+        # An engine that is closed before its loop has begun never ends; an answer shows that it has.
+        server.handle_completions({"prompt": "a", "n_predict": 1})
+        return server
     except Exception as error:
         raise RunError(f"{file.name} cannot be loaded as a model: {error}", help='mt.LLM("smollm2-135m")') from None
 

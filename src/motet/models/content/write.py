@@ -1,0 +1,163 @@
+"""A language model phrases an answer about items that were chosen before."""
+
+from __future__ import annotations
+
+import string
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import pyarrow as pa
+
+from motet.batch import Batch, Codes, Pairs, Ragged, take
+from motet.candidates import Candidates, root_of
+from motet.column import Category, Column, Late, Number, Tags, Text, Unready, column
+from motet.errors import GraphError, listed
+from motet.llm import LLM, Client, Prompt
+from motet.model import Model, State
+from motet.models.content.claims import Facts, unfounded
+from motet.node import Whole
+from motet.record import Entity
+
+# One sentence goes on from the item's name: no second name in quotes, no list, no line break.
+_REST = r'root ::= " " [a-z] [^\n"“”*.!?]{10,150} "."'
+_MOST_TOKENS = 48
+
+
+@dataclass(frozen=True)
+class Write(Model):
+    """A text about candidates: the model phrases facts, it never chooses them.
+
+    Every candidate gets one sentence. It begins with the item's own name, which the model cannot change,
+    and it is written from this item's columns alone, so nothing leaks from one item to the next. A sentence
+    that claims a number, a name or a label that the columns do not hold is replaced by the facts themselves,
+    and so is one that is not finished in time.
+
+    llm: which language model.
+    instruction: what to write, with the names of what is given in braces: "Answer {query} using {films}."
+    Call: Write(llm, instruction)(query=Visit.query, films=score.top(3)): one Candidates, any number of other
+        columns of the same event. Gives a Late Text: say .within(seconds=3, otherwise="").
+    Errors: GraphError for a name in braces that is not given, or given and not used; RunError when the model
+        or its endpoint cannot answer at all.
+    """
+
+    llm: LLM
+    instruction: str
+
+    calls_llm: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not _names(self.instruction):
+            raise GraphError(
+                f"the instruction {self.instruction!r} uses nothing", help='"Answer {query} using only {films}."'
+            )
+
+    def __call__(self, **given: Column) -> Late[Text]:
+        self._check(given)
+        name, chosen = next((n, c) for n, c in given.items() if isinstance(c, Candidates))
+        root = root_of(chosen)
+        about = {f"{name}.{field}": Whole(own) for field, own in _told(root.entity).items()}
+        others = {n: c for n, c in given.items() if n != name}
+        # The event's time gives the answer its rows where nothing else of the event is given.
+        rows = others or {"": root.event.time_column()}
+        made = column(Unready, self, **rows, **{name: cast(Any, Whole(chosen))}, **cast(Any, about))
+        return Late(Text, made)
+
+    def apply(self, state: State, batch: Batch) -> pa.Array:
+        until = time.monotonic() + (self.llm.seconds if batch.seconds is None else batch.seconds) * 0.9
+        name = next(n for n, value in batch.columns.items() if isinstance(value, Pairs))
+        pairs: Pairs = batch[name]
+        about = {n.partition(".")[2]: v for n, v in batch.columns.items() if n.startswith(f"{name}.")}
+        facts = facts_of(about, pairs.items)
+        queries = [self._asked(batch, name, row) for row in range(batch.rows)]
+        asked = [queries[row] for row in pairs.requests]
+        said = self.sentences(asked, facts, _labels(about), max(until - time.monotonic(), 0.01))
+        texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
+        return pa.array(texts, pa.large_string())
+
+    def sentences(self, asked: Sequence[str], facts: Sequence[Facts], labels: Sequence[str], seconds: float) -> list[str]:
+        """One sentence for each of the facts, each the answer to what is asked beside it."""
+        client = self.llm.open()
+        prompts = [_prompt(client, what, fact) for what, fact in zip(asked, facts, strict=True)]
+        grammar = _REST if client.grammars else None
+        replies = client.complete(
+            prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), seconds=seconds
+        )
+        return [
+            fact.template if reply.problem else _checked(reply.text, fact, what, labels)
+            for reply, fact, what in zip(replies, facts, asked, strict=True)
+        ]
+
+    def _check(self, given: Mapping[str, Column]) -> None:
+        chosen = [name for name, each in given.items() if isinstance(each, Candidates)]
+        if len(chosen) != 1:
+            raise GraphError(
+                f"{self} writes about one set of candidates, and got {len(chosen)}", help="films=score.top(3)"
+            )
+        for name in sorted(_names(self.instruction) ^ set(given)):
+            fault = "uses {%s}, which is not given" if name not in given else "does not use %s, which is given"
+            raise GraphError(f"the instruction {fault % name}; {listed(given, name)}", help=f"{name}=Visit.{name}")
+
+    def _asked(self, batch: Batch, items: str, row: int) -> str:
+        """The instruction with what this row gives; the items follow by themselves."""
+        values = {n: _shown(batch[n], row) for n in _names(self.instruction) if n != items}
+        return self.instruction.format(**values, **{items: "the facts"})
+
+
+def facts_of(about: Mapping[str, Any], items: Any) -> list[Facts]:
+    """What each of these items' columns hold: the first text is what it is called."""
+    title, *others = about
+    taken = {name: take(value, np.asarray(items)) for name, value in about.items()}
+    found: list[Facts] = []
+    for row in range(len(items)):
+        shown = {name: _shown(taken[name], row) for name in others}
+        found.append(Facts(_shown(taken[title], row) or "?", {n: v for n, v in shown.items() if v}))
+    return found
+
+
+def _told(entity: type[Entity]) -> dict[str, Column]:
+    """The entity's columns that a text may be about, a text first: what it is called."""
+    own = {name: entity.__dict__[name] for name, kind in entity.fields.items() if kind in (Text, Number, Category, Tags)}
+    title = next((name for name, each in own.items() if isinstance(each, Text)), None)
+    if title is None:
+        raise GraphError(f"{entity.__name__} has no Text that it could be called by", help="title: mt.Text")
+    return {title: own.pop(title), **own}
+
+
+def _prompt(client: Client, asked: str, facts: Facts) -> Prompt:
+    system = "You write one short sentence about an item. You use only the facts that are given."
+    user = f"{asked}\nFacts: {facts}"
+    return Prompt(user, system, facts.title if client.grammars else "")
+
+
+def _checked(text: str, facts: Facts, asked: str, labels: Sequence[str]) -> str:
+    said = " ".join(text.split())
+    sentence = said if said.startswith(facts.title) else f"{facts.title} {said}"
+    rest = sentence[len(facts.title) :]
+    whole = rest.endswith((".", "!", "?")) and len(rest) > 10
+    return sentence if whole and not unfounded(rest, facts, asked, labels) else facts.template
+
+
+def _labels(about: Mapping[str, Any]) -> list[str]:
+    coded = [v.names for v in about.values() if isinstance(v, (Codes, Ragged)) and v.names is not None]
+    return [str(name) for names in coded for name in names.tolist()]
+
+
+def _shown(value: Any, row: int) -> Any:
+    """A value as a reader would write it, empty where it is missing."""
+    if isinstance(value, Codes):
+        return str(value.names.names[int(value.codes[row])]) if value.codes[row] >= 0 else ""
+    if isinstance(value, Ragged):
+        windows, names = value.windows, value.names
+        codes = windows.values[windows.starts[row] : windows.ends[row]]
+        return [str(names.names[int(code)]) for code in codes if code >= 0] if names is not None else []
+    if isinstance(value, pa.Array):
+        return value[row].as_py() or ""
+    number = float(cast(Any, value)[row])
+    return "" if np.isnan(number) else f"{number:g}"
+
+
+def _names(instruction: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(instruction) if name}

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from motet.models.content.claims import Facts, unfounded
+
+HEAT = Facts("Heat", {"genres": ["Action", "Crime"], "year": "1995", "plot": "A detective hunts a crew of thieves."})
+NAMES = ["Action", "Crime", "Comedy", "Sci-Fi"]
+QUERY = "something tense by Mann"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "is a crime film from 1995 about a detective.",
+        "is something tense: thieves and the detective who hunts them.",
+        "offers action by Mann.",
+    ],
+)
+def test_what_the_columns_or_the_query_hold_may_be_said(sentence: str) -> None:
+    assert unfounded(sentence, HEAT, QUERY, NAMES) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "claim"),
+    [
+        ("is a crime film from 1996.", "1996"),
+        ("is a crime film with Al Pacino.", "Pacino"),
+        ("is a comedy about thieves.", "Comedy"),
+        ("is a sci-fi film.", "Sci-Fi"),
+        ("is about a family's tragic loss.", "tragic"),
+    ],
+)
+def test_what_they_do_not_hold_is_named(sentence: str, claim: str) -> None:
+    assert claim in unfounded(sentence, HEAT, QUERY, NAMES)
+
+
+def test_the_template_claims_nothing_new() -> None:
+    assert HEAT.template.startswith("Heat: Action and Crime, 1995")
+    assert unfounded(HEAT.template[len("Heat") :], HEAT, "", NAMES) == []
