@@ -24,6 +24,8 @@ class Film(mt.Entity):
 
 class Viewer(mt.Entity):
     viewer_id: mt.Key
+    age: mt.Number
+    gender: mt.Category
 
 
 class Visit(mt.Event):
@@ -75,6 +77,20 @@ def films_100k(data: Path) -> pl.DataFrame:
     films = pl.read_parquet(data / "movielens-100k" / "items.parquet")
     year = pl.col("release_year").alias("year")
     return films.select(pl.col("item_id").alias("film_id"), "title", "genres", year, "plot")
+
+
+def viewers_1m(data: Path) -> pl.DataFrame:
+    """The 6,040 viewers of MovieLens-1M; age is the least of its bracket."""
+    return _viewers(data / "movielens-1m" / "users.parquet")
+
+
+def viewers_100k(data: Path) -> pl.DataFrame:
+    """The 943 viewers of MovieLens-100K."""
+    return _viewers(data / "movielens-100k" / "users.parquet")
+
+
+def _viewers(file: Path) -> pl.DataFrame:
+    return pl.read_parquet(file).select(pl.col("user_id").alias("viewer_id"), "age", "gender")
 
 
 def visits_1m(data: Path) -> pl.DataFrame:

@@ -20,9 +20,9 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
+from _films import Film, Viewer, Visit, arguments, films_1m, finish, recent, seen, viewers_1m, visits_1m, words
 
 import motet as mt
-from _films import Film, Viewer, Visit, arguments, films_1m, finish, recent, seen, visits_1m, words
 from motet.batch import Array, Codes, Ragged
 from motet.metrics import intervals
 from motet.metrics.ranking import ndcg, rank_of
@@ -73,11 +73,11 @@ def newest(films: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
     return order.head(round(len(order) / 10))
 
 
-def parts(films: pl.DataFrame, visits: pl.DataFrame, new: pl.DataFrame) -> Parts:
-    drawn = visits["viewer"].unique().sort().sample(VIEWERS, seed=0)
-    some = visits.filter(pl.col("viewer").is_in(drawn.implode())).drop("rated")
+def parts(films: pl.DataFrame, viewers: pl.DataFrame, visits: pl.DataFrame, new: pl.DataFrame) -> Parts:
+    viewers = viewers.sample(VIEWERS, seed=0)
+    some = visits.filter(pl.col("viewer").is_in(viewers["viewer_id"].implode())).drop("rated")
     ordered = films.filter(pl.col("film_id").is_in(visits["film"].implode()))
-    data = mt.Data({Film: ordered, Viewer: drawn.to_frame("viewer_id"), Visit: some})
+    data = mt.Data({Film: ordered, Viewer: viewers, Visit: some})
     present = new.filter(pl.col("film_id").is_in(some["film"].implode()))
     rest, cold = data.hold_out(Visit.film, present["film_id"].to_list())
     train, warm = rest.split(last=1, by=Visit.viewer)
@@ -203,7 +203,7 @@ def summed_up(asking: Asking, runs: dict[str, list[Array]]) -> dict[str, float |
 def main() -> None:
     given, started = arguments(__doc__), time.perf_counter()
     films, visits = films_1m(given.data), visits_1m(given.data)
-    split = parts(films, visits, newest(films, visits))
+    split = parts(films, viewers_1m(given.data), visits, newest(films, visits))
     asking = Asking.of(split)
     learnt = len(split.train.asked[Visit])
     print(f"{VIEWERS:,} of 6,040 viewers; {learnt:,} visits to {len(split.known):,} known films are learnt from")

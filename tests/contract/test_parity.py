@@ -10,7 +10,7 @@ import pytest
 import motet as mt
 from bench._replay import Replayed, ask, compared, replay
 from motet.fitted import published
-from tests.shop import Buyer, Item, Purchase, shop
+from tests.shop import Item, Purchase, shop
 
 ASKED = 60
 
