@@ -130,7 +130,7 @@ def test_what_the_graph_does_not_read_may_change(data: mt.Data, tmp_path: Path) 
 
 def test_a_model_that_fails_names_itself_and_leaves_the_lower_states(data: mt.Data, tmp_path: Path) -> None:
     failing = Probe("upper", fails=True)(lower, at=Purchase.at, target=liked)
-    with pytest.raises(mt.RunError, match="fitted Probe.*ValueError: the probe fails"):
+    with pytest.raises(mt.RunError, match=r"fitted Probe.*ValueError: the probe fails"):
         mt.Graph(failing=failing).fit(data, store=tmp_path, quiet=True)
     below = len(fitted_on("lower"))
     assert below == 2

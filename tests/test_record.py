@@ -31,8 +31,8 @@ def test_a_field_is_a_column_of_its_declared_type() -> None:
     kinds = {name: type(vars(Item)[name]) for name in Item.fields}
     assert kinds == {"item_id": mt.Key, "name": mt.Text, "price": mt.Number, "kind": mt.Category}
     assert Item.price.grain == frozenset({Item})
-    assert Item.key() == Item.item_id
-    assert Purchase.time() == Purchase.at
+    assert Item.key_column() == Item.item_id
+    assert Purchase.time_column() == Purchase.at
 
 
 def test_defaults_outcomes_and_labels_are_kept_beside_the_type() -> None:

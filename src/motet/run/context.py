@@ -50,6 +50,7 @@ class Context:
         self._shared: dict[str, Any] = {}
         self._indexes: dict[int, tuple[Array, Index]] = {}
         self._histories: dict[tuple[str, str], tuple[Column, Column, History]] = {}
+        self._observed: list[tuple[type[Event], Table]] = []
 
     def batch(self, event: type[Event] | None = None, rows: Array | None = None) -> Batched:
         """A batch of rows of an event's table."""
@@ -128,6 +129,8 @@ class Context:
             reference = run.value(by)
             times, values = run.value(event.time_column()), run.value(value)
             self._histories[key] = value, by, History(reference.codes, times, values, len(reference.names))
+            for observed, table in self._observed:
+                self._tell(key, observed, table)
         return self._histories[key][2]
 
     def meet(self, event: type[Event], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -141,10 +144,16 @@ class Context:
 
     def observe(self, event: type[Event], table: Table) -> None:
         """Events that have happened: every history that reads them sees them from now on."""
-        run = self.asked(event, table)
-        for value, by, history in self._histories.values():
-            if event_of(by.grain) is event:
-                history.observe(run.value(by).codes, run.value(event.time_column()), run.value(value))
+        self._observed.append((event, table))
+        for key in self._histories:
+            self._tell(key, event, table)
+
+    def _tell(self, key: tuple[str, str], event: type[Event], table: Table) -> None:
+        """Adds observed events to a history, if it reads them."""
+        value, by, history = self._histories[key]
+        if event_of(by.grain) is event:
+            run = self.asked(event, table)
+            history.observe(run.value(by).codes, run.value(event.time_column()), run.value(value))
 
     def entities(self) -> dict[type[Entity], Vocabulary]:
         """The keys of every entity, with those that only events have named so far."""

@@ -1,0 +1,186 @@
+"""Replay of the test part: the measured figures are those that brute force gives, and none is made of nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+
+import motet as mt
+from motet.batch import Array, Batch
+from motet.evaluation import Answered, Predicted
+from motet.metrics.ranking import MISS
+from motet.model import Model, State
+from tests.shop import Buyer, Item, Purchase, shop, stored
+
+fame = mt.Popular()(Purchase.item)
+seen = mt.past(Purchase.item, by=Purchase.buyer, last=2)
+top = mt.retrieve(Item, k=5, by=[fame], exclude=seen)
+popular = mt.Graph(top=top)
+
+features = (Purchase.amount, Purchase.buyer.age, seen.count())
+likes = mt.Logistic()(*features, target=Purchase.stars >= 4)
+stars = mt.LightGBM("regression", trees=10)(*features, target=Purchase.stars)
+
+
+def fitted(graph: mt.Graph, folder: Path) -> tuple[mt.Fitted, mt.Data, mt.Data]:
+    train, test = shop().split(last=3, by=Purchase.buyer)
+    return graph.fit(train, store=folder, quiet=True), train, test
+
+
+def answered(graph: mt.Graph, folder: Path) -> tuple[Answered, mt.Data, mt.Data]:
+    made, train, test = fitted(graph, folder)
+    found = made.evaluate(test).measured["top"]
+    assert isinstance(found, Answered)
+    return found, train, test
+
+
+def before(data: mt.Data, row: int) -> list[int]:
+    """The two latest items that the buyer of an event bought strictly before it."""
+    buyer, times = stored(data, Purchase, "buyer").codes, stored(data, Purchase, "at")
+    items = stored(data, Purchase, "item").codes
+    earlier = [j for j in np.argsort(times, kind="stable") if buyer[j] == buyer[row] and times[j] < times[row]]
+    return [int(items[j]) for j in earlier[-2:]]
+
+
+def test_ranks_are_those_of_brute_force(tmp_path: Path) -> None:
+    found, train, test = answered(popular, tmp_path)
+    items = stored(test, Purchase, "item").codes
+    counts = np.bincount(items[train.seen[Purchase]], minlength=12)
+    ranks = list[int]()
+    for row in test.asked[Purchase]:
+        order = [i for i in np.argsort(-counts, kind="stable") if i not in before(test, int(row))][:5]
+        ranks.append(order.index(items[row]) if items[row] in order else MISS)
+    assert len(set(counts.tolist())) > 3, "the order tells nothing where all are as popular"
+    same = np.bincount(counts)
+    tied = np.isin(counts, np.flatnonzero(same > 1))
+    certain = [i for i, row in enumerate(test.asked[Purchase]) if not tied[items[row]]]
+    assert certain
+    assert [found.ranks[i] for i in certain] == [ranks[i] for i in certain]
+    assert [(rank == MISS) for rank in found.ranks] == [(rank == MISS) for rank in ranks]
+
+
+def test_figures_are_means_over_the_ranks(tmp_path: Path) -> None:
+    made, _, test = fitted(popular, tmp_path)
+    found = made.evaluate(test)
+    ranks = found.measured["top"]
+    assert isinstance(ranks, Answered)
+    hit = ranks.ranks < 10
+    gains = np.where(hit, 1 / np.log2(2 + np.where(hit, ranks.ranks, 0)), 0)
+    assert found.figure("top", "NDCG@10").value == pytest.approx(gains.mean())
+    assert found.figure("top", "hit rate@10").value == pytest.approx(hit.mean())
+    assert found.figure("top", "NDCG@10").n == found.n == len(test.asked[Purchase])
+
+
+def test_every_figure_says_its_n_and_interval(tmp_path: Path) -> None:
+    made, _, test = fitted(mt.Graph(popular, likes=likes), tmp_path)
+    for figure in made.evaluate(test).figures:
+        if figure.slice == "cold":
+            continue
+        assert figure.estimate.n == len(test.asked[Purchase])
+        assert figure.estimate.value is not None
+        assert figure.estimate.low is not None
+        assert figure.estimate.high is not None
+        assert figure.estimate.low <= figure.estimate.value <= figure.estimate.high
+
+
+def test_cold_is_what_never_happened_in_training(tmp_path: Path) -> None:
+    items = [{"item_id": i, "name": "", "price": float(i), "kind": "tea"} for i in range(4)]
+    rows = [
+        {"buyer": f"b{i % 3}", "at": 60 * i, "amount": 1.0, "item": (i % 2 if i < 30 else i % 4), "stars": 5.0}
+        for i in range(40)
+    ]
+    people = [{"buyer_id": f"b{b}", "age": 1.0} for b in range(3)]
+    data = mt.Data({Item: items, Buyer: people, Purchase: rows})
+    train, test = data.split(at=30 * 60_000_000)
+    found = popular.fit(train, store=tmp_path, quiet=True).evaluate(test)
+    measured = found.measured["top"]
+    assert isinstance(measured, Answered)
+    assert measured.cold.tolist() == [i % 4 >= 2 for i in range(30, 40)]
+    assert found.figure("top", "NDCG@10", "cold").n == 6
+    assert found.figure("top", "NDCG@10", "warm").n == 4
+
+
+def test_a_slice_without_requests_has_no_value(tmp_path: Path) -> None:
+    made, _, test = fitted(popular, tmp_path)
+    nothing = made.evaluate(test).figure("top", "NDCG@10", "cold")
+    assert (nothing.value, nothing.low, nothing.high, nothing.n) == (None, None, None, 0)
+
+
+def test_predictions_are_measured_against_their_own_outcome(tmp_path: Path) -> None:
+    made, _, test = fitted(mt.Graph(likes=likes, stars=stars), tmp_path)
+    found = made.evaluate(test)
+    measured = found.measured["likes"]
+    assert isinstance(measured, Predicted)
+    came = stored(test, Purchase, "stars")[test.asked[Purchase]]
+    assert measured.outcome.tolist() == (came >= 4).astype(float).tolist()
+    said = measured.predicted
+    assert found.figure("likes", "AUC").value == pytest.approx(roc_auc_score(came >= 4, said))
+    assert found.figure("likes", "average precision").value == pytest.approx(average_precision_score(came >= 4, said))
+    assert found.figure("likes", "log loss").value == pytest.approx(log_loss(came >= 4, said))
+    numbers = found.measured["stars"]
+    assert isinstance(numbers, Predicted)
+    rmse = np.sqrt(np.mean((numbers.predicted - came) ** 2))
+    assert found.figure("stars", "RMSE").value == pytest.approx(rmse)
+
+
+def test_only_relevant_events_count(tmp_path: Path) -> None:
+    made, _, test = fitted(popular, tmp_path)
+    liked = stored(test, Purchase, "stars")[test.asked[Purchase]] >= 4
+    assert made.evaluate(test, relevant=Purchase.stars >= 4).n == int(liked.sum())
+    with pytest.raises(mt.DataError, match="asks no Purchase"):
+        made.evaluate(test, relevant=Purchase.stars >= 9)
+    with pytest.raises(mt.GraphError):
+        made.evaluate(test, relevant=True)
+
+
+def test_two_evaluations_are_compared_request_by_request(tmp_path: Path) -> None:
+    made, train, test = fitted(popular, tmp_path)
+    dear = mt.Graph(top=mt.retrieve(Item, k=5, by=[Item.price], exclude=seen))
+    ours, theirs = made.evaluate(test), dear.fit(train, store=tmp_path, quiet=True).evaluate(test)
+    gap = {(f.slice, f.metric): f.estimate for f in ours.against(theirs)}["all", "NDCG@10"]
+    a, b = ours.figure("top", "NDCG@10").value, theirs.figure("top", "NDCG@10").value
+    assert a is not None
+    assert b is not None
+    assert gap.value == pytest.approx(a - b)
+    assert all(f.estimate.value in (0, None) for f in ours.against(ours))
+
+
+def test_a_figure_that_was_not_measured_lists_those_that_were(tmp_path: Path) -> None:
+    made, _, test = fitted(popular, tmp_path)
+    with pytest.raises(mt.DataError, match="top NDCG@10 all"):
+        made.evaluate(test).figure("top", "AUC")
+
+
+def test_nothing_measurable_is_no_score(tmp_path: Path) -> None:
+    made, _, test = fitted(mt.Graph(age=Purchase.buyer.age * 1), tmp_path)
+    with pytest.raises(mt.GraphError, match="no output can be measured"):
+        made.evaluate(test)
+    made, _, test = fitted(mt.Graph(price=Item.price * 1), tmp_path)
+    with pytest.raises(mt.GraphError, match="asked by no event"):
+        made.evaluate(test)
+
+
+@dataclass(frozen=True)
+class Broken(Model):
+    def __call__(self, number: mt.Number, target: mt.Flag) -> mt.Number:
+        fit = mt.learn(self, target=target, number=number)
+        return mt.column(mt.Number, self, fit, number=number)
+
+    def fit(self, batch: Batch, target: Any) -> State:
+        return State()
+
+    def apply(self, state: State, batch: Batch) -> Array:
+        raise ValueError("out of order")
+
+
+def test_what_fell_back_is_counted(tmp_path: Path) -> None:
+    strong = Broken()(Purchase.amount, Purchase.stars >= 4)
+    made, _, test = fitted(mt.Graph(likes=strong.otherwise(likes)), tmp_path)
+    found = made.evaluate(test)
+    assert list(found.problems.values()) == [1]
+    assert "out of order" in str(found)
+    alone, _, _ = fitted(mt.Graph(likes=likes), tmp_path)
+    assert found.figure("likes", "AUC") == alone.evaluate(test).figure("likes", "AUC")

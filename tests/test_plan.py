@@ -1,0 +1,144 @@
+"""The plan counts every column and computes none; a picture shows them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import motet as mt
+from motet.batch import Array, Batch
+from motet.model import Model, State
+from tests.shop import Item, Purchase, shop
+
+
+@dataclass(frozen=True)
+class Costly(Model):
+    """Length of a text, as dear as a language model; `touchy` fails as soon as anything is computed."""
+
+    costly: ClassVar[bool] = True
+    touchy: bool = True
+
+    def __call__(self, text: mt.Text) -> mt.Number:
+        return mt.column(mt.Number, self, text=text)
+
+    def apply(self, state: State, batch: Batch) -> Array:
+        if self.touchy:
+            raise AssertionError("a plan computed something")
+        return np.array([len(text or "") for text in batch["text"].to_pylist()], np.float64)
+
+    def fit(self, batch: Batch, target: Any) -> State:
+        raise AssertionError("a plan fitted something")
+
+
+words = Item.name + " of " + Item.kind.text()
+length = Costly()(words)
+asked = Costly()(Purchase.search)
+fame = mt.Popular()(Purchase.item)
+found = mt.retrieve(Item, k=7, by=[fame, length], exclude=mt.past(Purchase.item, by=Purchase.buyer))
+score = mt.LightGBM("lambdarank")(found, fame, length, asked, Item.price, target=Purchase.stars >= 4)
+top = score.top(3)
+graph = mt.Graph(top=top)
+
+
+def lines(plan: Any) -> dict[str, Any]:
+    return {line.column: line for line in plan.lines}
+
+
+def test_nothing_is_computed_with_or_without_data(tmp_path: Path) -> None:
+    assert graph.plan(store=tmp_path).lines
+    assert graph.plan(shop(), store=tmp_path).lines
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_of_items_are_counted_by_their_rows(tmp_path: Path) -> None:
+    line = lines(graph.plan(shop(items=12), store=tmp_path))["length"]
+    assert (line.grain, line.computed, line.times) == ("{Item}", "when a item changes", 12)
+    assert not line.per_request
+
+
+def test_columns_of_requests_are_counted_once_per_request(tmp_path: Path) -> None:
+    line = lines(graph.plan(shop(), store=tmp_path))["asked"]
+    assert (line.grain, line.computed, line.times) == ("{Purchase}", "per request", 1)
+    assert line.per_request
+
+
+def test_columns_of_candidates_are_counted_by_how_many_there_are_at_most(tmp_path: Path) -> None:
+    few = lines(graph.plan(shop(items=5), store=tmp_path))
+    many = lines(graph.plan(shop(items=30), store=tmp_path))
+    assert many["score"].times == 7, "k"
+    assert few["score"].times == 5, "there are no more items"
+    assert many["score"].grain == "{Purchase, Item}"
+    assert "7 candidates" in many["score"].computed
+
+
+def test_retrieval_looks_at_every_item(tmp_path: Path) -> None:
+    assert lines(graph.plan(shop(items=30), store=tmp_path))["found"].times == 30
+
+
+def test_without_data_the_number_of_rows_is_not_known(tmp_path: Path) -> None:
+    plan = graph.plan(store=tmp_path)
+    assert lines(plan)["length"].times is None
+    assert lines(plan)["score"].times == 7
+    assert "?" in str(plan)
+
+
+def test_what_was_never_measured_is_said_to_be_so(tmp_path: Path) -> None:
+    plan = graph.plan(shop(), store=tmp_path)
+    assert lines(plan)["length"].seconds is None
+    assert "not measured" in str(plan)
+
+
+def test_measuring_tries_costly_models_on_a_few_rows(tmp_path: Path) -> None:
+    data = shop(items=300)
+    slow = mt.Graph(length=Costly(touchy=False)(words))
+    plan = slow.plan(data, store=tmp_path, measure=True)
+    (line,) = (line for line in plan.lines if line.model.startswith("Costly"))
+    assert line.seconds is not None
+    assert line.seconds > 0
+    assert line.cost == line.seconds * 300
+    later = slow.plan(data, store=tmp_path)
+    assert [other.seconds for other in later.lines if other.model == line.model] == [line.seconds]
+
+
+def test_what_a_fit_has_cost_is_known_to_the_next_plan(tmp_path: Path) -> None:
+    slow = mt.Graph(length=Costly(touchy=False)(words))
+    slow.fit(shop(), store=tmp_path, quiet=True).prepare()
+    (line,) = (line for line in slow.plan(shop(), store=tmp_path).lines if line.model.startswith("Costly"))
+    assert line.seconds is not None
+
+
+def test_a_plan_is_read_by_programs(tmp_path: Path) -> None:
+    made = json.loads(graph.plan(shop(), store=tmp_path).to_json())
+    assert {"column", "grain", "computed", "times", "seconds", "cost"} <= set(made["columns"][0])
+    assert made["mermaid"].startswith("flowchart")
+
+
+def test_the_picture_shows_each_column_once_in_the_box_of_its_grain(tmp_path: Path) -> None:
+    picture = graph.plan(shop(), store=tmp_path).mermaid.splitlines()
+    boxes = [line.split('["')[1].rstrip('"]') for line in picture if "subgraph" in line]
+    assert sorted(boxes) == boxes == ["Item", "Item x Purchase", "Purchase"]
+    shown = [line.strip().split("[")[0] for line in picture if line.startswith("    c")]
+    assert len(shown) == len(set(shown))
+    arrows = [line.split("-->") for line in picture if "-->" in line]
+    assert arrows
+    for source, target in arrows:
+        assert source.strip() in shown
+        assert target.strip() in shown
+
+
+def test_the_picture_leads_from_what_is_read_to_the_output(tmp_path: Path) -> None:
+    picture = graph.plan(shop(), store=tmp_path).mermaid.splitlines()
+    names = {line.split("[")[0].strip(): line for line in picture if line.startswith("    c")}
+    after: dict[str, set[str]] = {}
+    for source, target in (line.split("-->") for line in picture if "-->" in line):
+        after.setdefault(source.strip(), set()).add(target.strip())
+    (start,) = (number for number, line in names.items() if '"Item.name"' in line)
+    (end,) = (number for number, line in names.items() if '"top' in line)
+    reached, waiting = {start}, [start]
+    while waiting:
+        for number in after.get(waiting.pop(), set()) - reached:
+            reached.add(number)
+            waiting.append(number)
+    assert end in reached
