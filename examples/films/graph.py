@@ -49,7 +49,7 @@ reply = mt.Write(llm, "Answer {query} using only {films}.")(query=Visit.query, f
     seconds=8, otherwise=""
 )
 
-films = mt.Graph(top=top, reply=reply)
+films = mt.Graph(top=top, found=found.top(100), reply=reply)
 
 
 def data() -> mt.Data:

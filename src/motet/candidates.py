@@ -260,6 +260,18 @@ def filled_in(strong: Pairs, cheap: Pairs, empty: Array) -> Pairs:
     return Pairs(offsets, items, scores)
 
 
+def held(candidates: Column) -> int:
+    """How many candidates a request has at most."""
+    node = candidates.node
+    if isinstance(node, Top):
+        return min(node.k, held(node.candidates))
+    if isinstance(node, Ranked):
+        return held(node.candidates)
+    if isinstance(node, Fallback):
+        return max(held(node.strong), held(node.cheap))
+    return root_of(candidates).k
+
+
 def root_of(candidates: Column) -> Retrieve:
     """The retrieval that candidates come from."""
     node = candidates.node

@@ -12,6 +12,7 @@ import typer
 
 from motet import loading
 from motet.errors import DataError, MotetError
+from motet.node import grain_name
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,7 +30,7 @@ By = Annotated[str | None, typer.Option(help="the reference of --last, such as v
 def check(target: Target, as_json: Json = False) -> None:
     """Builds the graph and says what it is made of; nothing is read or computed."""
     graph = loading.graph(target)
-    outputs = {name: repr(column) for name, column in graph.outputs.items()}
+    outputs = {name: f"{column.kind} per {grain_name(column.grain)}" for name, column in graph.outputs.items()}
     event = graph.event.__name__ if graph.event else None
     found = {
         "graph": target,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from motet.batch import Array, Codes, Pairs, Scores
+from motet.candidates import Candidates, held
 from motet.column import Column, argument
 from motet.data import Data
 from motet.errors import DataError, GraphError
@@ -49,7 +50,9 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
     whole = context.batch(event, rows)
     groups = _groups(whole, event)
     measured: dict[str, Answered | Predicted] = {
-        name: Answered(np.concatenate(found), groups, _cold(whole, rankings[name], train))
+        name: Answered(
+            np.concatenate(found), groups, _cold(whole, rankings[name], train), _depth(whole, rankings[name])
+        )
         for name, found in places.items()
     }
     for name, found in said.items():
@@ -116,6 +119,12 @@ def _cold(run: Batched, column: Column, train: Data) -> Array:
     assert isinstance(whole, Codes)
     counts = np.bincount(_codes(whole)[train.seen[event]] + 1, minlength=len(whole.names) + 1)
     return counts[target.coded_by(whole.names) + 1] == 0
+
+
+def _depth(run: Batched, column: Column) -> int:
+    """How many items an answer has at most."""
+    items = run.rows(frozenset({item_of(column.grain)}))
+    return min(items, held(column)) if isinstance(column, Candidates) else items
 
 
 def _codes(value: Codes) -> Array:

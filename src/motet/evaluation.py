@@ -14,12 +14,13 @@ from motet.errors import DataError
 from motet.metrics import binary, intervals, ranking, regression
 from motet.metrics.intervals import Estimate
 
-PER_REQUEST: dict[str, Callable[[Array], Array]] = {
-    "NDCG@10": lambda ranks: ranking.ndcg(ranks, 10),
-    "hit rate@10": lambda ranks: ranking.hit_rate(ranks, 10),
-    "MRR": ranking.mrr,
-    "recall@100": lambda ranks: ranking.recall(ranks, 100),
+PER_REQUEST: dict[str, tuple[int, Callable[[Array], Array]]] = {
+    "NDCG@10": (10, lambda ranks: ranking.ndcg(ranks, 10)),
+    "hit rate@10": (10, lambda ranks: ranking.hit_rate(ranks, 10)),
+    "MRR": (1, ranking.mrr),
+    "recall@100": (100, lambda ranks: ranking.recall(ranks, 100)),
 }
+"""Metrics of a ranking, each with the number of items that it looks at."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,14 @@ class Figure:
 class Answered:
     """How an output ranked what happened. ranks: [n], cold: [n] whether it never happened in training.
 
-    groups: [n], equal where requests depend on each other."""
+    groups: [n], equal where requests depend on each other. depth: how many items an answer has at most; a metric that
+    looks further would be one of another depth.
+    """
 
     ranks: Array
     groups: Array | None
     cold: Array
+    depth: int
 
     def slices(self) -> dict[str, Array]:
         everything = np.ones(len(self.ranks), bool)
@@ -48,8 +52,11 @@ class Answered:
         return [
             Figure(output, name, metric, intervals.mean(measure(self.ranks[rows]), _of(self.groups, rows)))
             for name, rows in self.slices().items()
-            for metric, measure in PER_REQUEST.items()
+            for metric, measure in self.measures().items()
         ]
+
+    def measures(self) -> dict[str, Callable[[Array], Array]]:
+        return {metric: measure for metric, (k, measure) in PER_REQUEST.items() if k <= self.depth}
 
     def against(self, other: Answered, output: str) -> list[Figure]:
         return [
@@ -60,7 +67,7 @@ class Answered:
                 intervals.difference(measure(self.ranks[rows]), measure(other.ranks[rows]), _of(self.groups, rows)),
             )
             for name, rows in self.slices().items()
-            for metric, measure in PER_REQUEST.items()
+            for metric, measure in self.measures().items()
         ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from motet.candidates import Ranked, Retrieve, Top, root_of
+from motet.candidates import Retrieve, held
 from motet.column import Unready
 from motet.node import Apply, Column, Within, event_of, grain_name, item_of
 from motet.outline import Outline
@@ -57,24 +57,9 @@ def count(column: Column, sizes: Sizes) -> Count:
 
 
 def bound(column: Column) -> int | None:
-    """How many candidates a request has at most; None where every item counts."""
+    """How many candidates a request is worked on for at most; None where every item counts."""
     node = column.node
     if isinstance(node, Retrieve):
         return None
-    if isinstance(node, Top):
-        return min(node.k, bound(node.candidates) or node.k)
-    if isinstance(node, Ranked):
-        return _held(node.candidates)
-    if isinstance(node, Apply) and node.chosen_among is not None:
-        return _held(node.chosen_among)
-    sets = node.among
-    return _held(next(iter(sets))) if sets else None
-
-
-def _held(candidates: Column) -> int:
-    node = candidates.node
-    if isinstance(node, Top):
-        return min(node.k, _held(node.candidates))
-    if isinstance(node, Ranked):
-        return _held(node.candidates)
-    return root_of(candidates).k
+    sets = frozenset({node.chosen_among}) if isinstance(node, Apply) and node.chosen_among else node.among
+    return held(next(iter(sets))) if sets else None
