@@ -14,14 +14,6 @@ from motet.errors import DataError
 from motet.metrics import binary, intervals, ranking, regression
 from motet.metrics.intervals import Estimate
 
-PER_REQUEST: dict[str, tuple[int, Callable[[Array], Array]]] = {
-    "NDCG@10": (10, lambda ranks: ranking.ndcg(ranks, 10)),
-    "hit rate@10": (10, lambda ranks: ranking.hit_rate(ranks, 10)),
-    "MRR": (1, ranking.mrr),
-    "recall@100": (100, lambda ranks: ranking.recall(ranks, 100)),
-}
-"""Metrics of a ranking, each with the number of items that it looks at."""
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -56,7 +48,15 @@ class Answered:
         ]
 
     def measures(self) -> dict[str, Callable[[Array], Array]]:
-        return {metric: measure for metric, (k, measure) in PER_REQUEST.items() if k <= self.depth}
+        """Metrics of one request each, that look no further than an answer goes."""
+        k = min(10, self.depth)
+        shallow: dict[str, Callable[[Array], Array]] = {
+            f"NDCG@{k}": lambda ranks: ranking.ndcg(ranks, k),
+            f"hit rate@{k}": lambda ranks: ranking.hit_rate(ranks, k),
+            "MRR": ranking.mrr,
+        }
+        deep: dict[str, Callable[[Array], Array]] = {"recall@100": lambda ranks: ranking.recall(ranks, 100)}
+        return shallow | (deep if self.depth >= 100 else {})
 
     def against(self, other: Answered, output: str) -> list[Figure]:
         return [

@@ -65,7 +65,7 @@ def graph(target: str) -> Graph:
 def data(target: str) -> Data | None:
     """What the graph's file calls `data`: Data, or a function that makes them."""
     found: Any = getattr(module(target.rpartition(":")[0]), "data", None)
-    made: Data | None = found() if callable(found) else found
+    made: Any = found() if callable(found) else found
     return made
 
 

@@ -61,5 +61,5 @@ def bound(column: Column) -> int | None:
     node = column.node
     if isinstance(node, Retrieve):
         return None
-    sets = frozenset({node.chosen_among}) if isinstance(node, Apply) and node.chosen_among else node.among
+    sets = frozenset({node.chosen_among}) if isinstance(node, Apply) and node.chosen_among is not None else node.among
     return held(next(iter(sets))) if sets else None
