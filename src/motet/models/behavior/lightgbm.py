@@ -59,9 +59,7 @@ class LightGBM(Model):
         for name, least in (("trees", 1), ("leaves", 2), ("min_rows", 1), ("patience", 0), ("requests", 1)):
             checked(self, name, least)
         if not 0 < self.learning_rate <= 1:
-            raise GraphError(
-                f"learning_rate={self.learning_rate} is not between 0 and 1", help="learning_rate=0.05"
-            )
+            raise GraphError(f"learning_rate={self.learning_rate} is not between 0 and 1", help="learning_rate=0.05")
 
     @overload
     def __call__(self, first: Candidates, *others: Feature, target: Flag | Number | Record) -> Candidates: ...
@@ -132,6 +130,8 @@ class LightGBM(Model):
             "objective": self.objective,
             "metric": METRIC[self.objective],
             "eval_at": [10],
+            # With one success in a hundred candidates, weighing all requests alike ranks below the order it is given.
+            "lambdarank_norm": False,
             "num_leaves": self.leaves,
             "learning_rate": self.learning_rate,
             "min_data_in_leaf": self.min_rows,
