@@ -142,7 +142,7 @@ def test_what_is_spent_is_counted(llm: Client) -> None:
 def test_a_file_that_is_no_model_is_one_error(tmp_path: Path) -> None:
     file = tmp_path / "broken.gguf"
     file.write_bytes(b"GGUF" + b"\0" * 100)
-    with pytest.raises(RunError, match="broken.gguf"):
+    with pytest.raises(RunError, match=r"broken\.gguf"):
         LLM(str(file)).open()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -85,7 +85,7 @@ class Client(Protocol):
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """The reply, piece by piece; it ends at the deadline. Leaving the iterator ends the generation."""
         ...
 

@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -96,7 +96,7 @@ class Local:
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         request = {"prompt": self._text(prompt), "n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
         pieces: SimpleQueue[str | None] = SimpleQueue()
         left = threading.Event()
@@ -144,7 +144,7 @@ class Local:
         return self._pool
 
     @contextmanager
-    def _slot(self, number: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def _slot(self, number: int) -> Generator[tuple[Any, dict[str, Any]], None, None]:
         """An engine and a slot of it: the one that prompt `number` of the last call had, if it is free."""
         with self._seating:
             wished = number % self.parallel
@@ -254,7 +254,7 @@ def _server(llm: LLM, slots: int, socket_file: str, key: str) -> Any:
     except ImportError:
         raise needs("llm", "xllamacpp") from None
     file = llm.file()
-    config: Any = xllamacpp.CommonParams()
+    config = cast(Any, xllamacpp).CommonParams()
     config.model.path = str(file)
     config.hostnames, config.api_keys = [socket_file], [key]
     config.ui, config.endpoint_slots, config.verbosity = False, False, 0
@@ -290,5 +290,3 @@ def _closed(schema: Schema) -> dict[str, Any]:
     if "items" in closed:
         closed["items"] = _closed(closed["items"])
     return closed
-
-

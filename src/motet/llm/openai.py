@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -76,7 +76,7 @@ class Endpoint:
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         until = time.monotonic() + (seconds or self._llm.seconds)
         request = self._request(prompt) | {"max_tokens": max_tokens, "stream": True}
         if stop:
@@ -105,7 +105,11 @@ class Endpoint:
             return None
         rows = [_label_scores(answer.body, labels) for answer in first + self._each(prompts[1:], one)]
         nothing = np.full(len(labels), np.nan, np.float32)
-        return np.stack([nothing if row is None else row for row in rows]) if rows else np.zeros((0, len(labels)), np.float32)
+        return (
+            np.stack([nothing if row is None else row for row in rows])
+            if rows
+            else np.zeros((0, len(labels)), np.float32)
+        )
 
     def close(self) -> None:
         self._closed.set()
@@ -151,6 +155,7 @@ class Endpoint:
         """Tries again where that may help, within the deadline, waiting twice as long each time."""
         started = time.monotonic()
         until = started + seconds
+        answer = _Answer({}, 0.0, "not asked")
         for attempt in range(self._llm.retries + 1):
             answer, wait = self._once(request, until)
             wait = max(wait, 0.25 * 2**attempt)

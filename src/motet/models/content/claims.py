@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SMALL = 400  # characters of a text that are told to the model
 _STEM = 5  # letters: "romantic" is founded by "romance"
@@ -15,12 +15,14 @@ _LOOSE = 1  # words of content that a sentence may add without foundation
 
 # Words that claim nothing of an item.
 _NEUTRAL = frozenset(
-    """a about all also an and another any are as at be been both but by can choice combines could elements
-    enjoy enjoys every example fans feature features film films filled find fits for fact facts from full genre
-    good great has have if in into is it its like look looking love loves made makes may mix more most movie
-    movies not of offers on one or other pick piece recommend should so some story such suits than that the
-    their them there these they this those to two type up very viewers want watch well were what when which
-    who will with without work would you your""".split()
+    _WORD.findall(
+        "a about all also an and another any are as at be been both but by can choice combines could elements "
+        "enjoy enjoys every example fact facts fans feature features film films filled find fits for from full "
+        "genre good great has have if in into is it its like look looking love loves made makes may mix more "
+        "most movie movies not of offers on one or other pick piece recommend should so some story such suits "
+        "than that the their them there these they this those to two type up very viewers want watch well were "
+        "what when which who will with without work would you your"
+    )
 )
 
 
@@ -75,6 +77,7 @@ def _words(text: str) -> set[str]:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return " and ".join(map(str, value)) if len(value) < 3 else ", ".join(map(str, value))
+    if isinstance(value, list):
+        names = cast("list[str]", value)
+        return " and ".join(names) if len(names) < 3 else ", ".join(names)
     return str(value)[:_SMALL]

@@ -35,7 +35,9 @@ class Embed(Model):
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:
-            raise GraphError(f"no embedder is called {self.name!r}; {listed(KNOWN, self.name)}", help='Embed("minilm-l6")')
+            raise GraphError(
+                f"no embedder is called {self.name!r}; {listed(KNOWN, self.name)}", help='Embed("minilm-l6")'
+            )
 
     def __call__(self, text: Text) -> Vector:
         return column(Vector, self, text=text)

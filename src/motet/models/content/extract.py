@@ -28,7 +28,7 @@ R = TypeVar("R", bound=Record)
 NEUTRAL = ("", "N/A", "Untitled.")
 
 
-class Read(dict[str, Value]):
+class Read(dict[str, Any]):
     """A column per field, and per row why something of it is null (None where nothing is)."""
 
     def __init__(self, columns: Mapping[str, Value], problems: Sequence[str | None]) -> None:
@@ -67,7 +67,7 @@ class Extract(Model, Generic[R]):
     block: ClassVar[int] = 64
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.record, type) and issubclass(cast(Any, self.record), Record)):
+        if not (isinstance(cast(Any, self.record), type) and issubclass(self.record, Record)):
             raise GraphError(f"Extract fills a record, not {self.record!r}", help="mt.Extract(llm, Facets)")
         record_fields.wanted(self.record)
 
@@ -98,7 +98,12 @@ class Extract(Model, Generic[R]):
         return Read(record_fields.columns(fields, rows), problems)
 
     def _score(
-        self, client: Client, fields: Sequence[Wanted], some: list[int], texts: Sequence[str], rows: list[dict[str, Any]]
+        self,
+        client: Client,
+        fields: Sequence[Wanted],
+        some: list[int],
+        texts: Sequence[str],
+        rows: list[dict[str, Any]],
     ) -> None:
         for field in fields:
             habit = _habit(self, client, field) if field.labels else None
@@ -160,4 +165,4 @@ def _habit(extract: Extract[Any], client: Client, field: Wanted) -> NDArray[np.f
     fields = record_fields.wanted(extract.record)
     prompts = [extract._question(fields, field, text) for text in NEUTRAL]  # pyright: ignore[reportPrivateUsage]
     scores = client.score(prompts, field.labels)
-    return None if scores is None or np.isnan(scores).any() else scores.mean(axis=0)
+    return None if scores is None or np.isnan(scores).any() else np.asarray(scores.mean(axis=0), np.float32)

@@ -100,7 +100,7 @@ def _session(precision: Precision, process: int) -> Any:
     # `process`: a forked child opens its own.
     import onnxruntime
 
-    options: Any = onnxruntime.SessionOptions()
+    options = cast(Any, onnxruntime).SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(str(built(precision)), options, providers=["CPUExecutionProvider"])
 

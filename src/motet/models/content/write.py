@@ -72,19 +72,19 @@ class Write(Model):
         about = {n.partition(".")[2]: v for n, v in batch.columns.items() if n.startswith(f"{name}.")}
         facts = facts_of(about, pairs.items)
         queries = [self._asked(batch, name, row) for row in range(batch.rows)]
-        asked = [queries[row] for row in pairs.requests]
+        asked = [queries[int(row)] for row in pairs.requests.tolist()]
         said = self.sentences(asked, facts, _labels(about), max(until - time.monotonic(), 0.01))
         texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
         return pa.array(texts, pa.large_string())
 
-    def sentences(self, asked: Sequence[str], facts: Sequence[Facts], labels: Sequence[str], seconds: float) -> list[str]:
+    def sentences(
+        self, asked: Sequence[str], facts: Sequence[Facts], labels: Sequence[str], seconds: float
+    ) -> list[str]:
         """One sentence for each of the facts, each the answer to what is asked beside it."""
         client = self.llm.open()
         prompts = [_prompt(client, what, fact) for what, fact in zip(asked, facts, strict=True)]
         grammar = _REST if client.grammars else None
-        replies = client.complete(
-            prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), seconds=seconds
-        )
+        replies = client.complete(prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), seconds=seconds)
         return [
             fact.template if reply.problem else _checked(reply.text, fact, what, labels)
             for reply, fact, what in zip(replies, facts, asked, strict=True)
@@ -119,7 +119,9 @@ def facts_of(about: Mapping[str, Any], items: Any) -> list[Facts]:
 
 def _told(entity: type[Entity]) -> dict[str, Column]:
     """The entity's columns that a text may be about, a text first: what it is called."""
-    own = {name: entity.__dict__[name] for name, kind in entity.fields.items() if kind in (Text, Number, Category, Tags)}
+    own = {
+        name: entity.__dict__[name] for name, kind in entity.fields.items() if kind in (Text, Number, Category, Tags)
+    }
     title = next((name for name, each in own.items() if isinstance(each, Text)), None)
     if title is None:
         raise GraphError(f"{entity.__name__} has no Text that it could be called by", help="title: mt.Text")
@@ -155,7 +157,7 @@ def _shown(value: Any, row: int) -> Any:
         return [str(names.names[int(code)]) for code in codes if code >= 0] if names is not None else []
     if isinstance(value, pa.Array):
         return value[row].as_py() or ""
-    number = float(cast(Any, value)[row])
+    number = float(value[row])
     return "" if np.isnan(number) else f"{number:g}"
 
 

@@ -1,0 +1,98 @@
+"""Write with the packaged model: names stay, claims are checked, and late sentences are facts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from motet.batch import Batch, Codes, Pairs, Vocabulary, offsets_of
+from motet.candidates import retrieve
+from motet.column import Key, Late, Number, Text, Time
+from motet.errors import GraphError
+from motet.llm import LLM
+from motet.model import NOTHING
+from motet.models.content.claims import Facts, unfounded
+from motet.models.content.write import Write
+from motet.record import Entity, Event, default, outcome
+from tests.llm.test_openai import chat, serving
+
+LOCAL = LLM("smollm2-135m", parallel=4)
+ASK = "Answer {query} using only {films}."
+
+
+class Film(Entity):
+    film_id: Key
+    title: Text
+    year: Number
+
+
+class Visit(Event):
+    at: Time
+    query: Text = default("")
+    film: Film = outcome()
+
+
+def asked() -> Batch:
+    """Two requests: the first with films 0 and 2, the second with none."""
+    return Batch(
+        {
+            "query": pa.array(["something funny", "anything"]),
+            "films": Pairs(offsets_of(np.array([2, 0])), np.array([0, 2]), np.zeros(2, np.float32)),
+            "films.title": pa.array(["Airplane!", "Heat", "Big"]),
+            "films.genre": Codes(np.array([0, 1, 0], np.int32), Vocabulary(pa.array(["Comedy", "Crime"]))),
+            "films.year": np.array([1980.0, 1995.0, np.nan]),
+        },
+        rows=2,
+    )
+
+
+def test_every_candidate_gets_a_sentence_under_its_own_name() -> None:
+    first, second = Write(LOCAL, ASK).apply(NOTHING, asked()).to_pylist()
+    assert first.startswith("Airplane!")
+    assert "Big" in first
+    assert "Heat" not in first
+    assert second == ""
+
+
+def test_no_sentence_claims_what_the_columns_do_not_hold() -> None:
+    facts = [Facts(f"Film {n}", {"genre": ["Comedy"], "year": "1980"}) for n in range(6)]
+    said = Write(LOCAL, ASK).sentences(["something funny"] * 6, facts, ["Comedy", "Crime"], seconds=60)
+    for sentence, fact in zip(said, facts, strict=True):
+        assert sentence.startswith(fact.title)
+        assert unfounded(sentence[len(fact.title) :], fact, "something funny", ["Comedy", "Crime"]) == []
+
+
+def test_invented_facts_are_replaced_by_the_real_ones() -> None:
+    with serving(lambda request, n: (200, {}, chat("Airplane! won 4 Oscars in 1999."))) as url:
+        first = Write(LLM("any", url=url), ASK).apply(NOTHING, asked()).to_pylist()[0]
+    assert first == "Airplane!: Comedy, 1980. Big: Comedy."
+
+
+def test_what_is_not_written_in_time_is_the_facts() -> None:
+    with serving(lambda request, n: (200, {}, chat("late")), pause=2) as url:
+        said = Write(LLM("any", url=url), ASK).sentences(["x"], [Facts("Big", {"year": "1988"})], [], seconds=0.3)
+    assert said == ["Big: 1988."]
+
+
+def test_a_call_gives_a_late_text() -> None:
+    found = retrieve(Film, k=5, by=[Film.year * _one(Visit.at)])
+    made = Write(LOCAL, ASK)(query=Visit.query, films=found.top(2))
+    assert isinstance(made, Late)
+    assert made.column.grain == frozenset({Visit})
+    alone = Write(LOCAL, "Praise {films}.")(films=found)
+    assert alone.column.grain == frozenset({Visit})
+
+
+def _one(at: Time) -> Number:
+    return Number(at.node)
+
+
+def test_names_that_do_not_match_are_refused() -> None:
+    found = retrieve(Film, k=5, by=[Film.year * _one(Visit.at)])
+    with pytest.raises(GraphError, match="qeury"):
+        Write(LOCAL, "Answer {qeury} using only {films}.")(query=Visit.query, films=found)
+    with pytest.raises(GraphError, match="one set of candidates"):
+        Write(LOCAL, "Answer {query}.")(query=Visit.query)
+    with pytest.raises(GraphError, match="uses nothing"):
+        Write(LOCAL, "Say something.")
