@@ -1,0 +1,228 @@
+"""Prepare: computes what is new and nothing else, and a killed run resumes where it was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import motet as mt
+from motet.batch import Array, Batch
+from motet.column import column
+from motet.errors import MotetError
+from motet.prepare import prepared_columns
+
+
+@dataclass(frozen=True)
+class Length(mt.Model):
+    """How long each text is: a costly model of four rows a block, that says what it was asked."""
+
+    factor: int = 1
+
+    costly: ClassVar[bool] = True
+    block: ClassVar[int] = 4
+    asked: ClassVar[list[str]] = []
+
+    def __call__(self, text: mt.Text) -> mt.Number:
+        return column(mt.Number, self, text=text)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        texts: list[Any] = batch["text"].to_pylist()
+        if "fail" in texts:
+            raise ValueError("this text cannot be read")
+        self.asked.extend(texts)
+        return np.array([self.factor * len(text or "") for text in texts], np.float64)
+
+
+class Film(mt.Entity):
+    film_id: mt.Key
+    title: mt.Text
+    year: mt.Number
+
+
+class Viewer(mt.Entity):
+    viewer_id: mt.Key
+
+
+class Visit(mt.Event):
+    viewer: Viewer
+    at: mt.Time
+    film: Film = mt.outcome()
+
+
+def graph(factor: int = 1) -> mt.Graph:
+    length = Length(factor)(Film.title)
+    return mt.Graph(top=mt.retrieve(Film, k=3, by=[length * 2], exclude=mt.past(Visit.film, by=Visit.viewer)))
+
+
+def films(n: int = 10, change: Callable[[int, str], str] = lambda i, title: title) -> mt.Data:
+    rows = [{"film_id": i, "title": change(i, "x" * (i + 1)), "year": 1990 + i} for i in range(n)]
+    visits = [{"viewer": "v", "at": 100, "film": 0}, {"viewer": "v", "at": 200, "film": 1}]
+    return mt.Data({Film: rows, Visit: visits})
+
+
+@pytest.fixture(autouse=True)
+def asked() -> list[str]:
+    Length.asked.clear()
+    return Length.asked
+
+
+def ready(store: Path, data: mt.Data, factor: int = 1) -> mt.Fitted:
+    return graph(factor).fit(data, store=store, quiet=True)
+
+
+def test_only_what_a_request_reads_is_prepared() -> None:
+    length = Length()(Film.title)
+    by = [length * 2 + Film.year, mt.Popular()(Visit.film)]
+    outline = mt.Graph(top=mt.retrieve(Film, k=3, by=by, exclude=mt.past(Visit.film, by=Visit.viewer)))
+    names = {outline.name(c) for c in prepared_columns(outline)}
+    assert "length" in names  # costly
+    assert any("+" in name for name in names)  # read by the retrieval
+    assert not any(name.startswith("*") for name in names)  # on the way only
+    assert all(not any(record.is_event for record in c.grain) for c in prepared_columns(outline))
+
+
+def test_everything_is_computed_once(tmp_path: Path, asked: list[str]) -> None:
+    fitted = ready(tmp_path, films())
+    assert fitted.prepare().new == 10
+    assert sorted(asked) == ["x" * (i + 1) for i in range(10)]
+    assert fitted.prepare().new == 0
+    assert len(asked) == 10
+
+
+def test_a_new_process_finds_what_was_computed(tmp_path: Path, asked: list[str]) -> None:
+    ready(tmp_path, films()).prepare()
+    asked.clear()
+    done = ready(tmp_path, films()).prepare()
+    assert (done.new, done.rows, asked) == (0, 10, [])
+
+
+def test_a_changed_row_and_a_new_row_are_computed_and_no_other(tmp_path: Path, asked: list[str]) -> None:
+    fitted = ready(tmp_path, films())
+    fitted.prepare()
+    asked.clear()
+    done = fitted.prepare(films(11, lambda i, title: "changed" if i == 4 else title))
+    assert asked == ["changed", "x" * 11]
+    assert (done.new, done.rows) == (2, 11)
+    top = fitted.ask(viewer="w")["top"]
+    assert [film["film_id"] for film in top] == [10, 9, 8]
+
+
+def test_what_changed_equals_a_computation_from_nothing(tmp_path: Path) -> None:
+    def later(i: int, title: str) -> str:
+        return title[::-1] + "y" * (i % 3)
+
+    one = ready(tmp_path / "one", films())
+    one.prepare()
+    one.prepare(films(12, later))
+    other = ready(tmp_path / "other", films(12, later))
+    other.prepare()
+    asks = [{"viewer": "v", "at": 300}, {"viewer": "new", "at": 300}]
+    assert one.ask_many(asks) == other.ask_many(asks)
+
+
+def test_a_field_that_nothing_costly_reads_costs_nothing(tmp_path: Path, asked: list[str]) -> None:
+    fitted = ready(tmp_path, films())
+    fitted.prepare()
+    asked.clear()
+    rows = [{"film_id": i, "title": "x" * (i + 1), "year": 1900} for i in range(10)]
+    assert fitted.prepare(mt.Data({Film: rows, Visit: [{"viewer": "v", "at": 1, "film": 0}]})).new == 0
+    assert asked == []
+
+
+def test_equal_inputs_are_computed_once(tmp_path: Path, asked: list[str]) -> None:
+    done = ready(tmp_path, films(6, lambda i, title: "same")).prepare()
+    assert (asked, done.new) == (["same"], 1)
+
+
+def test_another_config_computes_its_own(tmp_path: Path, asked: list[str]) -> None:
+    ready(tmp_path, films()).prepare()
+    assert ready(tmp_path, films(), factor=2).prepare().new == 10
+
+
+def test_a_failure_keeps_the_blocks_before_it(tmp_path: Path, asked: list[str]) -> None:
+    fitted = ready(tmp_path, films(10, lambda i, title: "fail" if i == 9 else title))
+    with pytest.raises(MotetError, match="this text cannot be read"):
+        fitted.prepare()
+    asked.clear()
+    assert ready(tmp_path, films()).prepare().new == 2  # of blocks of four the third had failed
+    assert len(asked) == 2
+
+
+def test_a_failure_publishes_nothing(tmp_path: Path) -> None:
+    fitted = ready(tmp_path, films())
+    fitted.prepare()
+    with pytest.raises(MotetError):
+        fitted.prepare(films(10, lambda i, title: "fail"))
+    assert len(fitted.store.versions("graph")) == 1
+    assert [film["film_id"] for film in mt.published(graph(), store=tmp_path).ask(viewer="w")["top"]] == [9, 8, 7]
+
+
+class Numbers(np.ndarray[Any, Any]):
+    """Values that say why some are missing."""
+
+    problems: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Half(mt.Model):
+    """Half of a number; an odd one has none."""
+
+    costly: ClassVar[bool] = True
+
+    def __call__(self, number: mt.Number) -> mt.Number:
+        return column(mt.Number, self, number=number)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        odd = batch["number"] % 2 == 1
+        made = np.where(odd, np.nan, batch["number"] / 2).view(Numbers)
+        made.problems = tuple("it is odd" if each else None for each in odd.tolist())
+        return made
+
+
+def test_why_values_are_missing_is_counted(tmp_path: Path) -> None:
+    half = Half()(Film.year)
+    outline = mt.Graph(half=half)
+    for _ in range(2):  # computed, and found
+        done = outline.fit(films(), store=tmp_path, quiet=True).prepare()
+        assert done.problems == {"half": {"it is odd": 5}}
+    assert "half: 5 x it is odd" in str(done)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tests import test_prepare as t
+
+whole = t.Length.apply
+def slowly(self, state, batch):
+    made = whole(self, state, batch)
+    print(len(made), flush=True)
+    time.sleep(0.05)
+    return made
+t.Length.apply = slowly
+t.ready(Path(sys.argv[1]), t.films(200)).prepare()
+"""
+
+
+def test_a_killed_run_resumes_where_it_was(tmp_path: Path, asked: list[str]) -> None:
+    """Every block that was begun after another is proof that the one before is kept."""
+    begun = 0
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True) as run:
+        for _ in run.stdout or ():
+            begun += 1
+            if begun == 10:
+                run.kill()
+                break
+    fitted = ready(tmp_path, films(200))
+    assert fitted.store.current("graph") is None
+    done = fitted.prepare()
+    assert 0 < done.new <= 200 - 4 * (begun - 1)
+    assert len(set(asked)) == len(asked) == done.new
+    assert [film["film_id"] for film in fitted.ask(viewer="w")["top"]] == [199, 198, 197]
