@@ -37,8 +37,9 @@ def main() -> None:
     print(fitted.prepare(everything, name="films"))
 
     heading("Ask")
-    for ask in ({"viewer": 7}, {"viewer": 99999}, {"viewer": 7, "query": "something funny about the sea"}):
-        show(fitted, ask)
+    show(fitted, viewer=7)
+    show(fitted, viewer=99999)
+    show(fitted, viewer=7, query="something funny about the sea")
     print(f"\n{time.perf_counter() - started:.0f} s in all", file=sys.stderr)
 
 
@@ -48,7 +49,7 @@ def figures(title: str, found: list[Figure]) -> str:
     return f"{title}\n{table(shown)}\n"
 
 
-def show(fitted: mt.Fitted, ask: dict[str, object]) -> None:
+def show(fitted: mt.Fitted, **ask: object) -> None:
     started = time.perf_counter()
     answer = fitted.ask(**ask)
     milliseconds = (time.perf_counter() - started) * 1e3

@@ -39,6 +39,7 @@ def column(kind: type[K], model: Model, fit: Fit | None = None, among: Column | 
     node = Apply(model, given, fit, among)
     check_candidates(model, node)
     check_llm(kind, model, node)
+    check_crosses(model, node)
     return kind.of(node)
 
 
@@ -147,6 +148,14 @@ def check_llm(kind: type[Column], model: Model, node: Apply) -> None:
         raise GraphError(
             f"{model} calls a language model while a {event.__name__} waits, and has no deadline",
             help=f"say how long it may take: {type(model).__name__}(..., seconds=2); what is late is missing",
+        )
+
+
+def check_crosses(model: Model, node: Apply) -> None:
+    if model.crosses and (event_of(node.grain) is None or item_of(node.grain) is None):
+        raise GraphError(
+            f"{model} scores items for requests, and here it exists once per {grain_name(node.grain)}",
+            help="the event may refer to the items by an outcome only: film: Film = mt.outcome()",
         )
 
 

@@ -207,7 +207,7 @@ class Fit(Node):
     @cached_property
     def learns_outcomes(self) -> bool:
         """Whether its state depends on what happened, so that what is stacked on it needs other events."""
-        return self.target is not None and bool(self.target.after)
+        return any(column.after for column in upstream(self.inputs))
 
     def config(self) -> str:
         return f"{self.model.identity()} {sorted(self.args)} {self.requests}"
