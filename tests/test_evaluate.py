@@ -67,11 +67,11 @@ def test_figures_are_means_over_the_ranks(tmp_path: Path) -> None:
     found = made.evaluate(test)
     ranks = found.measured["top"]
     assert isinstance(ranks, Answered)
-    hit = ranks.ranks < 10
+    hit = ranks.ranks < 5
     gains = np.where(hit, 1 / np.log2(2 + np.where(hit, ranks.ranks, 0)), 0)
-    assert found.figure("top", "NDCG@10").value == pytest.approx(gains.mean())
-    assert found.figure("top", "hit rate@10").value == pytest.approx(hit.mean())
-    assert found.figure("top", "NDCG@10").n == found.n == len(test.asked[Purchase])
+    assert found.figure("top", "NDCG@5").value == pytest.approx(gains.mean())
+    assert found.figure("top", "hit rate@5").value == pytest.approx(hit.mean())
+    assert found.figure("top", "NDCG@5").n == found.n == len(test.asked[Purchase])
 
 
 def test_every_figure_says_its_n_and_interval(tmp_path: Path) -> None:
@@ -99,13 +99,13 @@ def test_cold_is_what_never_happened_in_training(tmp_path: Path) -> None:
     measured = found.measured["top"]
     assert isinstance(measured, Answered)
     assert measured.cold.tolist() == [i % 4 >= 2 for i in range(30, 40)]
-    assert found.figure("top", "NDCG@10", "cold").n == 6
-    assert found.figure("top", "NDCG@10", "warm").n == 4
+    assert found.figure("top", "MRR", "cold").n == 6
+    assert found.figure("top", "MRR", "warm").n == 4
 
 
 def test_a_slice_without_requests_has_no_value(tmp_path: Path) -> None:
     made, _, test = fitted(popular, tmp_path)
-    nothing = made.evaluate(test).figure("top", "NDCG@10", "cold")
+    nothing = made.evaluate(test).figure("top", "NDCG@5", "cold")
     assert (nothing.value, nothing.low, nothing.high, nothing.n) == (None, None, None, 0)
 
 
@@ -140,8 +140,8 @@ def test_two_evaluations_are_compared_request_by_request(tmp_path: Path) -> None
     made, train, test = fitted(popular, tmp_path)
     dear = mt.Graph(top=mt.retrieve(Item, k=5, by=[Item.price], exclude=seen))
     ours, theirs = made.evaluate(test), dear.fit(train, store=tmp_path, quiet=True).evaluate(test)
-    gap = {(f.slice, f.metric): f.estimate for f in ours.against(theirs)}["all", "NDCG@10"]
-    a, b = ours.figure("top", "NDCG@10").value, theirs.figure("top", "NDCG@10").value
+    gap = {(f.slice, f.metric): f.estimate for f in ours.against(theirs)}["all", "NDCG@5"]
+    a, b = ours.figure("top", "NDCG@5").value, theirs.figure("top", "NDCG@5").value
     assert a is not None
     assert b is not None
     assert gap.value == pytest.approx(a - b)
@@ -150,7 +150,7 @@ def test_two_evaluations_are_compared_request_by_request(tmp_path: Path) -> None
 
 def test_a_figure_that_was_not_measured_lists_those_that_were(tmp_path: Path) -> None:
     made, _, test = fitted(popular, tmp_path)
-    with pytest.raises(mt.DataError, match="top NDCG@10 all"):
+    with pytest.raises(mt.DataError, match="top NDCG@5 all"):
         made.evaluate(test).figure("top", "AUC")
 
 
