@@ -10,7 +10,7 @@ from examples.films.graph import Visit, data, films
 from examples.films.plain import plain
 from motet.evaluation import Figure, table
 
-TEST_FROM = "1998-03-01"  # the last seven weeks of seven months are replayed as requests
+TEST_FROM = "1998-04-01"  # the last three weeks of seven months are replayed as requests
 
 
 def main() -> None:

@@ -26,9 +26,7 @@ def films_folder() -> Path:
     visits   viewer int64, film int64, at timestamp in UTC, rating float64 (1 to 5); oldest first,
              ties in the order of the source                                               100,000 rows
     """
-    content = "-".join(
-        weights.sha256(f"movielens-100k/{each}")[:8] for each in ("films", "viewers", "ratings")
-    )
+    content = "-".join(weights.sha256(f"movielens-100k/{each}")[:8] for each in ("films", "viewers", "ratings"))
     folder = weights.home() / "data" / f"movielens-100k-{_LAYOUT}-{content}"
     if not folder.is_dir():
         _publish(folder, {"films": _films(), "viewers": _viewers(), "visits": _visits()})
@@ -52,9 +50,7 @@ def _publish(folder: Path, tables: dict[str, pl.DataFrame]) -> None:
 
 def _read(name: str) -> pl.DataFrame:
     """One of the package's tab-separated files, all text; columns lose the type after their name's colon."""
-    table = pl.read_csv(
-        weights.path(f"movielens-100k/{name}"), separator="\t", quote_char=None, infer_schema=False
-    )
+    table = pl.read_csv(weights.path(f"movielens-100k/{name}"), separator="\t", quote_char=None, infer_schema=False)
     return table.rename({column: column.split(":")[0] for column in table.columns})
 
 
@@ -80,9 +76,7 @@ def _visits() -> pl.DataFrame:
     visits = _read("ratings").select(
         pl.col("user_id").cast(pl.Int64).alias("viewer"),
         pl.col("item_id").cast(pl.Int64).alias("film"),
-        pl.from_epoch(pl.col("timestamp").cast(pl.Int64), time_unit="s")
-        .dt.replace_time_zone("UTC")
-        .alias("at"),
+        pl.from_epoch(pl.col("timestamp").cast(pl.Int64), time_unit="s").dt.replace_time_zone("UTC").alias("at"),
         pl.col("rating").cast(pl.Float64),
     )
     return visits.sort("at", maintain_order=True)

@@ -37,7 +37,7 @@ facets = mt.Extract(llm, Facets)(words)  # per Film: once
 
 seen = mt.past(Visit.film, by=Visit.viewer)
 popular = mt.Popular()(Visit.film)
-taste = mt.SASRec(dim=64)(mt.past(Visit.film, by=Visit.viewer, last=50), Film, content=meaning)
+taste = mt.SASRec(dim=64, epochs=25)(mt.past(Visit.film, by=Visit.viewer, last=50), Film, content=meaning)
 asked = meaning @ embed(Visit.query)
 named = mt.BM25()(words, Visit.query)
 found = mt.retrieve(Film, k=200, by=[taste, asked, named], exclude=seen).otherwise(popular)
