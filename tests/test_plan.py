@@ -54,7 +54,8 @@ def test_nothing_is_computed_with_or_without_data(tmp_path: Path) -> None:
 
 def test_columns_of_items_are_counted_by_their_rows(tmp_path: Path) -> None:
     line = lines(graph.plan(shop(items=12), store=tmp_path))["length"]
-    assert (line.grain, line.computed, line.times) == ("{Item}", "when a item changes", 12)
+    assert (line.grain, line.times) == ("{Item}", 12)
+    assert "item changes" in line.computed
     assert not line.per_request
 
 

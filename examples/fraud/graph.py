@@ -43,14 +43,15 @@ SPANS = ("1d", "7d", "30d")
 # A fraud is known after a week: what became known in the last day is at most eight days old.
 LATE_SPANS = ("8d", "14d", "37d")
 
+night, weekend = at_night(Payment.at), at_weekend(Payment.at)
 paid = [mt.past(Payment.amount, by=Payment.card, within=span) for span in SPANS]
 taken = [mt.past(Payment.amount, by=Payment.terminal, within=span) for span in SPANS]
 frauds = [mt.past(Payment.fraud, by=Payment.terminal, within=span) for span in LATE_SPANS]
 
 features = (
     Payment.amount,
-    at_night(Payment.at),
-    at_weekend(Payment.at),
+    night,
+    weekend,
     *(history.count() for history in (*paid, *taken)),
     *(history.mean() for history in (*paid, *frauds)),
 )
@@ -68,9 +69,7 @@ def data() -> mt.Data:
     """Asks the payments from 25 July to 14 August 2018, with the five weeks before as their history."""
     folder = os.environ.get("MOTET_DATA")
     if not folder:
-        raise mt.DataError(
-            "the simulated payments do not come with Motet", help="MOTET_DATA=FOLDER motet fit ..."
-        )
+        raise mt.DataError("the simulated payments do not come with Motet", help="MOTET_DATA=FOLDER motet fit ...")
     rows = pl.scan_parquet(Path(folder) / "fraud-card-simulated" / "transactions.parquet").filter(
         pl.col("tx_datetime").is_between(datetime(2018, 6, 17), datetime(2018, 8, 15), closed="left")
     )

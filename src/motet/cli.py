@@ -14,6 +14,9 @@ from motet import loading
 from motet.errors import DataError, MotetError
 from motet.node import grain_name
 
+STOPPED = 130
+"""The exit status of what was stopped by Ctrl-C."""
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Target = Annotated[str, typer.Argument(metavar="FILE.py:GRAPH", help="such as examples/films/graph.py:films")]
@@ -142,9 +145,11 @@ def _guarded(run: Callable[[], Any], as_json: bool) -> None:
             print(json.dumps({"error": str(error)}))
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != STOPPED:  # typer has turned Ctrl-C into an exit
+            raise
         print("\nstopped; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(STOPPED)
 
 
 def _field(given: str) -> tuple[str, Any]:

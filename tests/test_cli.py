@@ -1,0 +1,269 @@
+"""The command line as a user meets it: the real `motet` on a graph in a file, and what it says when it cannot."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from motet import cli
+
+MOTET = Path(sys.executable).parent / "motet"
+
+GRAPH = '''
+import os, time
+from dataclasses import dataclass
+
+import motet as mt
+from motet.model import Model, State
+
+
+class Item(mt.Entity):
+    item_id: mt.Key
+    name: mt.Text
+    price: mt.Number
+
+
+class Buyer(mt.Entity):
+    buyer_id: mt.Key
+
+
+class Purchase(mt.Event):
+    buyer: Buyer
+    at: mt.Time
+    amount: mt.Number
+    item: Item = mt.outcome()
+    liked: mt.Flag = mt.outcome()
+
+
+@dataclass(frozen=True)
+class Patient(Model):
+    """Fits at once, or waits for somebody to press Ctrl-C."""
+
+    def __call__(self, number, target):
+        return mt.column(mt.Number, self, mt.learn(self, target=target, number=number), number=number)
+
+    def fit(self, batch, target):
+        while "WAIT" in os.environ:
+            time.sleep(0.05)
+        return State(mean=float(target.mean()))
+
+    def apply(self, state, batch):
+        return batch["number"] * 0 + state["mean"]
+
+
+recent = mt.past(Purchase.amount, by=Purchase.buyer, last=3)
+likes = mt.Logistic()(recent.mean(), Purchase.amount, target=Purchase.liked)
+fame = mt.Popular()(Purchase.item)
+top = mt.retrieve(Item, k=3, by=[fame], exclude=mt.past(Purchase.item, by=Purchase.buyer, last=2))
+
+shop = mt.Graph(likes=likes, top=top, spent=recent.sum())
+stacked = mt.Graph(patient=Patient()(likes, Purchase.liked))
+
+
+def data():
+    return mt.Data({Item: "items.csv", Purchase: "purchases.csv"})
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(GRAPH)
+    items = [f"{i},item {i},{i + 1}" for i in range(8)]
+    (tmp_path / "items.csv").write_text("\n".join(["item_id,name,price", *items]))
+    rows = [f"b{i % 7},{1000 + 60 * i},{i % 11},{i * i % 8},{i % 11 > 5}" for i in range(300)]
+    (tmp_path / "purchases.csv").write_text("\n".join(["buyer,at,amount,item,liked", *rows]))
+    return tmp_path
+
+
+def command(*words: str) -> list[str]:
+    return [str(MOTET), *words]
+
+
+def motet(folder: Path, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command(*words),
+        cwd=folder,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def said(folder: Path, *words: str) -> Any:
+    """The JSON on the last line of a command that must succeed."""
+    done = motet(folder, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def refused_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What the command says, in this process: starting another one takes a second."""
+    monkeypatch.setattr(sys, "argv", ["motet", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    return capsys.readouterr().err
+
+
+def refused(folder: Path, *words: str) -> str:
+    """What a command that must fail says: one plain message, status 2."""
+    done = motet(folder, *words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+    return done.stderr
+
+
+def test_check_says_what_a_graph_is_made_of(folder: Path) -> None:
+    done = motet(folder, "check", "shop.py:shop")
+    assert done.returncode == 0, done.stderr
+    assert "shop.py:shop is sound" in done.stdout
+    found = said(folder, "check", "shop.py:shop")
+    assert (found["event"], set(found["outputs"]), found["fits"]) == ("Purchase", {"likes", "top", "spent"}, 2)
+    assert not (folder / ".motet").exists()
+
+
+def test_plan_prints_a_table_a_picture_or_json(folder: Path) -> None:
+    assert "per request" in motet(folder, "plan", "shop.py:shop").stdout
+    assert motet(folder, "plan", "shop.py:shop", "--picture").stdout.startswith("flowchart")
+    columns = {line["column"]: line for line in said(folder, "plan", "shop.py:shop")["columns"]}
+    assert columns["likes"]["per_request"]
+    assert columns["fame"]["times"] == 8
+
+
+def test_fit_keeps_states_and_a_second_one_finds_them(folder: Path) -> None:
+    first = said(folder, "fit", "shop.py:shop", "--store", "kept")
+    states = sorted((folder / "kept" / "states").iterdir())
+    written = [path.stat().st_mtime_ns for path in states]
+    assert len(states) == 2
+    assert said(folder, "fit", "shop.py:shop", "--store", "kept") == first
+    assert [path.stat().st_mtime_ns for path in states] == written
+
+
+def test_evaluate_splits_as_it_is_told(folder: Path) -> None:
+    latest = said(folder, "evaluate", "shop.py:shop", "--quiet")
+    assert latest["n"] == 60
+    assert {"likes", "top"} == {figure["output"] for figure in latest["figures"]}
+    assert {"value", "low", "high", "n"} == set(latest["figures"][0]["estimate"])
+    assert said(folder, "evaluate", "shop.py:shop", "--last", "2", "--by", "buyer")["n"] == 14
+    assert said(folder, "evaluate", "shop.py:shop", "--at", "1970-01-01T05:00:00")["n"] == 300 - 284
+    assert "NDCG@3" in motet(folder, "evaluate", "shop.py:shop").stdout
+
+
+def test_prepare_ask_and_rollback(folder: Path) -> None:
+    assert said(folder, "prepare", "shop.py:shop")["version"] == 1
+    answer = said(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")
+    assert answer["spent"] > 0
+    assert 0 < answer["likes"] < 1
+    assert len(answer["top"]) == 3
+    rows = (folder / "purchases.csv").read_text()
+    (folder / "purchases.csv").write_text(f"{rows}\nb1,900000,1000,1,True")
+    assert said(folder, "prepare", "shop.py:shop")["version"] == 2
+    assert said(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")["spent"] > 1000
+    assert said(folder, "rollback", "shop.py:shop")["version"] == 1
+    assert said(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3") == answer
+    plain = motet(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")
+    assert json.loads(plain.stdout) == answer
+
+
+def test_an_answer_needs_neither_sources_nor_their_parsing(folder: Path) -> None:
+    said(folder, "prepare", "shop.py:shop")
+    (folder / "purchases.csv").unlink()
+    assert said(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")["spent"] > 0
+
+
+def test_models_are_listed_by_place(folder: Path) -> None:
+    rows = {row["model"]: row for row in said(folder, "models")["models"]}
+    assert {"LightGBM", "Logistic", "Popular", "BM25"} <= set(rows)
+    assert rows["BM25"]["place"].startswith("content")
+    assert all(row["says"] for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("check nowhere.py:shop", "there is no file nowhere.py"),
+        ("check FILE", "names no graph"),
+        ("check FILE:shopp", "did you mean 'shop'"),
+        ("ask FILE:shop buyer=b1", "nothing is published"),
+        ("rollback FILE:shop", "help:"),
+        ("evaluate FILE:shop --at some-day", "some-day"),
+        ("evaluate FILE:shop --last 1 --by byer", "did you mean 'buyer'"),
+        ("evaluate FILE:shop --at 2300-01-01", "would have no events"),
+    ],
+)
+def test_what_cannot_be_done_is_one_plain_error(
+    folder: Path,
+    words: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    given = words.replace("FILE", str(folder / "shop.py")).split()
+    assert expected in refused_here(monkeypatch, capsys, *given)
+
+
+def test_a_wrong_ask_is_one_plain_error(folder: Path) -> None:
+    said(folder, "prepare", "shop.py:shop")
+    assert "is no field" in refused(folder, "ask", "shop.py:shop", "buyer")
+    assert "did you mean 'amount'" in refused(folder, "ask", "shop.py:shop", "amuont=3", "buyer=b1")
+    assert "amount" in refused(folder, "ask", "shop.py:shop", "buyer=b1")
+
+
+def test_a_changed_graph_does_not_answer_from_what_another_one_prepared(folder: Path) -> None:
+    said(folder, "prepare", "shop.py:shop")
+    (folder / "shop.py").write_text(GRAPH.replace("last=3", "last=4"))
+    assert "has changed since it was prepared" in refused(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")
+
+
+def test_wrong_data_and_wrong_graphs_are_plain_errors(folder: Path) -> None:
+    rows = (folder / "purchases.csv").read_text()
+    (folder / "purchases.csv").write_text(f"{rows}\nb1,900000,much,99,True")
+    error = refused(folder, "fit", "shop.py:shop")
+    assert "much" in error
+    assert "99" in error
+    (folder / "shop.py").write_text(GRAPH.replace("target=Purchase.liked", "target=Purchase.likes"))
+    assert "did you mean 'liked'" in refused(folder, "check", "shop.py:shop")
+
+
+def test_with_json_an_error_is_json_too(folder: Path) -> None:
+    done = motet(folder, "check", "shop.py:shopp", "--json")
+    assert done.returncode == 2
+    assert "did you mean 'shop'" in json.loads(done.stdout.splitlines()[-1])["error"]
+
+
+def test_ctrl_c_keeps_the_states_that_were_finished(folder: Path) -> None:
+    """The lower models are fitted, the one stacked on them waits: Ctrl-C there loses nothing."""
+    fitting = subprocess.Popen(
+        command("fit", "shop.py:stacked"),
+        cwd=folder,
+        env={**os.environ, "WAIT": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    states = folder / ".motet" / "states"
+    until = time.monotonic() + 60
+    while len(list(states.glob("*.npz"))) < 2 and fitting.poll() is None and time.monotonic() < until:
+        time.sleep(0.1)
+    kept = {path.name: path.stat().st_mtime_ns for path in states.glob("*.npz")}
+    time.sleep(0.5)  # so that it is the upper model that is interrupted
+    fitting.send_signal(signal.SIGINT)
+    _, error = fitting.communicate(timeout=60)
+    assert fitting.returncode == 130, error
+    assert "what was finished is kept" in error
+    assert "Traceback" not in error
+    assert len(kept) == 2
+    assert len(said(folder, "fit", "shop.py:stacked")["states"]) == 2
+    again = {path.name: path.stat().st_mtime_ns for path in states.glob("*.npz")}
+    assert len(again) == 3
+    assert kept.items() <= again.items(), "found, not fitted again"
