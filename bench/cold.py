@@ -57,12 +57,17 @@ class Parts:
 
     @cached_property
     def new(self) -> Array:
-        happened = self.cold.tables[Visit].columns["film"].codes
-        return np.unique(happened[self.cold.asked[Visit]])
+        return np.unique(codes(self.cold, "film")[self.cold.asked[Visit]])
 
     @cached_property
     def known(self) -> Array:
         return np.setdiff1d(np.arange(len(self.cold.tables[Film])), self.new)
+
+
+def codes(data: mt.Data, reference: str) -> Array:
+    column = data.tables[Visit].columns[reference]
+    assert isinstance(column, Codes)
+    return column.codes
 
 
 def newest(films: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
@@ -152,7 +157,7 @@ class Asking:
 
     def viewers(self, figure: str) -> Array:
         data, rows = (self.split.warm, self.warm) if figure.startswith("warm") else (self.split.cold, self.cold)
-        return data.tables[Visit].columns["viewer"].codes[rows]
+        return codes(data, "viewer")[rows]
 
     def new_films(self, fitted: mt.Fitted, scorer: Scorer, name: str) -> dict[str, Array]:
         films = {name: self.split.new, f"{name}_among_all": np.arange(len(self.split.new) + len(self.split.known))}

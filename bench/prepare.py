@@ -134,7 +134,7 @@ def run(store: Path, data: Path, until: int | None = None) -> int:
 
 def after_kills(store: Path, given: Path, data: mt.Data) -> dict[str, int]:
     """Rows that were done twice although they had been kept, and rows that were kept and are gone."""
-    lost = 0
+    lost = kept = 0
     for share in KILLS:
         before = committed(store, data)
         said = run(store, given, until=round(share * (TEXTS + READ)) - before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def graph() -> mt.Graph:
 
 def rows_of(data: mt.Data, rows: Any) -> list[dict[str, Any]]:
     """Events as they were given."""
-    columns = data.tables[Purchase].columns
+    columns: Mapping[str, Any] = data.tables[Purchase].columns
     made = {n: columns[n].names.names.take(columns[n].codes[rows]).to_pylist() for n in ("buyer", "item")}
     made |= {n: columns[n][rows].tolist() for n in ("amount", "stars")}
     made |= {"at": (columns["at"][rows] / 1e6).tolist(), "search": columns["search"].take(rows).to_pylist()}
@@ -59,7 +60,8 @@ def folder(data: mt.Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def latest(data: mt.Data) -> int:
-    return int(data.tables[Purchase].columns["at"][-ASKED])
+    at: Any = data.tables[Purchase].columns["at"]
+    return int(at[-ASKED])
 
 
 def replayed(data: mt.Data, folder: Path, change: Any = lambda row: row) -> Replayed:
