@@ -85,12 +85,18 @@ class Model:
         return f"{type(self).__module__}.{type(self).__qualname__}/{self.version} {_canonical(self)}"
 
     def __str__(self) -> str:
-        changed = [
-            f"{getattr(self, f.name)!r}" if f.default is dataclasses.MISSING else f"{f.name}={getattr(self, f.name)!r}"
-            for f in dataclasses.fields(self)
-            if getattr(self, f.name) != f.default
-        ]
-        return f"{type(self).__name__}({', '.join(changed)})"
+        first, *others = [f.name for f in dataclasses.fields(self)] or [""]
+        changed = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default
+        }
+        said = [_short(changed[first])] if first in changed else []
+        said += [f"{name}={_short(changed[name])}" for name in others if name in changed]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _short(value: Any) -> str:
+    """A value as its author would write it, records by name."""
+    return value.__name__ if isinstance(value, type) else repr(value)
 
 
 def digest(*parts: str | bytes) -> str:

@@ -479,7 +479,7 @@ def name_of(column: Column) -> str:
         frame = frame.f_back
     while frame is not None:
         for name, value in frame.f_locals.items():
-            if isinstance(value, Column) and value.fingerprint == column.fingerprint and not name.startswith("_"):
+            if name.isidentifier() and name[0] != "_" and isinstance(value, Column) and value == column:
                 return name
         frame = frame.f_back if frame.f_code.co_name != "<module>" else None
     return column.node.label()

@@ -37,9 +37,7 @@ class Function(Model, Generic[K]):
         if not columns:
             raise GraphError(f"{self} was given no column", help=f"{self}(Film.year)")
         given = [argument(self, c) for c in columns]
-        named: dict[str, Any] = {
-            f"arg{i}": c.score if isinstance(c, Candidates) else c for i, c in enumerate(given)
-        }
+        named: dict[str, Any] = {f"arg{i}": c.score if isinstance(c, Candidates) else c for i, c in enumerate(given)}
         return column(self.kind, self, **named)
 
     def apply(self, state: State, batch: Batch) -> Any:

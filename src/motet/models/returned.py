@@ -30,9 +30,7 @@ def _flags(made: Any) -> Array:
 
 def _texts(made: Any) -> pa.Array:
     whole = made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
-    return (
-        whole.cast(pa.large_string()) if isinstance(whole, pa.Array) else pa.array(whole, pa.large_string())
-    )
+    return whole.cast(pa.large_string()) if isinstance(whole, pa.Array) else pa.array(whole, pa.large_string())
 
 
 def _categories(made: Any) -> Codes:

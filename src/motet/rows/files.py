@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.dataset as ds
 from pyarrow import feather
 
 from motet.errors import DataError, listed
@@ -41,6 +40,8 @@ def _near(path: Path) -> str:
 
 
 def _parquet(path: Path, wanted: Sequence[str]) -> Found:
+    import pyarrow.dataset as ds  # here: it takes as long to load as all the rest
+
     rows = ds.dataset(str(path), format="parquet")
     exist: list[str] = list(rows.schema.names)
     once = [name for name in dict.fromkeys(wanted) if exist.count(name) == 1]

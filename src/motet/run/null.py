@@ -45,7 +45,7 @@ def count(column: Column, sizes: Sizes) -> Count:
     if event is None and item is None:
         return Count(column, grain, "when the tables change", 1, False)
     if event is None:
-        return Count(column, grain, f"when a {item.__name__.lower()} changes", sizes.get(item), False)
+        return Count(column, grain, f"when {_a(item.__name__.lower())} changes", sizes.get(item), False)
     if item is None:
         return Count(column, grain, "per request", 1, True)
     k = bound(column)
@@ -54,6 +54,10 @@ def count(column: Column, sizes: Sizes) -> Count:
     known = sizes.get(item)
     k = k if known is None else min(k, known)
     return Count(column, grain, f"per request, {k} candidates", k, True)
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def bound(column: Column) -> int | None:

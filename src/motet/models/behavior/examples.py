@@ -54,8 +54,7 @@ def examples(model: Model, batch: Batch, labels: Array, graded: bool = False) ->
         raise _nothing(model, batch, len(labels))
     if not np.ptp(seen.labels):
         raise RunError(
-            f"{model} has only one class to learn from: its target is {seen.labels[0]:g} in all"
-            f" {len(seen.rows)} rows",
+            f"{model} has only one class to learn from: its target is {seen.labels[0]:g} in all {len(seen.rows)} rows",
             help="train on events that differ in the target, or choose another",
         )
     strange = seen.labels[~np.isin(seen.labels, GRADES)] if graded else seen.labels[:0]

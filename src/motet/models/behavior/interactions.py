@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse
 
 from motet.batch import Array, Batch, Codes, Ragged
 from motet.column import Reference, Sequence, learn
@@ -59,6 +58,8 @@ def interactions(batch: Batch, target: Any) -> tuple[Any, pa.Array]:
 
 def binary(rows: Array, columns: Array, shape: tuple[int, int]) -> Any:
     """A sparse matrix of ones at the given places, however often each is given: float32 CSR."""
+    from scipy import sparse  # here: slow to load
+
     matrix: Any = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape)
     matrix.sum_duplicates()
     matrix.data[:] = 1

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse
 
 from motet.batch import Array, Batch
 from motet.column import Text, Vector, column, learn
@@ -80,6 +79,8 @@ def _weighed(texts: list[list[str]], places: dict[str, int], idf: Array) -> Any:
     weights = (1 + np.log(counts)) * idf[codes]
     lengths = np.sqrt(np.add.reduceat(np.append(weights**2, 0), offsets[:-1])) if len(texts) else weights
     weights /= np.repeat(lengths, np.diff(offsets))
+    from scipy import sparse  # here: slow to load
+
     return sparse.csr_matrix((weights.astype(np.float32), codes, offsets), (len(texts), len(idf)))
 
 
