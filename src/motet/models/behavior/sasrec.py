@@ -49,7 +49,7 @@ class SASRec(Model):
     batch: int = 128
     rate: float = 1e-3
     epochs: int = 100
-    patience: int = 8
+    patience: int = 20
     held: int = 1_000
 
     def __post_init__(self) -> None:
@@ -58,9 +58,7 @@ class SASRec(Model):
         if self.dim % self.heads:
             raise GraphError(f"{self}: dim is no multiple of heads", help="SASRec(dim=64, heads=2)")
         if not (0 <= self.dropout < 1 and self.bound >= 0 and self.rate > 0):
-            raise GraphError(
-                f"{self}: 0 <= dropout < 1, 0 <= bound and 0 < rate", help="SASRec(dropout=0.2, bound=1)"
-            )
+            raise GraphError(f"{self}: 0 <= dropout < 1, 0 <= bound and 0 < rate", help="SASRec(dropout=0.2, bound=1)")
 
     def __call__(self, history: Sequence, items: type[Entity], content: Vector | None = None) -> Number:
         fit = learnt_from(self, history, items)

@@ -46,7 +46,7 @@ class Config:
     batch: int = 128
     rate: float = 1e-3
     epochs: int = 100
-    patience: int = 8
+    patience: int = 20
     held: int = 1_000
 
 
@@ -74,9 +74,7 @@ class Last(nn.Module):
 class Trainer:
     """One training, epoch by epoch."""
 
-    def __init__(
-        self, histories: Histories, net: Net, content: Tensor | None, config: Config, seed: int
-    ) -> None:
+    def __init__(self, histories: Histories, net: Net, content: Tensor | None, config: Config, seed: int) -> None:
         self.histories, self.net, self.content, self.config = histories, net, content, config
         self.rng, self.noise = np.random.default_rng(seed), Noise(config.dropout, seed)
         self.adam = torch.optim.Adam(net.parameters(), lr=config.rate, betas=(0.9, 0.98), fused=True)
@@ -174,9 +172,7 @@ def fit(
     return {**_items(best, codes, np.bincount(dense), mean, seen), "users": onnx_of(best.users, config.dim)}
 
 
-def _best(
-    whole: Histories, net: Net, content: Tensor | None, config: Config, seed: int, progress: Tick
-) -> Net:
+def _best(whole: Histories, net: Net, content: Tensor | None, config: Config, seed: int, progress: Tick) -> Net:
     """The averaged weights of the epoch that ranks the held-out items best."""
     rng = np.random.default_rng(seed)
     able = np.flatnonzero(whole.sizes > 1)
@@ -200,9 +196,7 @@ def _best(
 
 
 @torch.no_grad()
-def _items(
-    net: Net, codes: Array, counts: Array, mean: Array | None, content: Tensor | None
-) -> dict[str, Array]:
+def _items(net: Net, codes: Array, counts: Array, mean: Array | None, content: Tensor | None) -> dict[str, Array]:
     """The items' tower as arrays. Of an item that nothing is known of: the mean of the least seen tenth."""
     rare = tensor(np.argsort(counts, kind="stable")[: -(-len(counts) // 10)])
     made = {
