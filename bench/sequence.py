@@ -105,7 +105,7 @@ def speed(rows: pl.DataFrame, length: int, rounds: int) -> dict[str, float]:
     offsets = np.append(0, np.cumsum(sizes)).astype(np.int64)
     whole = Histories(values, offsets[:-1], offsets[1:] - 2).last(length + 1)
     tight = Tight([values[a:b] for a, b in zip(whole.starts, whole.ends, strict=True)], items, length)
-    config = Config(length=length)
+    config = Config(length=length, batch=128, rate=1e-3)
     net = Net(config, torch.zeros(items, dtype=torch.bool), None)
     ours = Trainer(whole, net, None, config, seed=0)
     taken = [(timed(tight.epoch), timed(lambda: ours.epoch()[1])) for _ in range(rounds + 1)][1:]
@@ -130,7 +130,7 @@ def ml_100k(folder: Path, seeds: int) -> dict[str, Any]:
     print(json.dumps(pace), flush=True)
     runs: list[dict[str, Any]] = []
     for seed in range(seeds):
-        runs.append(quality(rows, SASRec(held=ALL), seed))
+        runs.append(quality(rows, SASRec(batch=128, epochs=60, held=ALL), seed))
         print(json.dumps(runs[-1]), flush=True)
     return {**means(runs), **pace, "runs": runs}
 
@@ -143,9 +143,7 @@ def ml_1m(folder: Path, epochs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     parser.add_argument("--sets", default="ml-100k,ml-1m")

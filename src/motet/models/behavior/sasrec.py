@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
+from motet.apply import Whole
 from motet.batch import Array, Batch, Ragged
 from motet.column import Number, Sequence, Vector, column
 from motet.errors import GraphError, needs
@@ -17,7 +18,7 @@ from motet.models.behavior.interactions import learnt_from
 from motet.models.behavior.known import places, plain
 from motet.models.behavior.outcome import checked
 from motet.models.behavior.sequences import sequences
-from motet.node import Whole, item_of, name_of
+from motet.node import item_of, name_of
 from motet.record import Entity
 
 
@@ -46,8 +47,8 @@ class SASRec(Model):
     length: int = 50
     dropout: float = 0.2
     bound: float = 1.0
-    batch: int = 128
-    rate: float = 1e-3
+    batch: int = 64
+    rate: float = 2e-3
     epochs: int = 100
     patience: int = 20
     held: int = 1_000

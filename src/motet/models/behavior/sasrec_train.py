@@ -43,8 +43,8 @@ class Config:
     length: int = 50
     dropout: float = 0.2
     bound: float = 1.0
-    batch: int = 128
-    rate: float = 1e-3
+    batch: int = 64
+    rate: float = 2e-3
     epochs: int = 100
     patience: int = 20
     held: int = 1_000
