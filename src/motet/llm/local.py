@@ -217,8 +217,8 @@ class Local:
     def _text(self, prompt: Prompt) -> str:
         """The prompt in the model's own chat form. Users' texts cannot contain its control marks."""
         form = self._template(bool(prompt.system))
-        form = form.replace(_SYSTEM, prompt.system.replace("<|", "< |"))
-        return form.replace(_USER, prompt.user.replace("<|", "< |")) + prompt.start
+        form = form.replace(_SYSTEM, _unmarked(prompt.system)).replace(_USER, _unmarked(prompt.user))
+        return form + _unmarked(prompt.start)
 
     def _rendered(self, with_system: bool) -> str:
         messages = [{"role": "system", "content": _SYSTEM}] if with_system else []
@@ -268,6 +268,10 @@ def _server(llm: LLM, slots: int, socket_file: str, key: str) -> Any:
         return server
     except Exception as error:
         raise RunError(f"{file.name} cannot be loaded as a model: {error}", help='mt.LLM("smollm2-135m")') from None
+
+
+def _unmarked(text: str) -> str:
+    return text.replace("<|", "< |")
 
 
 def _gap(prompt: Prompt) -> str:

@@ -67,7 +67,8 @@ class Extract(Model, Generic[R]):
     block: ClassVar[int] = 64
 
     def __post_init__(self) -> None:
-        if not (isinstance(cast(Any, self.record), type) and issubclass(self.record, Record)):
+        given = cast(Any, self.record)
+        if not (isinstance(given, type) and issubclass(given, Record)):
             raise GraphError(f"Extract fills a record, not {self.record!r}", help="mt.Extract(llm, Facets)")
         record_fields.wanted(self.record)
 
@@ -117,7 +118,7 @@ class Extract(Model, Generic[R]):
                     rows[i][field.name] = self._chosen(field, row)
 
     def _chosen(self, field: Wanted, scores: NDArray[np.float32]) -> Any:
-        best = np.argsort(-scores, kind="stable")
+        best: list[int] = np.argsort(-scores, kind="stable").tolist()
         if field.kind is not Tags:
             return field.labels[best[0]]
         return [field.labels[i] for i in best if scores[i] - scores.mean() >= self.tags_above]
@@ -149,9 +150,11 @@ class Extract(Model, Generic[R]):
                     rows[i].update(json.loads(reply.text))
 
     def _question(self, fields: Sequence[Wanted], field: Wanted, text: str) -> Prompt:
-        options = "\n".join(f"{f.question.capitalize()}: {', '.join(f.labels)}" for f in fields if f.labels)
-        system = f"Describe the text by the words that fit it.\n{options}"
-        return Prompt(text[: self.characters], system, f"{field.question.capitalize()}:")
+        # The reply is begun with the text, its field's name last: few tokens after the text, all fields' questions
+        # share the text's reading, and a list of the labels in the prompt made the smallest model worse.
+        asked = " and ".join(each.question for each in fields if each.labels)
+        start = f"Text: {text[: self.characters]}\n{field.question.capitalize()}:"
+        return Prompt(f"Name the {asked} of each text.", start=start)
 
     def _request(self, fields: Sequence[Wanted], text: str) -> Prompt:
         asked = ", ".join(field.question for field in fields)
@@ -165,4 +168,6 @@ def _habit(extract: Extract[Any], client: Client, field: Wanted) -> NDArray[np.f
     fields = record_fields.wanted(extract.record)
     prompts = [extract._question(fields, field, text) for text in NEUTRAL]  # pyright: ignore[reportPrivateUsage]
     scores = client.score(prompts, field.labels)
-    return None if scores is None or np.isnan(scores).any() else np.asarray(scores.mean(axis=0), np.float32)
+    if scores is None or np.isnan(scores).any():
+        return None
+    return np.asarray(scores.mean(axis=0), np.float32)
