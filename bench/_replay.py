@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from motet.answer import plain
+from motet.apply import Apply, PerPair
 from motet.batch import Array, Codes, Pairs, Ragged, Scores
 from motet.column import Column
 from motet.fitted import Fitted
 from motet.models.content.write import Write
-from motet.node import Apply, PerPair, event_of, upstream
+from motet.node import event_of, upstream
 from motet.outline import Outline
 from motet.run.context import Batched, Context
 from motet.table import parse

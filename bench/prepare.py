@@ -23,9 +23,9 @@ import polars as pl
 from _films import Facets, arguments, films_1m, finish
 
 import motet as mt
+from motet.apply import Apply
 from motet.cells import row_hashes
 from motet.column import Column
-from motet.node import Apply
 from motet.prepare import prepare
 from motet.run.context import Context
 from motet.run.runner import Local

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import motet as mt
+from motet.apply import Fit
 from motet.batch import Array, Batch
 from motet.model import Model, State
-from motet.node import Fit, name_of, upstream
+from motet.node import name_of, upstream
 from tests.shop import Buyer, Item, Purchase
 
 NUMBERS: list[mt.Number] = [

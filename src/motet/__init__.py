@@ -1,5 +1,6 @@
 """Motet: models of every kind in one typed graph, trained, measured, prepared and served from one definition."""
 
+from motet.apply import Whole
 from motet.candidates import Candidates, retrieve
 from motet.column import (
     Category,
@@ -35,7 +36,6 @@ from motet.models.content.extract import Extract
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.write import Write
 from motet.models.function import function
-from motet.node import Whole
 from motet.past import past
 from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
 from motet.sources import read, sql

@@ -56,15 +56,11 @@ def _written(name: str, value: Any) -> Field:
         return _field(name, "ragged", lists)
     if isinstance(value, Mapping):
         fields = [_written(str(key), part) for key, part in cast(Mapping[str, Any], value).items()]
-        record = pa.StructArray.from_arrays(
-            [array for array, _ in fields], fields=[field for _, field in fields]
-        )
+        record = pa.StructArray.from_arrays([array for array, _ in fields], fields=[field for _, field in fields])
         return _field(name, "record", record)
     if isinstance(value, np.ndarray):
         return _numbers(name, cast(Array, value))
-    raise RunError(
-        f"a {type(value).__name__} cannot be kept in a store", help="keep the columns that it is made of"
-    )
+    raise RunError(f"a {type(value).__name__} cannot be kept in a store", help="keep the columns that it is made of")
 
 
 def _numbers(name: str, value: Array) -> Field:

@@ -12,8 +12,8 @@ import numpy as np
 from motet import search
 from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, offsets_of
 from motet.column import Column, Number, Sequence
-from motet.errors import GraphError, RunError
-from motet.node import Grain, Node, Run, event_of, grain_name, name_of
+from motet.errors import GraphError
+from motet.node import Grain, Node, Otherwise, Run, event_of, grain_name, name_of
 from motet.record import Entity
 from motet.windows import Windows
 
@@ -217,37 +217,18 @@ class Top(Node):
         return run.value(self.candidates).top(self.k)
 
 
-@dataclass(frozen=True, eq=False)
-class Fallback(Node):
+class Fallback(Otherwise):
     """Candidates, and others for the requests that have none or when they cannot be had."""
-
-    strong: Column
-    cheap: Column
-
-    @property
-    def inputs(self) -> tuple[Column, ...]:
-        return (self.strong, self.cheap)
 
     @cached_property
     def among(self) -> frozenset[Column]:
-        return (
-            frozenset({Candidates(self)}) if root_of(self.strong) is not root_of(self.cheap) else self.strong.node.among
-        )
-
-    def label(self) -> str:
-        return f"{name_of(self.strong)} otherwise {name_of(self.cheap)}"
-
-    def parts(self) -> list[tuple[str, Column]]:
-        return [("", self.strong), ("otherwise", self.cheap)]
+        same = root_of(self.strong) is root_of(self.cheap)
+        return self.strong.node.among if same else frozenset({Candidates(self)})
 
     def evaluate(self, run: Run) -> Pairs:
-        try:
-            strong: Pairs = run.value(self.strong)
-        except RunError as error:
-            run.note(self.strong, str(error))
-            return run.value(self.cheap)
-        empty = np.diff(strong.offsets) == 0
-        return filled_in(strong, run.value(self.cheap), empty) if empty.any() else strong
+        found: Pairs = super().evaluate(run)
+        empty = np.diff(found.offsets) == 0
+        return filled_in(found, run.value(self.cheap), empty) if empty.any() else found
 
 
 def filled_in(strong: Pairs, cheap: Pairs, empty: Array) -> Pairs:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
+from motet.apply import Apply, Fit, Whole, Within, aligned_of
 from motet.errors import GraphError
 from motet.model import Model
-from motet.node import (
-    Apply,
-    C,
-    Column,
-    Fit,
-    Whole,
-    Within,
-    aligned_of,
-    check_fallback,
-    event_of,
-    grain_name,
-    item_of,
-    name_of,
-    union,
-)
+from motet.node import C, Column, check_fallback, event_of, grain_name, item_of, name_of, union
 from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
-
-if TYPE_CHECKING:
-    from motet.record import Record
 
 K = TypeVar("K", bound=Column)
 
@@ -45,7 +29,7 @@ def column(kind: type[K], model: Model, fit: Fit | None = None, among: Column | 
 
 def learn(
     model: Model,
-    target: Column | Record | None = None,
+    target: Any = None,
     among: Column | None = None,
     requests: int | None = None,
     **args: Any,

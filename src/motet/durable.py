@@ -66,9 +66,7 @@ def refused(path: Path) -> Generator[None]:
 
 
 def damaged(path: Path, why: str) -> RunError:
-    return RunError(
-        f"{path} is damaged: {why}", help=f"delete it, and what it held is made again: rm -r {str(path)!r}"
-    )
+    return RunError(f"{path} is damaged: {why}", help=f"delete it, and what it held is made again: rm -r {str(path)!r}")
 
 
 def unreadable(path: Path, error: OSError) -> RunError:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from motet.apply import Apply
 from motet.batch import Array, Codes, Pairs, Scores
 from motet.candidates import Candidates, held
 from motet.column import Column, argument
@@ -15,7 +16,7 @@ from motet.errors import DataError, GraphError
 from motet.evaluation import Answered, Evaluation, Predicted
 from motet.metrics.ranking import MISS, rank_of
 from motet.model import Model
-from motet.node import Apply, Otherwise, event_of, grain_name, item_of, name_of
+from motet.node import Otherwise, event_of, grain_name, item_of, name_of
 from motet.outline import Outline
 from motet.run.context import Batched, Context
 

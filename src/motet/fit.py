@@ -9,10 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
+from motet.apply import Fit
 from motet.data import Data
 from motet.errors import DataError
 from motet.model import State, digest
-from motet.node import Fit, upstream
+from motet.node import upstream
 from motet.outline import Outline
 from motet.progress import Progress
 from motet.record import Event, Field
@@ -121,5 +122,5 @@ class Fitting:
 
 
 def _fits_below(fit: Fit) -> list[Fit]:
-    found = {g.fingerprint: g for column in upstream(fit.inputs) for g in column.node.fits}
+    found = {g.fingerprint: g for column in upstream(fit.inputs) for g in column.node.fits if isinstance(g, Fit)}
     return list(found.values())

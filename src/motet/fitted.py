@@ -9,13 +9,13 @@ from typing import Any
 
 from motet import snapshot
 from motet.answer import Answer, answer
+from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, RunError, listed
 from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
 from motet.folder import open_store
-from motet.node import Apply, Fit
 from motet.outline import Outline
 from motet.plan import cost_key
 from motet.prepare import Prepared, prepare

@@ -37,18 +37,14 @@ def row_hashes(fingerprint: str, values: Sequence[Value]) -> Array:
 
 
 def _first(value: Any) -> Any:
-    return (
-        _first(next(iter(cast(Mapping[str, Any], value).values()))) if isinstance(value, Mapping) else value
-    )
+    return _first(next(iter(cast(Mapping[str, Any], value).values()))) if isinstance(value, Mapping) else value
 
 
 def _digests(values: Sequence[Any], person: bytes) -> list[bytes]:
     joined = _joined([piece for value in values for piece in _pieces(value)])
     offsets = _offsets(joined).tolist()
     data = memoryview(joined.buffers()[2] or b"")
-    return [
-        blake2b(data[start:end], digest_size=16, person=person).digest() for start, end in pairwise(offsets)
-    ]
+    return [blake2b(data[start:end], digest_size=16, person=person).digest() for start, end in pairwise(offsets)]
 
 
 def _joined(pieces: list[pa.Array]) -> pa.Array:
@@ -70,9 +66,7 @@ def _pieces(value: Any) -> list[pa.Array]:
         return _texts(value)
     if isinstance(value, np.ndarray):
         return [_fixed(cast(Array, value))]
-    raise RunError(
-        f"a {type(value).__name__} has no row hashes", help="costly models read columns, not all pairs"
-    )
+    raise RunError(f"a {type(value).__name__} has no row hashes", help="costly models read columns, not all pairs")
 
 
 def _named(codes: Array, value: Codes | Ragged) -> pa.Array:

@@ -47,8 +47,6 @@ def _opened(path: Path) -> Generator[sqlite3.Connection]:
             ledger.execute(_TABLE)
             yield ledger
     except sqlite3.OperationalError as error:
-        raise RunError(
-            f"could not use {path}: {error}", help="make room on that disk and run again"
-        ) from error
+        raise RunError(f"could not use {path}: {error}", help="make room on that disk and run again") from error
     except sqlite3.DatabaseError as error:
         raise durable.damaged(path, str(error)) from error

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from motet.apply import Fit, Pick
 from motet.column import Column, Late
 from motet.errors import GraphError, listed
 from motet.model import digest
-from motet.node import Fit, Pick, event_of, grain_name, upstream
+from motet.node import event_of, grain_name, upstream
 from motet.record import Record
 
 
@@ -55,7 +56,7 @@ class Outline:
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
         """What has to be fitted, in order."""
-        found = {fit.fingerprint: fit for column in self.columns for fit in column.node.fits}
+        found = {f.fingerprint: f for column in self.columns for f in column.node.fits if isinstance(f, Fit)}
         return tuple(found.values())
 
     @cached_property

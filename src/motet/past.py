@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from motet.apply import Whole
 from motet.column import Column, Sequence, argument
 from motet.errors import GraphError
 from motet.model import Model
-from motet.node import Grain, Node, Run, Whole, event_of, grain_name, name_of, upstream
+from motet.node import Grain, Node, Run, event_of, grain_name, name_of, upstream
 from motet.record import Event, Field, Record, reference_of
 from motet.span import seconds_of
 

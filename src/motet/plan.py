@@ -11,11 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
+from motet.apply import Apply, Within
 from motet.batch import Batch, take
 from motet.data import Data
 from motet.folder import open_store
 from motet.model import NOTHING, digest
-from motet.node import Apply, Column, Within, event_of
+from motet.node import Column, event_of
 from motet.operators import OPERATORS
 from motet.outline import Outline
 from motet.run.context import Context

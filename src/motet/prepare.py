@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from motet.node import Apply, Column, event_of
+from motet.apply import Apply
+from motet.node import Column, event_of
 from motet.outline import Outline
 from motet.run.context import Context
 

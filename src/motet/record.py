@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_type_hints
 
+from motet.apply import Pick
 from motet.batch import take
 from motet.column import Column, Key, Reference, Time
 from motet.errors import GraphError, listed
 from motet.model import digest
-from motet.node import Grain, Node, Pick, Run
+from motet.node import Grain, Node, Run
 from motet.span import seconds_of
 
 

@@ -95,9 +95,7 @@ class _Writer:
         if isinstance(value, (np.ndarray, np.generic)):
             array = np.asarray(cast(Any, value))
             if array.dtype.hasobject:
-                raise RunError(
-                    f"state part {self.name!r} is an array of objects", help="numbers, or a list of texts"
-                )
+                raise RunError(f"state part {self.name!r} is an array of objects", help="numbers, or a list of texts")
             kind = "array" if isinstance(value, np.ndarray) else "scalar"
             return self.put(kind, lambda file: np.lib.format.write_array(file, array, allow_pickle=False))
         if isinstance(value, (bytes, bytearray)):

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from motet.apply import Fit, Whole, column_of
 from motet.batch import Array, Batch, Codes, Pairs, concat, offsets_of
 from motet.column import Column
 from motet.errors import RunError
 from motet.history import SECOND
-from motet.node import Fit, Whole, column_of, event_of, item_of, upstream
+from motet.node import event_of, item_of, upstream
 from motet.record import Field
 from motet.run.context import Batched, Context
 

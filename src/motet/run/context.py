@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, Vocabulary, take
 from motet.cells import row_hashes
 from motet.data import Data
 from motet.history import History
 from motet.model import State, digest
-from motet.node import Apply, Column, Fit, Grain, Run, column_of, event_of, upstream
+from motet.node import Column, Grain, Run, event_of, upstream
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
 from motet.search import Index

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from motet.apply import Apply, Within
 from motet.candidates import Retrieve, held
 from motet.column import Unready
-from motet.node import Apply, Column, Within, event_of, grain_name, item_of
+from motet.node import Column, event_of, grain_name, item_of
 from motet.outline import Outline
 
 Sizes = Mapping[Any, int]  # rows of each entity

@@ -8,11 +8,11 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
 from motet.model import State
-from motet.node import Apply, Fit
 
 
 class Runner(Protocol):

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from motet.apply import Whole
 from motet.batch import Array, Batch, Ragged, take
 from motet.column import Number, Sequence, Vector, column
 from motet.errors import GraphError
@@ -16,7 +17,6 @@ from motet.models.behavior.interactions import interactions, learnt_from
 from motet.models.behavior.known import places, plain
 from motet.models.behavior.outcome import checked
 from motet.models.cores import threads
-from motet.node import Whole
 from motet.record import Entity
 
 BLOCK = 256  # requests that are folded in at a time: 256 x 64 x 64 normal equations are 8 MB

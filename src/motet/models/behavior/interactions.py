@@ -7,11 +7,12 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
+from motet.apply import Fit
 from motet.batch import Array, Batch, Codes, Ragged
 from motet.column import Reference, Sequence, learn
 from motet.errors import GraphError, RunError
 from motet.model import Model
-from motet.node import Fit, name_of
+from motet.node import name_of
 from motet.past import Past
 from motet.record import Entity, entity_of
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from motet.apply import Fit
 from motet.column import Column, Number, argument, column, learn
 from motet.errors import GraphError
 from motet.model import Model
-from motet.node import Fit, event_of, grain_name, item_of, name_of
+from motet.node import event_of, grain_name, item_of, name_of
 
 
 def outcome(model: Model, target: Any, kinds: tuple[type[Column], ...]) -> Column:

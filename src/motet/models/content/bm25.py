@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from motet.apply import Whole
 from motet.batch import Array, Batch
 from motet.column import Column, Number, Text, column
 from motet.errors import GraphError
 from motet.model import Model, State
 from motet.models.content.words import words
-from motet.node import Whole, event_of, grain_name, item_of, name_of
+from motet.node import event_of, grain_name, item_of, name_of
 
 
 class Index(Column):

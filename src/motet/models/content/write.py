@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pyarrow as pa
 
+from motet.apply import Whole
 from motet.batch import Batch, Codes, Pairs, Ragged, take
 from motet.candidates import Candidates, root_of
 from motet.column import Category, Column, Late, Number, Tags, Text, Unready, column
@@ -18,7 +19,6 @@ from motet.errors import GraphError, listed
 from motet.llm import LLM, Client, Prompt
 from motet.model import Model, State
 from motet.models.content.claims import Facts, unfounded
-from motet.node import Whole
 from motet.record import Entity
 
 # One sentence goes on from the item's name: no second name in quotes, no list, no line break.

@@ -1,0 +1,228 @@
+"""What a model is fitted on and applied to: the nodes that do a model's work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from motet.batch import Array, Batch, Pairs
+from motet.model import NOTHING, Model, State, digest
+from motet.node import Column, Grain, Node, Run, event_of, given, item_of, name_of, union, upstream
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An input that a model reads as a whole table, whatever the row it works on."""
+
+    column: Column
+
+
+@dataclass(frozen=True, eq=False)
+class Fit(Node):
+    """What a model learns, once per graph. Its target may be an outcome; its inputs may not."""
+
+    model: Model
+    args: Mapping[str, Column | Whole]
+    target: Column | None = None
+    chosen_among: Column | None = None
+    requests: int | None = None
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (*columns_of(self.args), *given(self.target), *given(self.chosen_among))
+
+    @cached_property
+    def grain(self) -> Grain:
+        return frozenset()
+
+    @cached_property
+    def after(self) -> frozenset[Any]:
+        return frozenset()
+
+    @cached_property
+    def frame(self) -> Grain:
+        """What it has one training row per."""
+        return union((*aligned_of(self.args), *given(self.target), *given(self.chosen_among)))
+
+    @cached_property
+    def learns_outcomes(self) -> bool:
+        """Whether its state depends on what happened, so that what is stacked on it needs other events."""
+        return any(column.after for column in upstream(self.inputs))
+
+    def config(self) -> str:
+        return f"{self.model.identity()} {sorted(self.args)} {self.requests}"
+
+    def label(self) -> str:
+        return f"fitted {self.model}"
+
+
+@dataclass(frozen=True, eq=False)
+class Apply(Node):
+    """A model's result. `chosen_among`: the candidates that it is confined to, where there are any."""
+
+    model: Model
+    args: Mapping[str, Column | Whole]
+    fit: Fit | None = None
+    chosen_among: Column | None = None
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (*columns_of(self.args), *given(self.chosen_among))
+
+    @cached_property
+    def grain(self) -> Grain:
+        return union((*aligned_of(self.args), *given(self.chosen_among)))
+
+    @cached_property
+    def among(self) -> frozenset[Column]:
+        if self.chosen_among is not None:
+            return self.chosen_among.node.among
+        return frozenset[Column]().union(*(c.node.among for c in aligned_of(self.args)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        learnt = self.fit.fingerprint if self.fit else ""
+        return digest("Apply", self.config(), learnt, *(c.fingerprint for c in self.inputs))
+
+    @cached_property
+    def fits(self) -> tuple[Fit, ...]:
+        return (self.fit,) if self.fit else ()
+
+    def parts(self) -> list[tuple[str, Column]]:
+        made = [c for c in self.inputs if isinstance(c.node, Apply)]
+        return [(type(c.node.model).__name__, c) for c in made if isinstance(c.node, Apply)]
+
+    def config(self) -> str:
+        marks = [f"{name}{'*' if isinstance(arg, Whole) else ''}" for name, arg in self.args.items()]
+        return f"{self.model.identity()} {marks}"
+
+    def label(self) -> str:
+        names = ", ".join(name_of(c) for c in aligned_of(self.args))
+        return f"{self.model}({names})"
+
+    def evaluate(self, run: Run) -> Any:
+        if self.model.crosses or not any(c.grain != self.grain and c.grain for c in aligned_of(self.args)):
+            args = {name: run.value(column_of(arg)) for name, arg in self.args.items()}
+            return run.apply(self, self._state(run), Batch(args, rows=run.rows(self.grain)))
+        return PerPair(run, Column(self))
+
+    def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
+        if self.model.crosses:
+            return super().evaluate_at(run, pairs)
+        args = {
+            name: run.value(arg.column) if isinstance(arg, Whole) else run.at(arg, pairs)
+            for name, arg in self.args.items()
+        }
+        return run.apply(self, self._state(run), Batch(args, rows=len(pairs.items), groups=pairs.offsets))
+
+    def _state(self, run: Run) -> State:
+        return run.state(self.fit) if self.fit else NOTHING
+
+
+@dataclass(frozen=True)
+class PerPair:
+    """Scores of a column that can only be computed pair by pair: every request with every item."""
+
+    run: Run
+    column: Column
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        event, item = event_of(self.column.grain), item_of(self.column.grain)
+        return self.run.rows(frozenset({event})), self.run.rows(frozenset({item}))
+
+    def dense(self, requests: slice) -> Array:
+        n, m = self.shape
+        rows = np.arange(n)[requests]
+        sizes = np.zeros(n, np.int64)
+        sizes[rows] = m
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        items = np.tile(np.arange(m, dtype=np.int32), len(rows))
+        pairs = Pairs(offsets, items, np.zeros(len(items), np.float32))
+        return np.asarray(self.run.at(self.column, pairs), np.float32).reshape(len(rows), m)
+
+    def at(self, requests: Array, items: Array) -> Array:
+        order = np.argsort(requests, kind="stable")
+        sizes = np.bincount(requests, minlength=self.shape[0])
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        sorted_pairs = Pairs(offsets, items[order], np.zeros(len(items), np.float32))
+        values = np.empty(len(items), np.float32)
+        values[order] = self.run.at(self.column, sorted_pairs)
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class Pick(Node):
+    """One field of what a model filled in."""
+
+    filled: Column
+    name: str
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (self.filled,)
+
+    def config(self) -> str:
+        return self.name
+
+    def label(self) -> str:
+        return f"{self.filled.node.label()}.{self.name}"
+
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.filled)]
+
+    def evaluate(self, run: Run) -> Any:
+        return run.value(self.filled)[self.name]
+
+    def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
+        return run.at(self.filled, pairs)[self.name]
+
+
+@dataclass(frozen=True, eq=False)
+class Within(Node):
+    """A late value with its deadline, and what is answered when it is not there by then."""
+
+    late: Column
+    seconds: float
+    cheap: Column | None
+    text: str = ""
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (self.late, *given(self.cheap))
+
+    def config(self) -> str:
+        return f"{self.seconds} {self.text!r}"
+
+    def label(self) -> str:
+        otherwise = repr(self.text) if self.cheap is None else name_of(self.cheap)
+        return f"{name_of(self.late)} within {self.seconds:g} s, otherwise {otherwise}"
+
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.late)]
+
+    def evaluate(self, run: Run) -> Any:
+        value = run.in_time(self.late, self.seconds)
+        if value is not None:
+            return value
+        if self.cheap is not None:
+            return run.value(self.cheap)
+        return pa.array([self.text] * run.rows(self.grain), pa.large_string())
+
+
+def columns_of(args: Mapping[str, Column | Whole]) -> tuple[Column, ...]:
+    return tuple(column_of(arg) for arg in args.values())
+
+
+def aligned_of(args: Mapping[str, Column | Whole]) -> tuple[Column, ...]:
+    """The inputs that give the result its rows."""
+    return tuple(arg for arg in args.values() if isinstance(arg, Column))
+
+
+def column_of(arg: Column | Whole) -> Column:
+    return arg.column if isinstance(arg, Whole) else arg
