@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import motet as mt
-from motet.run.context import Context
+from motet.run.context import Batched, Context
 from motet.run.runner import Local
 from motet.store import Store
 
@@ -66,5 +66,9 @@ def stored(data: mt.Data, record: Any, field: str) -> Any:
 
 def asked(column: Any, data: mt.Data, event: Any = Purchase) -> Any:
     """A column that needs no fit, for each event that the data ask."""
-    run = Context(data, Local(), Store("unused")).batch(event, data.asked[event])
-    return run.value(column)
+    return asked_batch(data, event).value(column)
+
+
+def asked_batch(data: mt.Data, event: Any = Purchase) -> Batched:
+    """All events that the data ask, as one batch, nothing fitted."""
+    return Context(data, Local(), Store("unused")).batch(event, data.asked[event])

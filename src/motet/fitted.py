@@ -74,7 +74,7 @@ class Fitted:
     def observe(self, event: type[Event], rows: Sequence[Mapping[str, Any]]) -> None:
         """Events that have happened, outcomes included; the next ask sees them in `past(...)`.
 
-        They are seen by this object only: durable events are a server's business.
+        They are seen by this object only, until it prepares again: durable events are a server's business.
         """
         if event not in self.data.tables:
             raise DataError(

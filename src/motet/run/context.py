@@ -15,6 +15,7 @@ from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, Vocabulary, take
 from motet.cells import row_hashes
 from motet.data import Data
+from motet.errors import MotetError
 from motet.history import History
 from motet.model import State, digest
 from motet.node import Column, Grain, Run, event_of, upstream
@@ -228,6 +229,9 @@ class Batched(Run):
             return pool.submit(self.value, column).result(timeout=seconds)
         except TimeoutError:
             self.note(column, f"not there within {seconds:g} s")
+            return None
+        except MotetError as error:
+            self.note(column, str(error))
             return None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
