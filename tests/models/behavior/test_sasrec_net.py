@@ -15,7 +15,8 @@ from motet.errors import DataError  # noqa: E402
 from motet.models.behavior import sasrec_net as net  # noqa: E402
 from motet.models.behavior import sasrec_towers as towers  # noqa: E402
 from motet.models.behavior.sasrec_batches import Histories  # noqa: E402
-from motet.models.behavior.sasrec_train import Config, Last, Net, fit  # noqa: E402
+from motet.models.behavior.sasrec_train import Last, fit, onnx_of  # noqa: E402
+from motet.models.behavior.sasrec_trainer import Config, Net, Trainer  # noqa: E402
 
 SMALL = Config(dim=16, blocks=1, length=8, batch=32, epochs=25, rate=1e-2, patience=25)
 
@@ -65,9 +66,7 @@ def test_attention_in_place_is_the_library_s(length: int) -> None:
     qkv, weight = torch.randn(5, length, 3, 2, 4), torch.randn(5, length, 8)
     mine, theirs = (qkv.clone().requires_grad_() for _ in range(2))
     q, k, v = theirs.permute(2, 0, 3, 1, 4).unbind(0)
-    right = (
-        functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(5, length, 8)
-    )
+    right = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(5, length, 8)
     ours = net.attend(mine, training=True)
     torch.testing.assert_close(ours, right)
     torch.testing.assert_close(net.attend(qkv, training=False), right)
@@ -140,8 +139,6 @@ def test_items_without_content_or_training_rank_below_the_known() -> None:
 
 def test_onnx_equals_torch_for_every_length_and_none() -> None:
     torch.manual_seed(0)
-    from motet.models.behavior.sasrec_train import onnx_of
-
     config = Config(dim=16, length=8)
     made = Net(config, torch.zeros(20, dtype=torch.bool), None).eval()
     with torch.no_grad():
@@ -186,3 +183,18 @@ def test_progress_is_told_and_losses_fall() -> None:
 def test_too_little_to_learn_from_is_one_sentence() -> None:
     with pytest.raises(DataError, match="two items or more"):
         fit(np.array([4, 4], np.int32), np.array([0, 2]), 9)
+
+
+def test_threads_share_a_step_without_changing_it() -> None:
+    values, offsets = together(rings(30, 12))
+    whole, config = Histories(values, offsets[:-1], offsets[1:]), Config(dim=16, length=8, dropout=0)
+    before, gradients = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        trainer = Trainer(whole, Net(config, torch.zeros(12, dtype=torch.bool), None), None, config, seed=0)
+        trainer.step(whole, int(whole.sizes.sum()))
+        gradients.append([p.grad for p in trainer.net.parameters()])
+    torch.set_num_threads(before)
+    for one, three in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, three, atol=1e-6, rtol=1e-4)

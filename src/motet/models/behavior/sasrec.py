@@ -78,7 +78,7 @@ class SASRec(Model):
 
     def fit(self, batch: Batch, target: Any) -> State:
         try:
-            from motet.models.behavior import sasrec_train
+            from motet.models.behavior import sasrec_train, sasrec_trainer
         except ModuleNotFoundError:
             raise needs("torch", "torch") from None
         history = cast(Ragged, batch["history"])
@@ -86,7 +86,7 @@ class SASRec(Model):
         values, offsets = sequences(history, batch["who"], target)
         n = len(history.names)
         content = _rows(batch["content"], n) if "content" in batch else None
-        config = sasrec_train.Config(**{field.name: getattr(self, field.name) for field in fields(self)})
+        config = sasrec_trainer.Config(**{field.name: getattr(self, field.name) for field in fields(self)})
 
         def tell(epoch: int, epochs: int, loss: float, rate: float) -> None:
             batch.progress(epoch, epochs, f"loss {loss:.3f}, {rate:,.0f} items/s")

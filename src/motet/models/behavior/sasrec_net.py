@@ -109,7 +109,7 @@ class Noise:
     keep: share kept, to the nearest 1/256; masks hold 0 or 1/keep.
     """
 
-    def __init__(self, dropout: float, seed: int) -> None:
+    def __init__(self, dropout: float, seed: int | np.random.SeedSequence) -> None:
         self.kept = round(256 * (1 - dropout))
         self.rng = np.random.Generator(np.random.SFC64(seed))
 

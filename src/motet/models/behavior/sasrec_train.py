@@ -9,54 +9,22 @@ import io
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
 from motet.batch import Array
 from motet.errors import DataError
-from motet.models.behavior.sasrec_batches import Histories, batches, tensor
-from motet.models.behavior.sasrec_net import CatalogueLoss, Items, Noise, Users
+from motet.models.behavior.sasrec_batches import Histories, tensor
+from motet.models.behavior.sasrec_net import Noise, Users
 from motet.models.behavior.sasrec_towers import center, standardized
+from motet.models.behavior.sasrec_trainer import Config, Net, Trainer, ndcg
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
-AVERAGED = 0.99  # share of the averaged weights that a step leaves as they were, once there are many
-STEPS = 16  # an epoch has at least so many: few histories are gone through several times
 
-
-@dataclass(frozen=True)
-class Config:
-    """length: items of a history that are read. batch: histories a step. rate: of Adam.
-
-    bound: the longest residual that an item with content may have. patience: epochs without a better
-    validation before it stops. held: at most so many histories give their last item to validation.
-    """
-
-    dim: int = 64
-    blocks: int = 2
-    heads: int = 2
-    length: int = 50
-    dropout: float = 0.2
-    bound: float = 1.0
-    batch: int = 64
-    rate: float = 2e-3
-    epochs: int = 100
-    patience: int = 20
-    held: int = 1_000
-
-
-class Net(nn.Module):
-    """Both towers over the items that were seen in training."""
-
-    def __init__(self, config: Config, read: Tensor, content: Tensor | None) -> None:
-        super().__init__()
-        self.items = Items(read, config.dim, content, config.bound)
-        self.users = Users(config.dim, config.blocks, config.heads, config.length)
+USUAL = Config()
 
 
 class Last(nn.Module):
@@ -71,76 +39,13 @@ class Last(nn.Module):
         return states.gather(1, sizes[:, None, None].expand(-1, 1, states.shape[2]))[:, 0]
 
 
-class Trainer:
-    """One training, epoch by epoch."""
-
-    def __init__(self, histories: Histories, net: Net, content: Tensor | None, config: Config, seed: int) -> None:
-        self.histories, self.net, self.content, self.config = histories, net, content, config
-        self.rng, self.noise = np.random.default_rng(seed), Noise(config.dropout, seed)
-        self.adam = torch.optim.Adam(net.parameters(), lr=config.rate, betas=(0.9, 0.98), fused=True)
-        self.averaged = AveragedModel(net, avg_fn=_averaged)
-
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the averaged weights."""
-        return {name: value.clone() for name, value in self.averaged.module.state_dict().items()}
-
-    def epoch(self) -> tuple[float, int]:
-        """Mean loss, and how many next items were learnt from."""
-        self.net.train()
-        total, targets = 0.0, 0
-        steps = 0
-        while steps < STEPS:
-            windows = self.histories.cut(self.config.length + 1, self.rng)
-            for batch in batches(windows, self.config.batch, self.rng):
-                codes, real = batch.padded()
-                loss, n = self.step(codes, tensor(np.flatnonzero(real)))
-                total, targets, steps = total + loss * n, targets + n, steps + 1
-        return total / max(targets, 1), targets
-
-    def step(self, codes: Tensor, real: Tensor) -> tuple[float, int]:
-        table = self.net.items(self.content)
-        users = self.net.users(functional.embedding(codes[:, :-1], table), self.noise)
-        users = users.view(-1, self.config.dim).index_select(0, real)
-        loss = cast(Any, CatalogueLoss).apply(users, table, codes.view(-1)[real])
-        self.adam.zero_grad(set_to_none=True)
-        loss.backward()
-        cast(Any, self.adam).step()
-        self.averaged.update_parameters(self.net)
-        return float(loss.detach()), len(real)
-
-
-def _averaged(so_far: Tensor, now: Tensor, steps: Tensor | int) -> Tensor:
-    """An exponential mean that does not hang on to where training began."""
-    return so_far.lerp(now, 1 - min(AVERAGED, (1 + int(steps)) / (10 + int(steps))))
-
-
-@torch.no_grad()
-def ndcg(net: Net, content: Tensor | None, seen: Histories, nexts: Array, k: int = 10) -> float:
-    """Mean NDCG@k of the next items, ranked among all that their history does not hold."""
-    net.eval()
-    table, gain = net.items(content), 0.0
-    for low in range(0, len(nexts), 256):
-        rows = np.arange(low, min(low + 256, len(nexts)))
-        part, right = seen.take(rows), tensor(nexts[rows].astype(np.int64))[:, None]
-        read = part.last(len(net.users.places) - 1)
-        users = net.users(functional.embedding(read.padded()[0], table), Noise(0, 0))
-        scores = users[torch.arange(len(rows)), tensor(read.sizes)] @ table.T
-        own = scores.gather(1, right)
-        codes, real = part.padded()
-        who = tensor(np.repeat(rows - low, part.sizes))
-        scores[who, codes[tensor(real)]] = -torch.inf
-        rank = (scores.scatter(1, right, -torch.inf) >= own).sum(1)
-        gain += float((1 / torch.log2(rank[rank < k] + 2.0)).sum())
-    return gain / len(nexts)
-
-
 def fit(
     values: Array,
     offsets: Array,
     n_items: int,
     content: Array | None = None,
     *,
-    config: Config = Config(),
+    config: Config = USUAL,
     seed: int = 0,
     progress: Tick = lambda epoch, epochs, loss, rate: None,
 ) -> dict[str, Array]:
