@@ -33,8 +33,17 @@ class Fitted:
     Made by `Graph.fit` or, from a published version, by `published`.
     """
 
-    def __init__(self, outline: Outline, data: Data, states: States, store: Store, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        outline: Outline,
+        data: Data,
+        states: States,
+        store: Store,
+        quiet: bool = False,
+        prepared: Mapping[str, str] | None = None,
+    ) -> None:
         self.outline, self.data, self.states, self.store = outline, data, states, store
+        self.prepared = prepared or {}
         self.progress = Progress(quiet)
         self._costs: dict[str, Cost] = {}
 
@@ -55,12 +64,12 @@ class Fitted:
         data: what has changed since the fit (new films, new events). Only rows that are new are computed. The version
         before stays published until this one is complete.
         """
-        context = self.context(data or self.data, bars=True)
+        context = self.context(data or self.data)
         done = prepare(self.outline, context)
         version = snapshot.publish(name, self.outline, context, self.states.names, done)
         self._keep_costs()
         self.__dict__.pop("live", None)
-        self.data = context.data
+        self.data, self.prepared = context.data, done.values
         return done.as_version(version)
 
     def ask(self, **fields: Any) -> Answer:
@@ -86,14 +95,12 @@ class Fitted:
     @cached_property
     def live(self) -> Context:
         """What asks are answered from."""
-        return self.context(self.data)
+        return self.context(self.data, self.prepared)
 
-    def context(self, data: Data, bars: bool = False) -> Context:
-        runner = Local(self._spent)
-        states = self.states.values, self.states.names
-        if not bars:
-            return Context(data, runner, self.store, *states)
-        return Context(data, runner, self.store, *states, self.progress.rows(self.outline.name))
+    def context(self, data: Data, prepared: Mapping[str, str] | None = None) -> Context:
+        """An evaluation over data. prepared: where whole columns are kept that need not be put together again."""
+        known = self.states.values, self.states.names, prepared
+        return Context(data, Local(self._spent), self.store, *known, self.progress.rows(self.outline.name))
 
     def _spent(self, node: Apply | Fit, cost: Cost) -> None:
         if isinstance(node, Apply):
@@ -133,4 +140,4 @@ def published(outline: Outline, *, name: str = "graph", store: Path | str | None
     if current is None:
         raise RunError(f"nothing is published as {name!r} in {kept.root}", help="motet prepare FILE.py:GRAPH")
     data, states = snapshot.read(outline, kept, current[1])
-    return Fitted(outline, data, states, kept, quiet)
+    return Fitted(outline, data, states, kept, quiet, current[1]["values"])

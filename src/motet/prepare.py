@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from motet.apply import Apply
+from motet.model import digest
 from motet.node import Column, event_of
 from motet.outline import Outline
 from motet.run.context import Context
@@ -60,13 +61,13 @@ def prepare(outline: Outline, context: Context) -> Prepared:
     values: dict[str, str] = {}
     cells: list[str] = []
     for column in prepared_columns(outline):
-        name = context.value_name(column)
-        values[column.fingerprint] = name
-        value = context.shared(column)
-        context.store.keep_value(name, value)
+        name, value = context.value_name(column), context.shared(column)
         if _costly(column):
+            known, why = context.rows_kept(column)
+            name = name if known.all() else digest(name, known.tobytes())
             cells.append(context.made(column))
-            rows += context.batch().rows(column.grain)
-            why = context.problems(column)
+            rows += len(known)
             problems |= {outline.name(column): why} if why else {}
+        context.store.keep_value(name, value)
+        values[column.fingerprint] = name
     return Prepared(rows, sum(context.computed.values()), problems, values, tuple(cells))

@@ -23,13 +23,17 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Reply:
-    """What one prompt gave. `problem` says why there is no usable text; the other prompts stand."""
+    """What one prompt gave. `problem` says why there is no usable text; the other prompts stand.
+
+    passing: whether the problem may be gone at the next try: a deadline, an endpoint that was busy.
+    """
 
     text: str
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
     problem: str = ""
+    passing: bool = False
 
 
 @dataclass(frozen=True)

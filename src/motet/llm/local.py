@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -90,7 +91,7 @@ class Local:
             number, prompt = numbered
             reply = self._complete(number, request | {"prompt": self._text(prompt)}, seconds)
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
-            return Reply(reply.text, reply.tokens_in, reply.tokens_out, reply.seconds, problem)
+            return replace(reply, problem=problem)
 
         return list(self._open_pool().map(one, enumerate(prompts)))
 
@@ -206,8 +207,9 @@ class Local:
         took = time.monotonic() - started
         used = cast("dict[str, int]", last.get("usage") or {})
         self._count(used, took)
-        problem = _problem(last, late=time.monotonic() > until)
-        return Reply("".join(text), used.get("prompt_tokens", 0), used.get("completion_tokens", 0), took, problem)
+        late = time.monotonic() > until
+        tokens = used.get("prompt_tokens", 0), used.get("completion_tokens", 0)
+        return Reply("".join(text), *tokens, took, _problem(last, late=late), passing=late)
 
     def _count(self, used: Mapping[str, int], seconds: float) -> None:
         spent = Usage(1, used.get("prompt_tokens", 0), used.get("completion_tokens", 0), seconds)

@@ -229,7 +229,7 @@ def _reply(answer: _Answer, schema: Schema | None) -> Reply:
         text, problem = _text(answer.body)
     if schema is not None and not problem:
         problem = misfit(text, schema)
-    return Reply(text, *_tokens(answer.body), answer.seconds, problem)
+    return Reply(text, *_tokens(answer.body), answer.seconds, problem, passing=bool(answer.problem))
 
 
 def _choice(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, Vocabulary, take
-from motet.cells import row_hashes
+from motet.cells import Cells, row_hashes
 from motet.data import Data
-from motet.errors import MotetError
+from motet.errors import MotetError, RunError
 from motet.history import History
 from motet.model import State, digest
-from motet.node import Column, Grain, Run, event_of, upstream
+from motet.node import Column, Grain, Run, event_of, name_of, upstream
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
 from motet.search import Index
@@ -32,7 +32,8 @@ class Context:
     """What every batch over the same data and states shares: entity columns, histories, what fell back.
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
-    computed: how many rows of each costly column had to be computed. notes: what could not be had, and why.
+    prepared: where the store keeps whole columns, by their fingerprint. computed: how many rows of each costly
+    column had to be computed. notes: what could not be had, and why.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class Context:
         store: Store,
         states: Mapping[str, State] | None = None,
         named: Mapping[str, str] | None = None,
+        prepared: Mapping[str, str] | None = None,
         tick: Tick = lambda column, done, of: None,
     ) -> None:
         self.data, self.runner, self.store, self.tick = data, runner, store, tick
-        self.states, self.named = dict(states or {}), dict(named or {})
+        self.states, self.named, self.prepared = dict(states or {}), dict(named or {}), dict(prepared or {})
         self.notes: Counter[tuple[str, str]] = Counter()
         self.computed: Counter[str] = Counter()
         self.known: dict[type[Entity], Vocabulary] = {}
@@ -84,7 +86,7 @@ class Context:
         node = column.node
         if isinstance(node, Field):
             return self.data.tables[node.record].columns[node.name]
-        kept = self.store.value(self.value_name(column)) if isinstance(node, Apply) and node.grain else None
+        kept = self.store.value(self.prepared[column.fingerprint]) if column.fingerprint in self.prepared else None
         if kept is not None:
             return kept
         if isinstance(node, Apply) and node.model.costly:
@@ -105,18 +107,38 @@ class Context:
             rows = new[low : low + node.model.block]
             block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
             made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
-            cells.add(hashes[rows], made, getattr(made, "problems", None))
+            self._keep(cells, column, hashes[rows], made)
             self.computed[column.fingerprint] += len(rows)
             self.tick(column, min(low + node.model.block, len(new)), len(new))
-        return cells.read(hashes)
+        known = cells.known(hashes)
+        if not known.any():
+            why = next((problem for label, problem in self.notes if label == node.label()), "there are no rows")
+            raise RunError(f"no row of {name_of(column)} could be computed: {why}", help="then motet prepare it again")
+        return take(cells.read(hashes[known]), np.where(known, np.cumsum(known) - 1, -1))
 
-    def problems(self, column: Column) -> dict[str, int]:
-        """Why rows of a costly column are missing, counted."""
+    def _keep(self, cells: Cells, column: Column, hashes: Array, made: Any) -> None:
+        """Keeps rows for good, but for those whose problem may be gone at the next try: they are tried again."""
+        problems: Sequence[str | None] = getattr(made, "problems", (None,) * len(hashes))
+        passing: Sequence[bool] = getattr(made, "passing", (False,) * len(hashes))
+        for problem, again in zip(problems, passing, strict=True):
+            if again:
+                self.note(column, f"{problem}, tried again by the next prepare")
+        stays = [i for i, again in enumerate(passing) if not again]
+        cells.add(hashes[stays], take(made, np.array(stays, np.int64)), [problems[i] for i in stays])
+
+    def note(self, column: Column, problem: str) -> None:
+        """Counts that a column, or a row of it, could not be had, and why."""
+        self.notes[(column.node.label(), problem)] += 1
+
+    def rows_kept(self, column: Column) -> tuple[Array, dict[str, int]]:
+        """Which rows of a costly column are kept, bool [n], and why values are missing, counted."""
         node = column.node
         assert isinstance(node, Apply)
         made, run = self.made(column), self.batch()
         hashes = row_hashes(made, [run.value(column_of(node.args[name])) for name in _by_row(node)])
-        return self.store.cells(made).problems(hashes)
+        cells = self.store.cells(made)
+        passing = {problem: n for (label, problem), n in self.notes.items() if label == node.label()}
+        return cells.known(hashes), cells.problems(hashes) | passing
 
     def index(self, items: Array) -> Index:
         if id(items) not in self._indexes:
@@ -237,4 +259,4 @@ class Batched(Run):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def note(self, column: Column, problem: str) -> None:
-        self.context.notes[(column.node.label(), problem)] += 1
+        self.context.note(column, problem)

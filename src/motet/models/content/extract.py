@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from motet.batch import Batch, Value
 from motet.column import Column, Tags, Text, column
 from motet.errors import GraphError
-from motet.llm import LLM, Client, Prompt
+from motet.llm import LLM, Client, Prompt, Reply
 from motet.model import Model, State
 from motet.models.content import fields as record_fields
 from motet.models.content.fields import Wanted
@@ -24,8 +24,7 @@ from motet.record import Record, filled
 
 R = TypeVar("R", bound=Record)
 
-# Texts of many kinds: what a label scores after them on average is the model's habit, not a text's content. Films
-# by mood, read from title and genres: 66 % plausible relative to these, 49 % to an empty text, 72 % to 16 typical ones.
+# Texts of many kinds: what a label scores after them on average is the model's habit, not a text's content.
 VARIED = (
     "A family moves to another town.",
     "Two old friends meet again.",
@@ -42,12 +41,21 @@ VARIED = (
 )
 
 
-class Read(dict[str, Any]):
-    """A column per field, and per row why something of it is null (None where nothing is)."""
+NO_TEXT = Reply("", problem="there is no text")
 
-    def __init__(self, columns: Mapping[str, Value], problems: Sequence[str | None]) -> None:
+
+class Read(dict[str, Any]):
+    """A column per field, and per row why something of it is null (None where nothing is).
+
+    passing: per row, whether that may be otherwise at the next try.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Value], problems: Sequence[str | None], passing: Sequence[bool] = ()
+    ) -> None:
         super().__init__(columns)
         self.problems = tuple(problems)
+        self.passing = tuple(passing) or (False,) * len(self.problems)
 
 
 @dataclass(frozen=True)
@@ -106,14 +114,16 @@ class Extract(Model, Generic[R]):
         """The fields of each text, and why they are null where they are."""
         client, fields = self.llm.open(), record_fields.wanted(self.record)
         rows: list[dict[str, Any]] = [{} for _ in texts]
-        problems: list[str | None] = [None if text.strip() else "there is no text" for text in texts]
-        asked = [i for i, problem in enumerate(problems) if problem is None]
+        failed = {i: NO_TEXT for i, text in enumerate(texts) if not text.strip()}
+        asked = [i for i in range(len(texts)) if i not in failed]
         # As many texts at a time as the client works on: then each field's question finds its text already read.
         for start in range(0, len(asked), client.parallel):
             some = asked[start : start + client.parallel]
             self._score(client, fields, some, texts, rows)
-            self._generate(client, fields, some, texts, rows, problems, seconds)
-        return Read(record_fields.columns(fields, rows), problems)
+            self._generate(client, fields, some, texts, rows, failed, seconds)
+        problems = [failed[i].problem if i in failed else None for i in range(len(texts))]
+        passing = [i in failed and failed[i].passing for i in range(len(texts))]
+        return Read(record_fields.columns(fields, rows), problems, passing)
 
     def _score(
         self,
@@ -147,7 +157,7 @@ class Extract(Model, Generic[R]):
         some: list[int],
         texts: Sequence[str],
         rows: list[dict[str, Any]],
-        problems: list[str | None],
+        failed: dict[int, Reply],
         seconds: float | None,
     ) -> None:
         """Fills what scoring left open, all of a text's fields by one reply."""
@@ -162,7 +172,7 @@ class Extract(Model, Generic[R]):
             replies = client.complete(prompts, max_tokens=most, schema=shape, seconds=seconds)
             for i, reply in zip(those, replies, strict=True):
                 if reply.problem:
-                    problems[i] = reply.problem
+                    failed[i] = reply
                 else:
                     rows[i].update(json.loads(reply.text))
 

@@ -1,0 +1,79 @@
+"""What a run keeps of costly rows: once for good, and never a failure that may pass."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import motet as mt
+from motet.batch import Batch
+from tests.shop import Item, Purchase, shop
+
+calls: list[int] = []
+busy: set[float] = set()
+
+
+class Priced(dict[str, Any]):
+    def __init__(self, columns: Mapping[str, Any], failed: list[bool]) -> None:
+        super().__init__(columns)
+        self.problems = ["the endpoint was busy" if f else None for f in failed]
+        self.passing = failed
+
+
+@dataclass(frozen=True)
+class Appraise(mt.Model):
+    """Doubles prices at some cost; prices in `busy` fail this time."""
+
+    costly: ClassVar[bool] = True
+    block: ClassVar[int] = 5
+
+    def __call__(self, price: mt.Number) -> "Appraisal":
+        from motet.record import filled
+
+        return filled(Appraisal, mt.column(mt.Column, self, price=price))
+
+    def apply(self, state: mt.State, batch: Batch) -> Priced:
+        calls.append(batch.rows)
+        failed = [price in busy for price in batch["price"].tolist()]
+        return Priced({"worth": np.where(failed, np.nan, batch["price"] * 2)}, failed)
+
+
+class Appraisal(mt.Record):
+    worth: mt.Number
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> mt.Fitted:
+    calls.clear()
+    busy.clear()
+    worth = Appraise()(Item.price).worth
+    bought = mt.past(Purchase.item, by=Purchase.buyer)
+    best = mt.retrieve(Item, k=12, by=[worth], exclude=bought)
+    return mt.Graph(best=best).fit(shop(), store=tmp_path, quiet=True)
+
+
+def test_a_row_is_computed_once(fitted: mt.Fitted) -> None:
+    assert fitted.prepare().new == 12
+    assert fitted.prepare().new == 0
+    assert sum(calls) == 12
+
+
+def test_a_failure_that_may_pass_is_counted_and_tried_again_and_the_others_are_kept(fitted: mt.Fitted) -> None:
+    busy.update({3.0, 4.0})
+    first = fitted.prepare()
+    assert first.problems == {"worth": {"the endpoint was busy, tried again by the next prepare": 2}}
+    answered = fitted.ask(buyer="b0", amount=1)["best"]
+    assert not {row["item_id"] for row in answered} & {2, 3}
+    busy.clear()
+    second = fitted.prepare()
+    assert (second.new, second.problems) == (2, {})
+    assert {row["item_id"] for row in fitted.ask(buyer="new", amount=1)["best"]} == set(range(12))
+
+
+def test_where_no_row_can_be_computed_the_reason_is_said(fitted: mt.Fitted) -> None:
+    busy.update(float(price) for price in range(1, 13))
+    with pytest.raises(mt.RunError, match=r"no row of .* could be computed: the endpoint was busy"):
+        fitted.prepare()
