@@ -23,6 +23,7 @@ from motet.record import Record
 Objective = Literal["binary", "regression", "lambdarank"]
 METRIC = {"binary": "binary_logloss", "regression": "l2", "lambdarank": "ndcg"}
 FEW = 1_000  # rows that one thread predicts before several would have started
+MANY = 10_000  # rows from which several threads train faster than one
 HELD_OUT = 0.1
 
 
@@ -123,9 +124,9 @@ class LightGBM(Model):
             late = valid[1]
             sizes = late.sizes if ranks else None
             sets.append(lgb.Dataset(valid[0], late.labels, group=sizes, reference=train))
-        return lgb.train(self._parameters(batch.seed), train, trees, valid_sets=sets, callbacks=callbacks)
+        return lgb.train(self._parameters(batch.seed, len(X)), train, trees, valid_sets=sets, callbacks=callbacks)
 
-    def _parameters(self, seed: int) -> dict[str, Any]:
+    def _parameters(self, seed: int, rows: int) -> dict[str, Any]:
         return {
             "objective": self.objective,
             "metric": METRIC[self.objective],
@@ -138,7 +139,7 @@ class LightGBM(Model):
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": threads(),
+            "num_threads": 1 if rows < MANY else threads(),
             "verbosity": -1,
         }
 
