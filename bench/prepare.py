@@ -91,7 +91,9 @@ def values(fitted: mt.Fitted) -> tuple[Any, list[Any]]:
 
 
 def equal(one: tuple[Any, list[Any]], other: tuple[Any, list[Any]]) -> bool:
-    """To the bit."""
+    """To the bit. Says what differs."""
+    vectors = int((one[0] != other[0]).any(axis=1).sum())
+    print(f"differ: {vectors} vectors, {sum(a != b for a, b in zip(one[1], other[1], strict=True))} moods")
     return bool(np.array_equal(one[0], other[0]) and one[1] == other[1])
 
 
