@@ -36,7 +36,7 @@ class Config:
     heads: int = 2
     length: int = 50
     dropout: float = 0.2
-    bound: float = 1.0
+    bound: float = 4.0
     batch: int = 64
     rate: float = 2e-3
     epochs: int = 100
