@@ -7,6 +7,8 @@ epoch, the rest trains; all films are ranked, less those seen before, ties again
 second keep the file's order (100K) or that of the first published SASRec file (1M).
 Speed: epochs of Motet's trainer and of the tight loop (bench/_tight.py) by turns, on the same histories cut
 to their last 50 items; both predict at every position, so the unit is next items learnt from a second. Medians.
+On all cores, and on one thread, which other load on the machine disturbs least: on a busy one the tight loop's
+threads wait for each other at every operation.
 """
 
 from __future__ import annotations
@@ -127,6 +129,10 @@ def means(runs: list[dict[str, Any]]) -> dict[str, float]:
 def ml_100k(folder: Path, seeds: int) -> dict[str, Any]:
     rows = events(folder, "ml-100k")
     pace = speed(rows, 50, rounds=9)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pace["speed_ratio_one_thread"] = speed(rows, 50, rounds=5)["speed_ratio_cpu"]
+    torch.set_num_threads(before)
     print(json.dumps(pace), flush=True)
     runs: list[dict[str, Any]] = []
     for seed in range(seeds):
