@@ -19,6 +19,7 @@ from motet.windows import Windows
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 NO_TIME = np.iinfo(np.int64).min
+HELD = 1 << 16  # pairs whose vectors are gathered at a time
 
 
 class Vocabulary:
@@ -161,8 +162,12 @@ class Factors:
         return np.asarray(~self.requests.any(axis=1))
 
     def at(self, requests: Array, items: Array) -> Array:
-        scores = np.einsum("pd,pd->p", self.requests[requests], take(self.items, items))
-        return np.where(self._silent[requests], np.float32(np.nan), scores)
+        scores = np.full(len(items), np.nan, np.float32)
+        asked = np.flatnonzero(~self._silent[requests])
+        for low in range(0, len(asked), HELD):
+            some = asked[low : low + HELD]
+            scores[some] = np.einsum("pd,pd->p", self.requests[requests[some]], take(self.items, items[some]))
+        return scores
 
 
 @dataclass(frozen=True)
