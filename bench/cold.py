@@ -30,14 +30,14 @@ from motet.run.context import Batched, Context
 from motet.windows import Windows
 
 SEEDS = (0, 1, 2)
-VIEWERS = 1_000  # of 6,040, drawn at random: all would take an hour and a half
+VIEWERS = 500  # of 6,040, drawn at random: all would take hours
 LAST = 3  # visits of each viewer to known films that are asked, the latest
 ASKED = 6_000  # visits to new films, drawn at random
 BLOCK = 1_000  # requests scored at a time
 
 meaning = mt.Embed("minilm-l6")(words)
 # Small steps, and no early stop: without content it rests for a while where it only knows what is popular.
-sasrec = mt.SASRec(batch=16, epochs=30, patience=30)
+sasrec = mt.SASRec(batch=8, epochs=25, patience=25)
 GRAPHS = {
     "with": mt.Graph(taste=sasrec(recent, Film, content=meaning)),
     "without": mt.Graph(taste=sasrec(recent, Film)),

@@ -45,9 +45,7 @@ NUMBERS = st.one_of(
 )
 TEXTS = st.lists(st.one_of(st.none(), st.text()), max_size=9).map(lambda texts: pa.array(texts, pa.string()))
 KEYS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=9).map(lambda keys: pa.array(keys, pa.int64()))
-NAMES = st.lists(st.text(), unique=True, max_size=5).map(
-    lambda names: Vocabulary(pa.array(names, pa.string()))
-)
+NAMES = st.lists(st.text(), unique=True, max_size=5).map(lambda names: Vocabulary(pa.array(names, pa.string())))
 
 
 @st.composite
@@ -60,9 +58,7 @@ def codes(draw: st.DrawFn) -> Codes:
 @st.composite
 def ragged(draw: st.DrawFn) -> Ragged:
     inner = draw(st.one_of(codes(), hnp.arrays(np.float64, st.integers(0, 9))))
-    cuts = [
-        sorted(draw(st.tuples(*[st.integers(0, len(inner))] * 2))) for _ in range(draw(st.integers(0, 5)))
-    ]
+    cuts = [sorted(draw(st.tuples(*[st.integers(0, len(inner))] * 2))) for _ in range(draw(st.integers(0, 5)))]
     bounds = np.array(cuts, np.int64).reshape(-1, 2)
     windows = Windows(inner.codes if isinstance(inner, Codes) else inner, bounds[:, 0], bounds[:, 1])
     return Ragged(windows, inner.names if isinstance(inner, Codes) else None)

@@ -189,9 +189,7 @@ NAMES = ["a", "b", "", "ab", "\x00", "ä"]
 def test_codes_and_tags_hash_by_name(found: list[int], order: list[int]) -> None:
     codes, back = np.array(found, np.int32), np.append(np.argsort(order), -1).astype(np.int32)
     one, other = Vocabulary(pa.array(NAMES)), Vocabulary(pa.array([NAMES[i] for i in order]))
-    np.testing.assert_array_equal(
-        row_hashes("f", [Codes(codes, one)]), row_hashes("f", [Codes(back[codes], other)])
-    )
+    np.testing.assert_array_equal(row_hashes("f", [Codes(codes, one)]), row_hashes("f", [Codes(back[codes], other)]))
     offsets = np.array([0, len(codes) // 2, len(codes)])
     np.testing.assert_array_equal(
         row_hashes("f", [Ragged(Windows.of(codes, offsets), one)]),

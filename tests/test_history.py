@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 
 from motet.history import SECOND, History
 
-events = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 6), st.floats(-1e6, 1e6)), min_size=0, max_size=30
-)
+events = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.floats(-1e6, 1e6)), min_size=0, max_size=30)
 
 
 def history(rows: list[tuple[int, int, float]]) -> History:
@@ -40,9 +38,7 @@ def test_only_strictly_earlier_events_that_have_arrived_are_seen(rows, key, seco
     asked = np.array([key], np.int32), np.array([second * SECOND], np.int64)
     seen = history(rows).windows(*asked, delay=delay)
     expected = sorted(
-        (t, i)
-        for i, (k, t, _) in enumerate(rows)
-        if k == key and t * SECOND < asked[1][0] - round(delay * SECOND)
+        (t, i) for i, (k, t, _) in enumerate(rows) if k == key and t * SECOND < asked[1][0] - round(delay * SECOND)
     )
     assert seen.windows.row(0).tolist() == [rows[i][2] for _, i in expected]
 

@@ -108,9 +108,7 @@ def items() -> NDArray[np.float32]:
     return np.random.default_rng(0).normal(size=(5000, 16)).astype(np.float32)
 
 
-def test_a_viewed_index_finds_most_of_what_exact_search_finds(
-    items: NDArray[np.float32], tmp_path: Path
-) -> None:
+def test_a_viewed_index_finds_most_of_what_exact_search_finds(items: NDArray[np.float32], tmp_path: Path) -> None:
     bias = np.random.default_rng(1).normal(size=5000).astype(np.float32)
     Index.build(items, bias).save(tmp_path / "items.index")
     index = Index.view(tmp_path / "items.index")
@@ -138,6 +136,4 @@ def test_one_thread_builds_the_same_index_twice(items: NDArray[np.float32]) -> N
 
 
 def test_an_empty_index_finds_nothing() -> None:
-    assert Index.build(np.zeros((0, 4), np.float32)).search(np.ones((1, 4), np.float32), 3)[0].tolist() == [
-        [-1] * 3
-    ]
+    assert Index.build(np.zeros((0, 4), np.float32)).search(np.ones((1, 4), np.float32), 3)[0].tolist() == [[-1] * 3]

@@ -68,9 +68,7 @@ def same(one: Any, other: Any) -> bool:
 
 @given(st.dictionaries(st.text(min_size=1), PART, max_size=4))
 @settings(max_examples=80, deadline=None)
-def test_a_state_comes_back_to_the_bit(
-    tmp_path_factory: pytest.TempPathFactory, parts: dict[str, Any]
-) -> None:
+def test_a_state_comes_back_to_the_bit(tmp_path_factory: pytest.TempPathFactory, parts: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "state.npz"
     states.write(path, State(**parts), {})
     back = states.read(path)
@@ -98,9 +96,7 @@ def test_about_says_what_was_said(store: Store) -> None:
     assert store.about("f") == {"model": "Popular()", "seconds": 0.5, "rows": 3}
 
 
-@pytest.mark.parametrize(
-    "part", [object(), {1, 2}, np.array([None, "a"]), Dense(np.zeros((1, 1), np.float32))]
-)
+@pytest.mark.parametrize("part", [object(), {1, 2}, np.array([None, "a"]), Dense(np.zeros((1, 1), np.float32))])
 def test_what_a_state_cannot_keep_is_refused_by_name(store: Store, part: Any) -> None:
     with pytest.raises(RunError, match="state part 'odd'"):
         store.keep_state("f", State(fine=1, odd=part), {})
@@ -109,18 +105,14 @@ def test_what_a_state_cannot_keep_is_refused_by_name(store: Store, part: Any) ->
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 255))
 @settings(max_examples=100, deadline=None)
-def test_a_damaged_state_is_never_a_wrong_one(
-    tmp_path_factory: pytest.TempPathFactory, at: float, by: int
-) -> None:
+def test_a_damaged_state_is_never_a_wrong_one(tmp_path_factory: pytest.TempPathFactory, at: float, by: int) -> None:
     """by: how a byte is changed; 0 cuts the file off there instead."""
     path = tmp_path_factory.getbasetemp() / "damaged.npz"
     parts = {"weights": np.arange(30.0).reshape(5, 6), "keys": ["a", "b"], "raw": b"xyz" * 9}
     states.write(path, State(**parts), {})
     data = bytearray(path.read_bytes())
     place = int(at * len(data))
-    path.write_bytes(
-        data[:place] if by == 0 else data[:place] + bytes([data[place] ^ by]) + data[place + 1 :]
-    )
+    path.write_bytes(data[:place] if by == 0 else data[:place] + bytes([data[place] ^ by]) + data[place + 1 :])
     try:
         back = states.read(path)
     except RunError as error:

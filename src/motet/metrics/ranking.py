@@ -60,9 +60,7 @@ def rank_of(
     """
     n, m = scores.shape
     if len(target) and int(target.max()) >= m:
-        raise DataError(
-            f"the true item {int(target.max())} is not among {m} scored items", help="-1: unknown"
-        )
+        raise DataError(f"the true item {int(target.max())} is not among {m} scored items", help="-1: unknown")
     known: NDArray[np.bool_] = target >= 0
     if not known.any():
         return np.full(len(scores), MISS, np.int64)
@@ -95,7 +93,5 @@ def _within(ranks: Ranks, k: int) -> NDArray[np.bool_]:
     if k < 1:
         raise DataError(f"the first {k} items are none", help="k=10")
     if len(ranks) and int(ranks.min()) < 0:
-        raise DataError(
-            f"{int((ranks < 0).sum())} ranks are negative", help="0 is the first place, MISS is none"
-        )
+        raise DataError(f"{int((ranks < 0).sum())} ranks are negative", help="0 is the first place, MISS is none")
     return ranks < k

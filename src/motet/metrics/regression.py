@@ -46,7 +46,5 @@ def _errors(predicted: NDArray[Any], true: NDArray[Any]) -> Floats:
     errors = predicted.astype(np.float64) - true.astype(np.float64)
     if not np.isfinite(errors).all():
         row = int((~np.isfinite(errors)).argmax())
-        raise DataError(
-            f"row {row} predicts {predicted[row]} for {true[row]}", help="measure finite rows only"
-        )
+        raise DataError(f"row {row} predicts {predicted[row]} for {true[row]}", help="measure finite rows only")
     return errors

@@ -12,9 +12,7 @@ from examples.films import download
 def test_films_are_the_packages_rows_with_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTET_HOME", str(tmp_path))
     folder = download.films_folder()
-    films, viewers, visits = (
-        pl.read_parquet(folder / f"{name}.parquet") for name in ("films", "viewers", "visits")
-    )
+    films, viewers, visits = (pl.read_parquet(folder / f"{name}.parquet") for name in ("films", "viewers", "visits"))
 
     assert (len(films), len(viewers), len(visits)) == (1_682, 943, 100_000)
     assert films.row(by_predicate=pl.col("film_id") == 127, named=True) == {
