@@ -20,7 +20,7 @@ def test_an_illegal_graph_fails_at_its_last_statement_and_says_why(case: Path) -
     for line in said.splitlines():
         assert line in str(raised.value)
     frames = traceback.extract_tb(raised.value.__traceback__)
-    failed = [frame.lineno for frame in frames if frame.filename == str(case)]
+    failed = [frame.lineno or 0 for frame in frames if frame.filename == str(case)]
     last = tree.body[-1]
     assert failed
     assert last.lineno <= failed[0] <= (last.end_lineno or last.lineno)

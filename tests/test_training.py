@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import motet as mt
+from motet.apply import Fit
 from motet.batch import Batch, Pairs
 from motet.candidates import ranked
 from motet.model import Model, State
@@ -40,7 +41,8 @@ found = mt.retrieve(Item, k=5, by=[Dear()(Item.price, Purchase.amount)])
 
 def trained(column: mt.Column, data: mt.Data, requests: int | None = None, seed: int = 0) -> Training:
     (fit,) = column.node.fits
-    limited = type(fit)(fit.model, fit.args, fit.target, fit.chosen_among, requests)
+    assert isinstance(fit, Fit)
+    limited = Fit(fit.model, fit.args, fit.target, fit.chosen_among, requests)
     return training(limited, Context(data, Local(), Store("unused")), seed, lambda done, of, said: None)
 
 
