@@ -1,14 +1,14 @@
 """SASRec on MovieLens, leave-one-out, full ranking: how good, and how fast beside a tight hand-written loop.
 
-    python bench/sequence.py --data DIR [--json] [--sets ml-100k,ml-1m] [--seeds 3] [--epochs-1m 40]
+    OMP_WAIT_POLICY=PASSIVE python bench/sequence.py --data DIR [--json] [--sets ml-100k,ml-1m] [--seeds 3] [--epochs-1m 40]
 
 DIR holds movielens-100k/ and movielens-1m/. Per viewer the last event is the test, the one before picks the
 epoch, the rest trains; all films are ranked, less those seen before, ties against the model. Events of one
 second keep the file's order (100K) or that of the first published SASRec file (1M).
 Speed: epochs of Motet's trainer and of the tight loop (bench/_tight.py) by turns, on the same histories cut
 to their last 50 items; both predict at every position, so the unit is next items learnt from a second. Medians.
-On all cores, and on one thread, which other load on the machine disturbs least: on a busy one the tight loop's
-threads wait for each other at every operation.
+On all cores, and on one thread. On a busy machine the tight loop's threads wait for each other at every operation:
+without the passive wait policy the ratio is then flattered (13 was seen), so do not quote it.
 """
 
 from __future__ import annotations
