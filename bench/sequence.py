@@ -1,6 +1,6 @@
 """SASRec on MovieLens, leave-one-out, full ranking: how good, and how fast beside a tight hand-written loop.
 
-    OMP_WAIT_POLICY=PASSIVE python bench/sequence.py --data DIR [--json] [--sets ml-100k,ml-1m] [--seeds 3] [--epochs-1m 40]
+    OMP_WAIT_POLICY=PASSIVE python bench/sequence.py --data DIR [--json] [--sets ml-100k,ml-1m] [--seeds 3]
 
 DIR holds movielens-100k/ and movielens-1m/. Per viewer the last event is the test, the one before picks the
 epoch, the rest trains; all films are ranked, less those seen before, ties against the model. Events of one
