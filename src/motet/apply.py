@@ -34,7 +34,15 @@ class Fit(Node):
 
     @property
     def inputs(self) -> tuple[Column, ...]:
-        return (*columns_of(self.args), *given(self.target), *given(self.chosen_among))
+        return (*columns_of(self.args), *given(self.target), *given(self.chosen_among), *given(self.happened))
+
+    @cached_property
+    def happened(self) -> Column | None:
+        """The outcome that says which candidate it was, where the target is asked of candidates."""
+        if self.chosen_among is None or self.target is None:
+            return None
+        grain = self.chosen_among.grain
+        return event_of(grain).happened(item_of(grain))
 
     @cached_property
     def grain(self) -> Grain:
@@ -55,7 +63,8 @@ class Fit(Node):
         return any(column.after for column in upstream(self.inputs))
 
     def config(self) -> str:
-        return f"{self.model.identity()} {sorted(self.args)} {self.requests}"
+        asked = [self.target is not None, self.chosen_among is not None]
+        return f"{self.model.identity()} {_marks(self.args)} {asked} {self.requests}"
 
     def label(self) -> str:
         return f"fitted {self.model}"
@@ -98,8 +107,7 @@ class Apply(Node):
         return [(type(c.node.model).__name__, c) for c in made if isinstance(c.node, Apply)]
 
     def config(self) -> str:
-        marks = [f"{name}{'*' if isinstance(arg, Whole) else ''}" for name, arg in self.args.items()]
-        return f"{self.model.identity()} {marks}"
+        return f"{self.model.identity()} {_marks(self.args)} {self.chosen_among is not None}"
 
     def label(self) -> str:
         names = ", ".join(name_of(c) for c in aligned_of(self.args))
@@ -213,6 +221,11 @@ class Within(Node):
         if self.cheap is not None:
             return run.value(self.cheap)
         return pa.array([self.text] * run.rows(self.grain), pa.large_string())
+
+
+def _marks(args: Mapping[str, Column | Whole]) -> list[str]:
+    """The arguments in order, those read as a whole marked."""
+    return [f"{name}{'*' if isinstance(arg, Whole) else ''}" for name, arg in args.items()]
 
 
 def columns_of(args: Mapping[str, Column | Whole]) -> tuple[Column, ...]:

@@ -11,10 +11,11 @@ import numpy as np
 
 from motet import search
 from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, offsets_of
-from motet.column import Column, Number, Sequence
+from motet.column import Column, Number, Reference, Sequence
 from motet.errors import GraphError
 from motet.node import Grain, Node, Otherwise, Run, event_of, grain_name, name_of
-from motet.record import Entity
+from motet.past import Past
+from motet.record import Entity, entity_of
 from motet.windows import Windows
 
 BLOCK = 256  # requests whose scores over all items are held at a time
@@ -74,7 +75,7 @@ def retrieve(
 
 
 def _retrieve(event: Any, entity: Any, k: int, by: Several[Column], exclude: Sequence | None) -> Retrieve:
-    if k < 1:
+    if k < 1 or k != int(k):
         raise GraphError(f"k={k} retrieves nothing", help=f"mt.retrieve({entity.__name__}, k=200, by=[...])")
     for scorer in by:
         if not isinstance(scorer, Number) or entity not in scorer.grain or not scorer.grain <= {event, entity}:
@@ -88,9 +89,20 @@ def _retrieve(event: Any, entity: Any, k: int, by: Several[Column], exclude: Seq
                 f"{name_of(scorer)} is an outcome and cannot retrieve",
                 help="read earlier ones with mt.past(...)",
             )
+    if exclude is not None:
+        _check_excluded(entity, exclude)
     if not by:
         raise GraphError("retrieve has no scorer", help="by=[taste, meaning @ embed(Visit.query)]")
     return Retrieve(event, entity, k, tuple(by), exclude)
+
+
+def _check_excluded(entity: Any, exclude: Sequence) -> None:
+    read = exclude.node.past_value if isinstance(exclude.node, Past) else exclude
+    if not isinstance(read, Reference) or entity_of(read) is not entity:
+        raise GraphError(
+            f"{name_of(exclude)} holds no {entity.__name__} to leave out: it is a history of {name_of(read)}",
+            help=f"give a history of references to {entity.__name__}: mt.past(Visit.film, by=Visit.viewer)",
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from motet import loading
+from motet.column import Text
 from motet.errors import DataError, MotetError
 from motet.node import grain_name
 
@@ -112,7 +113,9 @@ def ask(
 ) -> None:
     """Answers one event that is arriving now, from the published version."""
     fitted = loading.published(target, store)
-    answer = fitted.ask(**dict(_field(given) for given in fields or []))
+    event = fitted.outline.event
+    kinds: dict[str, type] = dict(event.fields) if event else {}
+    answer = fitted.ask(**dict(_field(given, kinds) for given in fields or []))
     _say(answer, json.dumps(answer, indent=2, ensure_ascii=False, default=str), as_json)
 
 
@@ -152,12 +155,13 @@ def _guarded(run: Callable[[], Any], as_json: bool) -> None:
         sys.exit(STOPPED)
 
 
-def _field(given: str) -> tuple[str, Any]:
+def _field(given: str, kinds: Mapping[str, type]) -> tuple[str, Any]:
+    """Name and value; a text is taken as it is written, everything else as JSON where it is."""
     name, equals, value = given.partition("=")
     if not equals:
         raise DataError(f"{given!r} is no field", help="write name=value: viewer=7 query='something about the sea'")
     try:
-        return name, json.loads(value)
+        return name, value if kinds.get(name) is Text else json.loads(value)
     except json.JSONDecodeError:
         return name, value
 

@@ -283,17 +283,17 @@ class Sequence(Column):
         return column(Number, Aggregate("count"), history=self)
 
     def sum(self) -> Number:
-        return column(Number, Aggregate("sum"), history=self)
+        return self._of_numbers("sum")
 
     def mean(self) -> Number:
         """NaN where there is nothing."""
-        return column(Number, Aggregate("mean"), history=self)
+        return self._of_numbers("mean")
 
     def min(self) -> Number:
-        return column(Number, Aggregate("min"), history=self)
+        return self._of_numbers("min")
 
     def max(self) -> Number:
-        return column(Number, Aggregate("max"), history=self)
+        return self._of_numbers("max")
 
     def nunique(self) -> Number:
         return column(Number, Aggregate("nunique"), history=self)
@@ -301,6 +301,15 @@ class Sequence(Column):
     def since(self) -> Number:
         """Seconds since the latest one; NaN where there is none."""
         return column(Number, Aggregate("since"), history=self)
+
+    def _of_numbers(self, how: str) -> Number:
+        read = self.node.inputs[0]
+        if not isinstance(read, (Number, Flag)):
+            raise GraphError(
+                f"a history of {name_of(read)} has no {how}: it holds no numbers but a {read.kind} each",
+                help=".count(), .nunique() or .since()",
+            )
+        return column(Number, Aggregate(how), history=self)
 
 
 class Unready(Column):

@@ -60,7 +60,7 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
         target = targets[name]
         assert target is not None
         measured[name] = Predicted(np.concatenate(found), np.asarray(whole.value(target), np.float64), groups)
-    return Evaluation(measured, len(rows), _notes(context.notes))
+    return Evaluation(measured, len(rows), _notes(context.notes) | _doubts(measured, rows, event, context, train))
 
 
 def ranks(run: Batched, column: Column) -> Array:
@@ -130,6 +130,21 @@ def _depth(run: Batched, column: Column) -> int:
 
 def _codes(value: Codes) -> Array:
     return value.codes.astype(np.int64)
+
+
+def _doubts(
+    measured: Mapping[str, Answered | Predicted], rows: Array, event: Any, context: Context, train: Data
+) -> dict[str, int]:
+    """What a reader of the figures has to know: requests that were learnt from, predictions that are missing."""
+    same = train.tables[event] is context.data.tables[event]
+    learnt = int(np.isin(rows, train.asked[event]).sum()) if same else 0
+    missing = {
+        f"{name}: no prediction for a known outcome": int((np.isnan(p.predicted) & np.isfinite(p.outcome)).sum())
+        for name, p in measured.items()
+        if isinstance(p, Predicted)
+    }
+    found = {"requests that the fit has learnt from: these figures flatter": learnt, **missing}
+    return {why: n for why, n in found.items() if n}
 
 
 def _notes(notes: Mapping[tuple[str, str], int]) -> dict[str, int]:

@@ -43,7 +43,7 @@ class Fitted:
         prepared: Mapping[str, str] | None = None,
     ) -> None:
         self.outline, self.data, self.states, self.store = outline, data, states, store
-        self.prepared = prepared or {}
+        self.train, self.prepared = data, prepared or {}
         self.progress = Progress(quiet)
         self._costs: dict[str, Cost] = {}
 
@@ -54,7 +54,7 @@ class Fitted:
         (Visit.rating >= 4). Errors: DataError when `test` asks nothing.
         """
         with self.progress.bar("evaluate") as tick:
-            found = evaluate(self.outline, self.context(test), self.data, relevant, tick)
+            found = evaluate(self.outline, self.context(test), self.train, relevant, tick)
         self._keep_costs()
         return found
 

@@ -7,6 +7,8 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+import traceback
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +19,7 @@ import numpy as np
 import motet.models
 from motet import fitted
 from motet.data import Data
-from motet.errors import DataError, GraphError, RunError, listed
+from motet.errors import DataError, GraphError, MotetError, RunError, listed
 from motet.fitted import Fitted
 from motet.folder import open_store
 from motet.graph import Graph
@@ -46,10 +48,23 @@ def module(path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(dotted, file)
     if spec is None or spec.loader is None:
         raise RunError(f"{path} is no Python file", help="name a graph as FILE.py:GRAPH")
-    made = importlib.util.module_from_spec(spec)
+    made, loader = importlib.util.module_from_spec(spec), spec.loader
     sys.modules[dotted] = made
-    spec.loader.exec_module(made)
+    _run(path, lambda: loader.exec_module(made))
     return made
+
+
+def _run(path: str, work: Callable[[], Any]) -> Any:
+    """What a user's file does; where it fails by itself, the line in it that failed is named."""
+    try:
+        return work()
+    except MotetError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        where = f"{path}:{line}" if line else path
+        raise GraphError(f"{where}: {type(error).__name__}: {error}", help=f"correct {where}") from None
 
 
 def graph(target: str) -> Graph:
@@ -65,7 +80,7 @@ def graph(target: str) -> Graph:
 def data(target: str) -> Data | None:
     """What the graph's file calls `data`: Data, or a function that makes them."""
     found: Any = getattr(module(target.rpartition(":")[0]), "data", None)
-    made: Any = found() if callable(found) else found
+    made: Any = _run(target.rpartition(":")[0], found) if callable(found) else found
     return made
 
 
@@ -80,14 +95,11 @@ def needed(target: str) -> Data:
 
 
 def split(graph: Graph, data: Data, *, at: str | None, last: int | None, by: str | None) -> tuple[Data, Data]:
-    if at is not None:
-        return data.split(at=at)
     event = graph.event
     if event is None:
         raise GraphError("the graph is asked by no event, so there is nothing to test", help="motet prepare it")
-    if last is not None:
-        reference = None if by is None else getattr(event, by)
-        return data.split(last=last, by=reference)
+    if (at, last, by) != (None, None, None):
+        return data.split(at=at, last=last, by=None if by is None else getattr(event, by))
     times = data.tables[event].columns[event.time_field()]
     return data.split(at=int(np.quantile(np.asarray(times), 1 - TESTED, method="higher")))
 

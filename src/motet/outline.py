@@ -63,8 +63,11 @@ class Outline:
     def records(self) -> tuple[type[Record], ...]:
         """The declared records that it reads, entities that are only referred to included."""
         read = dict.fromkeys(r for c in self.columns for r in c.grain)
-        for record in list(read):
-            read.update(dict.fromkeys(record.references().values()))
+        waiting = list(read)
+        while waiting:
+            new = [entity for entity in waiting.pop().references().values() if entity not in read]
+            read.update(dict.fromkeys(new))
+            waiting += new
         return tuple(read)
 
     @cached_property

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from motet.apply import Whole
-from motet.column import Column, Sequence, argument
+from motet.column import Category, Column, Flag, Number, Reference, Sequence, Time, argument
 from motet.errors import GraphError
 from motet.model import Model
 from motet.node import Grain, Node, Run, event_of, grain_name, name_of, upstream
@@ -28,7 +28,8 @@ class Past(Node):
 
     @property
     def inputs(self) -> tuple[Column, ...]:
-        return (self.past_value, self.by, self.asof)
+        times = (event_of(reference.grain).time_column() for reference in (self.by, self.asof))
+        return (self.past_value, self.by, self.asof, *times)
 
     @cached_property
     def grain(self) -> Grain:
@@ -79,17 +80,28 @@ def past(
             f"past reads a column of {grain_name(key.grain)}, the event of its `by`, and got {column!r}",
             help="read both from one event: mt.past(Visit.film, by=Visit.viewer)",
         )
-    if last is not None and last < 1:
+    if not isinstance(value, (Number, Flag, Category, Reference, Time)):
+        raise GraphError(
+            f"past keeps no {value.kind} such as {name_of(value)}",
+            help="read a number, a flag, a category, a time or a reference",
+        )
+    if last is not None and (last < 1 or last != int(last)):
         raise GraphError(f"last={last} would see nothing", help="last=50, or leave it out for all")
+    asking = key if asof is None else reference_of(asof)
+    if (asof is not None and asking.after) or (asof is None and key.after):
+        raise GraphError(
+            f"past cannot be asked by {name_of(asking)}, an outcome that is not known when it is asked",
+            help="ask by a reference that is known: by=Visit.viewer, or asof=Visit.viewer",
+        )
     _check_stateless(value)
     span = None if within is None else seconds_of(within)
-    delay = _delay(value)
+    delay = max(_delay(value), _delay(key))
     if span is not None and span <= delay:
         raise GraphError(
             f"within={within!r} would see nothing: {name_of(value)} is known {delay:g} s after the event",
             help=f"look further back than {delay:g} s",
         )
-    return Sequence.of(Past(value, key, key if asof is None else reference_of(asof), last, span, delay))
+    return Sequence.of(Past(value, key, asking, last, span, delay))
 
 
 def _check_stateless(value: Column) -> None:

@@ -247,7 +247,9 @@ class Field(Node):
         return frozenset()
 
     def config(self) -> str:
-        return f"{self.record.__name__}.{self.name}:{self.record.fields[self.name].__name__}"
+        spec: Spec = self.record.specs[self.name]
+        declared = f"{spec.outcome} {spec.delay} {spec.labels}"
+        return f"{self.record.__name__}.{self.name}:{self.record.fields[self.name].__name__} {declared}"
 
     def label(self) -> str:
         return f"{self.record.__name__}.{self.name}"

@@ -14,7 +14,7 @@ from motet.errors import RunError
 from motet.fit import States
 from motet.outline import Outline
 from motet.prepare import Prepared
-from motet.record import Entity, Event, Record
+from motet.record import Entity, Event, Record, fields_digest
 from motet.run.context import Context
 from motet.store import Store
 from motet.table import Table
@@ -39,6 +39,7 @@ def publish(name: str, outline: Outline, context: Context, states: Mapping[str, 
             "values": dict(done.values),
             "cells": list(done.cells),
             "tables": tables,
+            "declared": {record.__name__: fields_digest(record) for record in data.tables},
             "seen": seen,
             "until": data.until,
         }
@@ -53,6 +54,12 @@ def read(outline: Outline, store: Store, manifest: Mapping[str, Any]) -> tuple[D
             help="motet fit and motet prepare it again, or motet rollback after undoing the change",
         )
     records = {record.__name__: record for record in outline.records}
+    changed = [name for name, record in records.items() if manifest["declared"].get(name) != fields_digest(record)]
+    if changed:
+        raise RunError(
+            f"{', '.join(changed)} has other fields than when {manifest['graph']!r} was prepared",
+            help="motet prepare it again",
+        )
     tables = {records[n]: _table(store, records[n], fields) for n, fields in manifest["tables"].items() if n in records}
     tables = {record: _linked(table, tables) for record, table in tables.items()}
     events = {name: record for name, record in records.items() if issubclass(record, Event)}

@@ -227,9 +227,10 @@ def _reply(answer: _Answer, schema: Schema | None) -> Reply:
     text, problem = "", answer.problem
     if not problem:
         text, problem = _text(answer.body)
+    passing = bool(problem)  # nothing came, or nothing that is a reply; a reply that does not fit will not fit again
     if schema is not None and not problem:
         problem = misfit(text, schema)
-    return Reply(text, *_tokens(answer.body), answer.seconds, problem, passing=bool(answer.problem))
+    return Reply(text, *_tokens(answer.body), answer.seconds, problem, passing)
 
 
 def _choice(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -87,30 +88,61 @@ def code_digest(fn: Any, seen: frozenset[Any] = frozenset()) -> str:
     code = getattr(fn, "__code__", None)
     if code is None or fn in seen:
         return digest(_name(fn))
-    read = inspect.getclosurevars(fn)
-    outside = {**read.globals, **read.nonlocals}
-    parts = [f"{name}={_constant(value, seen | {fn})}" for name, value in sorted(outside.items())]
-    return digest(_source(fn), repr(fn.__defaults__), repr(fn.__kwdefaults__), *parts)
+    seen = seen | {fn}
+    free = {} if fn.__closure__ is None else dict(zip(code.co_freevars, fn.__closure__, strict=True))
+    outside = {name: fn.__globals__[name] for name in _names(code) if name in fn.__globals__}
+    inside = {name: cell.cell_contents for name, cell in free.items() if _filled(cell)}
+    read = [f"{name}={_constant(value, seen)}" for name, value in sorted({**outside, **inside}.items())]
+    defaults = [_constant(fn.__defaults__, seen), _constant(fn.__kwdefaults__, seen)]
+    return digest(_source(fn, seen), *defaults, *read)
 
 
-def _source(fn: Any) -> str:
-    compiled = f"{fn.__code__.co_code!r} {fn.__code__.co_consts!r} {fn.__code__.co_names!r}"
-    if fn.__name__ == "<lambda>":  # its line may hold others
-        return compiled
+def _filled(cell: Any) -> bool:
     try:
-        return inspect.getsource(fn)
-    except (OSError, TypeError):
-        return compiled
+        return cell.cell_contents is not cell
+    except ValueError:  # a name that is given its value later, such as the function's own
+        return False
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that a code reads, those of comprehensions and functions inside it too."""
+    inner = [_names(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _source(fn: Any, seen: frozenset[Any]) -> str:
+    if fn.__name__ != "<lambda>":  # a lambda's line may hold others
+        try:
+            return inspect.getsource(fn)
+        except (OSError, TypeError):
+            pass
+    return _compiled(fn.__code__, seen)
+
+
+def _compiled(code: CodeType, seen: frozenset[Any]) -> str:
+    """A code's instructions and constants, without the addresses that differ from process to process."""
+    return digest(code.co_code, *code.co_names, *(_constant(const, seen) for const in code.co_consts))
 
 
 def _constant(value: Any, seen: frozenset[Any]) -> str:
+    """A value as text that is equal in every process, its elements one by one."""
     if isinstance(value, np.ndarray):
         array = cast("np.ndarray[Any, Any]", value)
-        return digest(str(array.dtype), array.tobytes())
+        return digest(str(array.dtype), str(array.shape), array.tobytes())
+    if isinstance(value, CodeType):
+        return _compiled(value, seen)
     if inspect.isfunction(value):
         return code_digest(value, seen)
-    if isinstance(value, (bool, int, float, str, bytes, tuple, list, dict, frozenset, type(None))):
-        return repr(cast(object, value))
+    if isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value).items()
+        return digest("dict", *(f"{_constant(k, seen)}:{_constant(v, seen)}" for k, v in pairs))
+    if isinstance(value, (set, frozenset)):
+        return digest("set", *sorted(_constant(v, seen) for v in cast("set[Any]", value)))
+    if isinstance(value, (tuple, list)):
+        kind = "tuple" if isinstance(value, tuple) else "list"
+        return digest(kind, *(_constant(v, seen) for v in cast("list[Any]", value)))
+    if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+        return repr(value)
     return _name(value)
 
 

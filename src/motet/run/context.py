@@ -245,6 +245,8 @@ class Batched(Run):
         return self.context.runner.apply(node, state, replace(batch, seconds=self.seconds))
 
     def in_time(self, column: Column, seconds: float) -> Any:
+        for needed in column.node.inputs:
+            self.value(needed)
         self.seconds = seconds
         pool = ThreadPoolExecutor(1)
         try:
@@ -256,6 +258,7 @@ class Batched(Run):
             self.note(column, str(error))
             return None
         finally:
+            self.seconds = None
             pool.shutdown(wait=False, cancel_futures=True)
 
     def note(self, column: Column, problem: str) -> None:
