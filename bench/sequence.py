@@ -23,6 +23,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads
+
 import numpy as np
 import polars as pl
 import torch
@@ -138,7 +140,7 @@ def ml_100k(folder: Path, seeds: int) -> dict[str, Any]:
     for seed in range(seeds):
         runs.append(quality(rows, SASRec(batch=128, epochs=60, held=ALL), seed))
         print(json.dumps(runs[-1]), flush=True)
-    return {**means(runs), **pace, "runs": runs}
+    return {**(means(runs) if runs else {}), **pace, "runs": runs}
 
 
 def ml_1m(folder: Path, epochs: int) -> dict[str, Any]:
