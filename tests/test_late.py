@@ -38,9 +38,9 @@ def test_what_is_there_in_time_is_answered() -> None:
 def test_what_is_late_is_answered_by_its_otherwise_at_the_deadline() -> None:
     run = asked_batch(shop(events=10))
     started = time.perf_counter()
-    said = run.value(Slow(1.0)(Purchase.search).within(seconds=0.1, otherwise="later"))
+    said = run.value(Slow(3.0)(Purchase.search).within(seconds=0.1, otherwise="later"))
     assert set(said.to_pylist()) == {"later"}
-    assert time.perf_counter() - started < 0.6
+    assert time.perf_counter() - started < 2.5
     assert [problem for _, problem in run.context.notes] == ["not there within 0.1 s"]
 
 
