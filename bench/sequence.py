@@ -110,8 +110,8 @@ def speed(rows: pl.DataFrame, length: int, rounds: int) -> dict[str, float]:
     whole = Histories(values, offsets[:-1], offsets[1:] - 2).last(length + 1)
     tight = Tight([values[a:b] for a, b in zip(whole.starts, whole.ends, strict=True)], items, length)
     config = Config(length=length, batch=128, rate=1e-3)
-    net = Net(config, torch.zeros(items, dtype=torch.bool), None)
-    ours = Trainer(whole, net, None, config, seed=0)
+    net = Net(config, torch.zeros(items, config.dim))
+    ours = Trainer(whole, net, config, seed=0)
     taken = [(timed(tight.epoch), timed(lambda: ours.epoch()[1])) for _ in range(rounds + 1)][1:]
     (tight_wall, tight_cpu), (wall, cpu) = np.median(np.array(taken), axis=0).tolist()
     return {
