@@ -292,7 +292,12 @@ def test_an_ask_names_the_field_what_was_given_and_what_exists() -> None:
     assert "Visit is asked with: viewer, at" in asked({"at": 1})
     assert "Visit.at: not a time in 1 row: row 0: 'noon'" in asked({"viewer": 7, "at": "noon"})
     assert "Visit.at: 1 event without a time" in asked({"viewer": 7, "at": None})
-    assert "Visit.viewer needs keys of Viewer and is bool: row 0: True" in asked({"viewer": True, "at": 1})
+    assert "Visit.viewer needs keys of Viewer (whole numbers), and is none in 1 row: row 0: True" in asked(
+        {"viewer": True, "at": 1}
+    )
+    assert "Visit.viewer: none of the keys of Viewer (whole numbers) in 1 row: row 1: 'me'" in asked(
+        [{"viewer": "8", "at": 1}, {"viewer": "me", "at": 1}]
+    )
     assert "row 1 is 'x'" in asked([{"viewer": 7, "at": 1}, "x"])
 
 

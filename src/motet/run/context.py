@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, Vocabulary, take
@@ -23,7 +22,7 @@ from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
 from motet.search import Index
 from motet.store import Store
-from motet.table import Table
+from motet.table import Table, newcomers
 
 Tick = Callable[[Column, int, int], None]  # told (column, rows done, rows in all) while rows are computed
 
@@ -159,12 +158,7 @@ class Context:
 
     def meet(self, event: type[Event], rows: Sequence[Mapping[str, Any]]) -> None:
         """Gives a code to keys that no table has: a new viewer has a past from the first event on."""
-        for name, entity in event.references().items():
-            keys = self.entities()[entity]
-            given = pa.array(dict.fromkeys(row[name] for row in rows if row.get(name) is not None), keys.names.type)
-            new = given.filter(pa.array(keys.codes(given) < 0))
-            if len(new):
-                self.known[entity] = Vocabulary(pa.concat_arrays([keys.names, new]))
+        self.known |= newcomers(event, rows, self.entities())
 
     def observe(self, event: type[Event], table: Table) -> None:
         """Events that have happened: every history that reads them sees them from now on."""
