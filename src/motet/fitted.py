@@ -100,7 +100,8 @@ class Fitted:
     def context(self, data: Data, prepared: Mapping[str, str] | None = None) -> Context:
         """An evaluation over data. prepared: where whole columns are kept that need not be put together again."""
         known = self.states.values, self.states.names, prepared
-        return Context(data, Local(self._spent), self.store, *known, self.progress.rows(self.outline.name))
+        name = self.outline.name
+        return Context(data, Local(self._spent), self.store, *known, self.progress.rows(name), name)
 
     def _spent(self, node: Apply | Fit, cost: Cost) -> None:
         if isinstance(node, Apply):

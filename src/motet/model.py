@@ -74,11 +74,11 @@ class Model:
 
     def fit(self, batch: Batch, target: Any) -> State:
         """Learns from columns of equal length and the outcome beside them (None where it needs none)."""
-        raise RunError(f"{self} has nothing to fit")
+        raise RunError(f"{self} has nothing to fit", help="def fit(self, batch: Batch, target: Any) -> State")
 
     def apply(self, state: State, batch: Batch) -> Any:
         """The result for each row of the batch."""
-        raise RunError(f"{self} has no result of its own")
+        raise RunError(f"{self} has no result of its own", help="def apply(self, state: State, batch: Batch) -> Array")
 
     def identity(self) -> str:
         """The config as text: equal texts mean equal models. Part of every fingerprint."""

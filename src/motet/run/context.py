@@ -26,13 +26,15 @@ from motet.table import Table, newcomers
 
 Tick = Callable[[Column, int, int], None]  # told (column, rows done, rows in all) while rows are computed
 
+AGAIN = "when that is right, motet prepare it again: rows that were computed are kept"
+
 
 class Context:
     """What every batch over the same data and states shares: entity columns, histories, what fell back.
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
     prepared: where the store keeps whole columns, by their fingerprint. computed: how many rows of each costly
-    column had to be computed. notes: what could not be had, and why.
+    column had to be computed. notes: what could not be had, and why. name: what errors call a column.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class Context:
         named: Mapping[str, str] | None = None,
         prepared: Mapping[str, str] | None = None,
         tick: Tick = lambda column, done, of: None,
+        name: Callable[[Column], str] = name_of,
     ) -> None:
-        self.data, self.runner, self.store, self.tick = data, runner, store, tick
+        self.data, self.runner, self.store, self.tick, self.name = data, runner, store, tick, name
         self.states, self.named, self.prepared = dict(states or {}), dict(named or {}), dict(prepared or {})
         self.notes: Counter[tuple[str, str]] = Counter()
         self.computed: Counter[str] = Counter()
@@ -112,7 +115,7 @@ class Context:
         known = cells.known(hashes)
         if not known.any():
             why = next((problem for label, problem in self.notes if label == node.label()), "there are no rows")
-            raise RunError(f"no row of {name_of(column)} could be computed: {why}", help="then motet prepare it again")
+            raise RunError(f"no row of {self.name(column)} could be computed: {why}", help=AGAIN)
         return take(cells.read(hashes[known]), np.where(known, np.cumsum(known) - 1, -1))
 
     def _keep(self, cells: Cells, column: Column, hashes: Array, made: Any) -> None:
