@@ -209,8 +209,10 @@ def test_each_graph_has_its_own_versions(store: Store) -> None:
 def test_a_rollback_needs_a_version_before(store: Store, published: int, said: str) -> None:
     for _ in range(published):
         store.publish({"graph": "films"})
+    there = sorted(store.root.rglob("*"))
     with pytest.raises(RunError, match=rf"'films' has no version to go back to: {said}[^\n]*\nhelp: "):
         store.rollback("films")
+    assert sorted(store.root.rglob("*")) == there, "a refusal leaves no trace"
 
 
 def test_a_sweep_leaves_what_kept_versions_refer_to(store: Store) -> None:

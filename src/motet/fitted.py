@@ -15,7 +15,7 @@ from motet.data import Data
 from motet.errors import DataError, RunError, listed
 from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
-from motet.folder import open_store
+from motet.folder import existing_store, open_store
 from motet.outline import Outline
 from motet.plan import cost_key
 from motet.prepare import Prepared, prepare
@@ -134,9 +134,9 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
 def published(outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False) -> Fitted:
     """The version that is published now, with the data and states that it was prepared from.
 
-    Errors: nothing is published, or it was prepared from another graph.
+    Errors: there is no such store, nothing is published in it, or it was prepared from another graph.
     """
-    kept = open_store(store)
+    kept = existing_store(store)
     current = kept.current(name)
     if current is None:
         raise RunError(f"nothing is published as {name!r} in {kept.root}", help="motet prepare FILE.py:GRAPH")

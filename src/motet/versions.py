@@ -43,17 +43,22 @@ class Versions:
             return number
 
     def rollback(self) -> int:
+        now = self.pointed()
+        if now is None:
+            raise self._no_way_back("nothing is published")
         with self.locked():
-            now = self.pointed()
-            before = self.read(now).before if now is not None else None
-            if before is None or before not in self.numbers():
-                there = "nothing is published" if now is None else f"version {now} is current"
-                raise RunError(
-                    f"graph {self.graph!r} has no version to go back to: {there}",
-                    help="every prepare() publishes a version; one must come before the current one",
-                )
+            now = self.pointed() or now
+            before = self.read(now).before
+            if before not in self.numbers():
+                raise self._no_way_back(f"version {now} is current")
             _write(self.folder / "CURRENT", before)
             return before
+
+    def _no_way_back(self, why: str) -> RunError:
+        return RunError(
+            f"graph {self.graph!r} has no version to go back to: {why}",
+            help="every prepare() publishes a version; one must come before the current one",
+        )
 
     def all(self) -> list[Version]:
         return [self.read(number) for number in self.numbers()]
