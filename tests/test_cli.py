@@ -211,20 +211,17 @@ def test_what_cannot_be_done_is_one_plain_error(
     monkeypatch.chdir(folder)
     given = words.replace("FILE", str(folder / "shop.py")).split()
     assert expected in refused_here(monkeypatch, capsys, *given)
+    assert not [name for name in (".motet", "nowhere") if (folder / name).exists()]
 
 
-@pytest.mark.parametrize(
-    "words", ["models", "check FILE:shop", "plan FILE:shop", "ask FILE:shop", "rollback FILE:shop"]
-)
-def test_what_only_reads_makes_no_folder(folder: Path, words: str) -> None:
-    motet(folder, *words.replace("FILE", "shop.py").split(), MOTET_STORE="kept")
-    assert not (folder / "kept").exists()
-
-
-def test_what_is_not_published_is_said(folder: Path) -> None:
-    said(folder, "fit", "shop.py:shop")
-    assert "nothing is published" in refused(folder, "ask", "shop.py:shop", "buyer=b1")
-    assert "nothing is published" in refused(folder, "rollback", "shop.py:shop")
+def test_what_is_not_published_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / ".motet").mkdir()
+    for verb in ("ask", "rollback"):
+        assert "nothing is published" in refused_here(monkeypatch, capsys, verb, str(folder / "shop.py:shop"))
+    assert not list((folder / ".motet").iterdir())
 
 
 def test_a_wrong_ask_is_one_plain_error(folder: Path) -> None:
