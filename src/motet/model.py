@@ -63,14 +63,12 @@ class Model:
     costly: its rows are worth keeping one by one, so an unchanged row is never computed again.
     crosses: reads requests and items each at their own grain and gives Scores of all against all.
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
-    block: rows that are computed and kept at a time when it is costly.
     """
 
     version: ClassVar[int] = 1
     costly: ClassVar[bool] = False
     crosses: ClassVar[bool] = False
     calls_llm: ClassVar[bool] = False
-    block: ClassVar[int] = 256
 
     def fit(self, batch: Batch, target: Any) -> State:
         """Learns from columns of equal length and the outcome beside them (None where it needs none)."""
@@ -79,6 +77,10 @@ class Model:
     def apply(self, state: State, batch: Batch) -> Any:
         """The result for each row of the batch."""
         raise RunError(f"{self} has no result of its own", help="def apply(self, state: State, batch: Batch) -> Array")
+
+    def block(self) -> int:
+        """Rows that are computed and kept at a time when it is costly: what a kill loses at most."""
+        return 256
 
     def identity(self) -> str:
         """The config as text: equal texts mean equal models. Part of every fingerprint."""

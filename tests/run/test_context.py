@@ -28,12 +28,14 @@ class Appraise(mt.Model):
     """Doubles prices at some cost; prices in `busy` fail this time."""
 
     costly: ClassVar[bool] = True
-    block: ClassVar[int] = 5
 
     def __call__(self, price: mt.Number) -> "Appraisal":
         from motet.record import filled
 
         return filled(Appraisal, mt.column(mt.Column, self, price=price))
+
+    def block(self) -> int:
+        return 5
 
     def apply(self, state: mt.State, batch: Batch) -> Priced:
         calls.append(batch.rows)

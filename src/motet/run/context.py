@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from motet.cells import Cells, row_hashes
 from motet.data import Data
 from motet.errors import MotetError, RunError
 from motet.history import History
-from motet.model import State, digest
+from motet.model import Model, State, digest
 from motet.node import Column, Grain, Run, event_of, name_of, upstream
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
@@ -105,13 +105,14 @@ class Context:
         new = np.flatnonzero(~cells.known(hashes))
         new = new[np.sort(np.unique(hashes[new], return_index=True)[1])]
         state = run.state(node.fit) if node.fit else State()
-        for low in range(0, len(new), node.model.block):
-            rows = new[low : low + node.model.block]
+        done = 0
+        for rows in _blocks(new, node.model):
             block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
             made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
             self._keep(cells, column, hashes[rows], made)
             self.computed[column.fingerprint] += len(rows)
-            self.tick(column, min(low + node.model.block, len(new)), len(new))
+            done += len(rows)
+            self.tick(column, done, len(new))
         known = cells.known(hashes)
         if not known.any():
             why = next((problem for label, problem in self.notes if label == node.label()), "there are no rows")
@@ -180,6 +181,14 @@ class Context:
         """The keys of every entity, with those that only events have named so far."""
         own = {r: t.keys for r, t in self.data.tables.items() if issubclass(r, Entity) and t.keys is not None}
         return {**own, **self.known}
+
+
+def _blocks(rows: Array, model: Model) -> Iterator[Array]:
+    """As many rows at a time as the model wants; it is not asked where there is nothing to compute."""
+    while len(rows):
+        size = model.block()
+        yield rows[:size]
+        rows = rows[size:]
 
 
 def _by_row(node: Apply) -> list[str]:
