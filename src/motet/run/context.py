@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ class Context:
         cells.add(hashes[stays], take(made, np.array(stays, np.int64)), [problems[i] for i in stays])
 
     def note(self, column: Column, problem: str) -> None:
-        """Counts that a column, or a row of it, could not be had, and why."""
+        """Counts that a column, or a row of it, could not be had as it was to be, and why."""
         self.notes[(column.node.label(), problem)] += 1
 
     def rows_kept(self, column: Column) -> tuple[Array, dict[str, int]]:
@@ -248,7 +249,11 @@ class Batched(Run):
         return self.context.states[fit.fingerprint]
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
-        return self.context.runner.apply(node, state, replace(batch, seconds=self.seconds))
+        note = partial(self.note, Column(node))
+        made = self.context.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
+        for problem in filter(None, getattr(made, "problems", ())):
+            note(problem)
+        return made
 
     def in_time(self, column: Column, seconds: float) -> Any:
         for needed in column.node.inputs:
