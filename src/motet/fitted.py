@@ -60,12 +60,13 @@ class Fitted:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.
 
         data: what has changed since the fit (new films, new events). Only rows that are new are computed. The version
-        before stays published until this one is complete.
+        before stays published until this one is complete. What only superseded versions need is deleted.
         """
         context = self.context(data or self.data)
         done = prepare(self.outline, context)
         version = snapshot.publish(name, self.outline, context, self.states.names, done)
         self.meter.keep()
+        self.store.sweep()
         self.__dict__.pop("live", None)
         self.data, self.prepared = context.data, done.values
         return done.as_version(version)

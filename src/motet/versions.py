@@ -32,10 +32,10 @@ class Versions:
     """The versions of one graph, oldest first, and a file CURRENT that names one of them."""
 
     def __init__(self, root: Path, graph: str) -> None:
-        self.graph, self.folder = graph, root / quote(graph, safe="")
+        self.root, self.graph, self.folder = root, graph, root / quote(graph, safe="")
 
     def publish(self, manifest: Mapping[str, Any]) -> int:
-        with self.locked():
+        with locked(self.root):
             number = max(self.numbers(), default=0) + 1
             record = {"when": time.time(), "before": self.pointed(), "manifest": dict(manifest)}
             _write(self.folder / f"{number}.json", record)
@@ -46,7 +46,7 @@ class Versions:
         now = self.pointed()
         if now is None:
             raise self._no_way_back("nothing is published")
-        with self.locked():
+        with locked(self.root):
             now = self.pointed() or now
             before = self.read(now).before
             if before not in self.numbers():
@@ -92,16 +92,26 @@ class Versions:
                 spared |= {version.number, version.before or version.number}
         return [version for version in versions if version.number in spared]
 
-    @contextmanager
-    def locked(self) -> Generator[None]:
-        with durable.refused(self.folder):
-            durable.folder(self.folder)
-            lock = filelock.FileLock(self.folder / ".lock")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def superseded(self, keep: int) -> list[Version]:
+        """All others: nobody can come back to them."""
+        kept = {version.number for version in self.kept(keep)}
+        return [version for version in self.all() if version.number not in kept]
+
+    def forget(self, number: int) -> None:
+        (self.folder / f"{number}.json").unlink()
+
+
+@contextmanager
+def locked(root: Path) -> Generator[None]:
+    """While versions of any graph are changed; what is published meanwhile waits."""
+    with durable.refused(root):
+        durable.folder(root)
+        lock = filelock.FileLock(root / ".lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(path: Path, content: Any) -> None:
