@@ -101,6 +101,33 @@ def test_a_value_of_another_type_is_an_error(fitted: mt.Fitted) -> None:
         fitted.ask(buyer="b1", at=NOW, amount="a lot")
 
 
+@pytest.mark.parametrize("key", [["b1"], ("b1",), {"id": "b1"}, {}, True, b"b1"])
+def test_what_can_be_no_key_is_an_error_alone_and_among_others(fitted: mt.Fitted, key: object) -> None:
+    ask = {"at": NOW, "amount": 3.0}
+    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(texts\).*row 0"):
+        fitted.ask(buyer=key, **ask)
+    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(texts\).*row 1"):
+        fitted.ask_many([{"buyer": "b1", **ask}, {"buyer": key, **ask}])
+
+
+def test_an_outcome_cannot_be_asked_with(fitted: mt.Fitted) -> None:
+    with pytest.raises(mt.DataError, match=r"Purchase\.stars is an outcome: it is not known when asked") as raised:
+        fitted.ask(buyer="b1", at=NOW, amount=3.0, stars=4.0)
+    assert "ask with: buyer, at, search, amount;" in raised.value.help
+    assert fitted.ask(buyer="b1", at=NOW, amount=3.0, stars=None) == fitted.ask(buyer="b1", at=NOW, amount=3.0)
+
+
+@pytest.mark.parametrize("row", [{"buyer": ["b1"]}, {"buyer": {}}, {"buyer": "b1", "item": "the fifth"}])
+def test_what_is_observed_has_keys_of_their_type(fitted: mt.Fitted, row: dict[str, object]) -> None:
+    with pytest.raises(mt.DataError, match="keys of"):
+        fitted.observe(Purchase, [{"at": NOW, "amount": 7.0, "item": 5, **row}])
+
+
+def test_new_keys_are_observed_as_their_entity_writes_them(fitted: mt.Fitted) -> None:
+    fitted.observe(Purchase, [{"buyer": 77, "at": NOW - 60, "amount": 7.0, "item": "5"}])
+    assert fitted.ask(buyer="77", at=NOW, amount=3.0)["bought"] == [5]
+
+
 def test_what_is_observed_is_seen_by_the_next_ask(fitted: mt.Fitted) -> None:
     ask = {"buyer": "b1", "at": NOW, "amount": 3.0}
     before = fitted.ask(**ask)

@@ -171,7 +171,9 @@ def test_a_referred_entity_with_more_than_a_key_needs_a_source() -> None:
     ],
 )
 def test_a_value_of_the_wrong_type_is_shown_with_its_row(kind: type, values: list[Any], said: str) -> None:
-    assert f"Thing.value{'' if said.startswith('needs') else ':'} {said}" in field(kind, values)
+    error = field(kind, values)
+    assert f"Thing.value{'' if said.startswith('needs') else ':'} {said}" in error
+    assert "\nhelp: " in error
 
 
 def test_times_beyond_what_arrow_can_cast_are_rows_too() -> None:
@@ -292,7 +294,12 @@ def test_an_ask_names_the_field_what_was_given_and_what_exists() -> None:
     assert "Visit is asked with: viewer, at" in asked({"at": 1})
     assert "Visit.at: not a time in 1 row: row 0: 'noon'" in asked({"viewer": 7, "at": "noon"})
     assert "Visit.at: 1 event without a time" in asked({"viewer": 7, "at": None})
-    assert "Visit.viewer needs keys of Viewer and is bool: row 0: True" in asked({"viewer": True, "at": 1})
+    assert "Visit.viewer needs keys of Viewer (whole numbers), and is none in 1 row: row 0: True" in asked(
+        {"viewer": True, "at": 1}
+    )
+    assert "Visit.viewer: none of the keys of Viewer (whole numbers) in 1 row: row 1: 'me'" in asked(
+        [{"viewer": "8", "at": 1}, {"viewer": "me", "at": 1}]
+    )
     assert "row 1 is 'x'" in asked([{"viewer": 7, "at": 1}, "x"])
 
 

@@ -14,6 +14,8 @@ from motet.column import Text
 from motet.errors import GraphError
 from motet.node import item_of
 from motet.outline import Outline
+from motet.rows.asks import outcomes
+from motet.rows.problems import refuse
 from motet.run.context import Batched, Context
 from motet.table import parse
 
@@ -24,11 +26,12 @@ def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]
     """One answer per ask: its outputs by name. An ask is the event's fields without its outcomes.
 
     A key that is not known (a new viewer) is answered as one without a past; a missing time is now.
-    Errors: DataError for a field that does not exist, is missing or is of another type.
+    Errors: DataError for a field that does not exist, is missing, is of another type or is an outcome.
     """
     event = outline.event
     if event is None:
         raise GraphError(f"{outline} is asked by no event", help="give it an output that depends on one")
+    refuse(outcomes(event, asks))
     now = {event.time_field(): round(time.time() * 1e6) / 1e6}
     table = parse(event, [{**now, **ask} for ask in asks], context.entities(), partial=True)
     run = context.asked(event, table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -13,10 +13,11 @@ from motet.batch import Array, Codes, Value, Vocabulary, concat, take
 from motet.errors import listed
 from motet.model import digest
 from motet.record import Entity, Event, Record
+from motet.rows.asks import wrong_keys
 from motet.rows.contents import contents
 from motet.rows.found import Found, array_of
 from motet.rows.given import Given, Read, blank
-from motet.rows.keys import duplicates, key, reference
+from motet.rows.keys import as_keys, can_be_keys, distinct, duplicates, key, reference
 from motet.rows.kinds import READERS, nothing
 from motet.rows.problems import Problem, counted, few, refuse, shown
 from motet.sources import Readable, Source, load
@@ -53,16 +54,38 @@ def parse(record: type[Record], source: Readable, entities: Entities, *, partial
     """Rows of a record as a Table. Errors: one DataError with all that is wrong.
 
     source: what `Data` takes, or one dict. entities: the keys that references point at.
-    partial: for what is asked: outcomes may be absent, a key that an entity does not have is row -1 and no
-    error, and a field that the record does not have is an error.
+    partial: for dicts that arrive now: outcomes may be absent, a key that an entity does not have is row -1 and
+    no error, and a field that the record does not have is an error.
     """
     rows = [cast("Mapping[str, Any]", source)] if isinstance(source, Mapping) else source
     given = rows if isinstance(rows, Source) else Source(rows)
     found = load(given, wanted(record, given))
+    if partial:
+        refuse(wrong_keys(record, rows, entities))
     problems = unknown_names(record, _fields_of(given, found)) if partial else []
     table = Reading(record, given, found, entities, problems, partial).table()
     refuse(problems)
     return table
+
+
+def newcomers(
+    event: type[Event], rows: Sequence[Mapping[str, Any]], entities: Entities
+) -> dict[type[Entity], Vocabulary]:
+    """The keys of those entities of which these rows name some for the first time, the new ones last.
+
+    What can be no key is left out: `parse` says so.
+    """
+    source = Source(list(rows))
+    reading = Reading(event, source, load(source, wanted(event, source)), entities, [], partial=True)
+    met: dict[type[Entity], Vocabulary] = {}
+    for entity in dict.fromkeys(event.references().values()):
+        keys = entities[entity]
+        given = [named for named in reading.references(entity) if can_be_keys(named.values)]
+        named = distinct([as_keys(each, keys) for each in given])
+        new = named.filter(pa.array(keys.codes(named) < 0))
+        if len(new):
+            met[entity] = Vocabulary(pa.concat_arrays([keys.names, new]) if len(keys) else new)
+    return met
 
 
 def wanted(record: type[Record], source: Source) -> list[str]:
@@ -160,7 +183,7 @@ class Reading:
             if keys is None or pa.types.is_null(given.values.type):
                 names = Vocabulary(pa.nulls(0, pa.int64())) if keys is None else keys
                 return Codes(np.full(rows, -1, np.int32), names), np.ones(rows, np.bool_)
-            return reference(given, keys, kind.__name__, strict=not self.partial)
+            return reference(given, keys, kind, strict=not self.partial)
         if pa.types.is_null(given.values.type):
             return nothing(kind, rows, given.labels), np.ones(rows, np.bool_)
         return READERS[kind](given)

@@ -12,7 +12,7 @@ from motet.batch import Vocabulary
 from motet.errors import DataError, GraphError
 from motet.record import Entity, Event, Record
 from motet.rows.given import Given
-from motet.rows.keys import key
+from motet.rows.keys import distinct, key
 from motet.rows.problems import Problem, refuse
 from motet.sources import Readable, Source, load
 from motet.table import Reading, Table, unknown_names, wanted
@@ -94,15 +94,13 @@ def _referred(records: Iterable[type[Record]]) -> list[type[Entity]]:
 
 
 def _keys_of(references: list[Given]) -> Vocabulary:
-    """Distinct keys of one type: numbers where all are, else texts."""
+    """Distinct keys, sorted."""
     parts: list[pa.Array] = []
     for given in references:
         values = pc.drop_null(pc.unique(given.values))
         if len(values):  # the references themselves are judged when their tables are read
             parts.append(key(Given("", values, [], untyped=given.untyped))[0])
-    if any(pa.types.is_large_string(part.type) for part in parts):
-        parts = [part.cast(pa.large_string()) for part in parts]
-    keys = pc.drop_null(pc.unique(pa.concat_arrays(parts))) if parts else pa.nulls(0, pa.int64())
+    keys = distinct(parts)
     return Vocabulary(keys.take(pc.sort_indices(keys)))
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.batch import Array, Codes, Vocabulary
+from motet.record import Entity
 from motet.rows.given import Given, Read, all_match, floats_of, is_number, is_text, missing, numpy, texts_of
 from motet.rows.problems import Problem, counted, few, shown
 
@@ -31,29 +32,53 @@ def key(given: Given) -> Read:
     return keys, missing(keys)
 
 
-def reference(given: Given, keys: Vocabulary, entity: str, strict: bool) -> Read:
-    """Rows of the entity. A key that it does not have is a problem where `strict`, else row -1."""
-    values = given.values
-    if not (is_text(values.type) or is_number(values.type)):
-        given.refuse(f"keys of {entity}", HELP)
+def reference(given: Given, keys: Vocabulary, entity: type[Entity], strict: bool) -> Read:
+    """Rows of the entity. A key that it does not have is a problem where `strict`, else row -1: but one that
+    is not even of the type of its keys is a problem in any case."""
+    values, gone = given.values, missing(given.values)
+    if not can_be_keys(values):
+        given.refuse(typed(entity, keys), HELP)
         return Codes(np.full(len(values), -1, np.int32), keys), np.ones(len(values), np.bool_)
-    codes, gone = rows_of(given, keys), missing(values)
+    found = as_keys(given, keys)
+    codes = keys.codes(found)
     nowhere = (codes < 0) & ~gone
     if strict and nowhere.any():
-        given.problems.append(_nowhere(given, nowhere, entity))
+        given.problems.append(_nowhere(given, nowhere, entity.__name__))
+    elif is_text(values.type) and not strict:
+        given.note(missing(found) & ~gone, f"none of the {typed(entity, keys)}", HELP)
     return Codes(codes, keys), gone
 
 
-def rows_of(given: Given, keys: Vocabulary) -> Array:
-    """The row of each key, -1 where there is none: 7 and "7" are one key, as the entity's column is typed."""
+def as_keys(given: Given, keys: Vocabulary) -> pa.Array:
+    """The given keys as the entity's are typed, null where they cannot be: 7 and "7" are one key.
+
+    Where the entity has no keys yet, they are as they are given.
+    """
+    if not len(keys):
+        return key(given)[0]
     whole = pa.types.is_integer(keys.names.type)
     if is_number(given.values.type):
         found = _whole(given)
-        return keys.codes(found if whole else found.cast(pa.large_string()))
+        return found if whole else found.cast(pa.large_string())
     texts = texts_of(given.values)
-    if not whole:
-        return keys.codes(texts)
-    return keys.codes(pc.if_else(pc.match_substring_regex(texts, DIGITS), texts, None).cast(pa.int64()))
+    return pc.if_else(pc.match_substring_regex(texts, DIGITS), texts, None).cast(pa.int64()) if whole else texts
+
+
+def distinct(parts: list[pa.Array]) -> pa.Array:
+    """Distinct keys of one type: numbers where all are, else texts."""
+    if any(pa.types.is_large_string(part.type) for part in parts):
+        parts = [part.cast(pa.large_string()) for part in parts]
+    return pc.drop_null(pc.unique(pa.concat_arrays(parts))) if parts else pa.nulls(0, pa.int64())
+
+
+def can_be_keys(values: pa.Array) -> bool:
+    return is_text(values.type) or is_number(values.type)
+
+
+def typed(entity: type[Entity], keys: Vocabulary | None) -> str:
+    """What the entity's keys are called, with their type where there are any to tell by."""
+    kind = "" if not keys else " (whole numbers)" if pa.types.is_integer(keys.names.type) else " (texts)"
+    return f"keys of {entity.__name__}{kind}"
 
 
 def _nowhere(given: Given, nowhere: Array, entity: str) -> Problem:

@@ -11,7 +11,7 @@ from motet.batch import Array, Vocabulary
 from motet.errors import DataError
 from motet.rows.found import array_of
 from motet.rows.given import Given
-from motet.rows.keys import rows_of
+from motet.rows.keys import as_keys
 from motet.rows.problems import Problem, counted, few, refuse, shown
 from motet.rows.times import time
 
@@ -51,7 +51,7 @@ def chosen(names: Vocabulary, keys: list[Any], label: str) -> Array:
     if not keys:
         raise DataError("there are no keys to hold out", help=f"hold_out({label}, [the keys])")
     given = Given(label, array_of([key.item() if isinstance(key, np.generic) else key for key in keys]), [])
-    rows = rows_of(given, names)
+    rows = names.codes(as_keys(given, names))
     lost = [key for key, row in zip(keys, rows, strict=True) if row < 0]
     if lost:
         text = f"{label}: {counted(len(lost), 'key')} of nothing: {few(map(shown, lost), len(lost))}"
