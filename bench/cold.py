@@ -30,7 +30,7 @@ from motet.run.context import Batched, Context
 from motet.windows import Windows
 
 SEEDS = (0, 1, 2)
-VIEWERS = 500  # of 6,040, drawn at random: all would take hours
+VIEWERS = 1_000  # of 6,040, drawn at random: all would take hours
 LAST = 3  # visits of each viewer to known films that are asked, the latest
 ASKED = 6_000  # visits to new films, drawn at random
 BLOCK = 1_000  # requests scored at a time
