@@ -37,7 +37,8 @@ class SASRec(Model):
     Call: SASRec()(mt.past(Visit.film, by=Visit.viewer, last=50), Film, content=meaning). Returns a Number per
         request and item. content: Vector per item, optional. Frozen, seen along its `dim` principal directions and
         normalized; a residual of the item's own, zero at first and never longer than `bound`, is learnt on top, so an
-        item that was never seen is scored from content alone. One with neither scores as the least seen tenth of the items on average.
+        item that was never seen is scored from content alone. One with neither scores as the least seen tenth of the
+        items on average.
     Source: Kang & McAuley 2018 (arXiv 1808.09781); content: Let It Go? (arXiv 2507.19473).
     """
 
