@@ -251,7 +251,8 @@ class Batched(Run):
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
         note = partial(self.note, Column(node))
         made = self.context.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
-        for problem in filter(None, getattr(made, "problems", ())):
+        problems: Sequence[str | None] = getattr(made, "problems", ())
+        for problem in filter(None, problems):
             note(problem)
         return made
 
