@@ -86,12 +86,6 @@ def test_a_candidate_has_its_score_and_another_item_has_none(lists: list[list[in
         assert score == known[(request, item)] if (request, item) in known else np.isnan(score)
 
 
-def test_scores_nearer_to_0_than_the_faintest_are_0_however_they_are_read() -> None:
-    scores = Factors(np.array([[0.01, 1.0]], np.float32), np.array([[0.01, 0], [-0.01, 0], [0, 0.5]], np.float32), 1e-3)
-    np.testing.assert_array_equal(scores.dense(slice(0, 1)), [[0, 0, 0.5]])
-    np.testing.assert_array_equal(scores.at(np.zeros(3, np.int64), np.arange(3)), [0, 0, 0.5])
-
-
 def test_a_request_of_zeros_has_nothing_to_say_of_any_item() -> None:
     scores = Factors(np.array([[1.0, 0.0], [0.0, 0.0]], np.float32), np.eye(2, dtype=np.float32))
     np.testing.assert_array_equal(scores.dense(slice(0, 2)), [[1, 0], [np.nan, np.nan]])

@@ -137,10 +137,3 @@ def test_one_thread_builds_the_same_index_twice(items: NDArray[np.float32]) -> N
 
 def test_an_empty_index_finds_nothing() -> None:
     assert Index.build(np.zeros((0, 4), np.float32)).search(np.ones((1, 4), np.float32), 3)[0].tolist() == [[-1] * 3]
-
-
-def test_products_nearer_to_0_than_the_faintest_are_equal() -> None:
-    items = np.array([[1e-8], [2e-8], [-1e-8], [0.5]], np.float32)
-    codes, scores = top(np.ones((1, 1), np.float32), items, 4, faintest=1e-6)
-    assert codes.tolist() == [[3, 0, 1, 2]]
-    assert scores.tolist() == [[0.5, 0, 0, 0]]

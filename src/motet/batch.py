@@ -143,21 +143,17 @@ class Scores(Protocol):
 
 @dataclass(frozen=True)
 class Factors:
-    """Scores as a dot product of request and item vectors; a request of zeros has nothing to say: NaN.
-
-    faintest: scores nearer to 0 than this are 0.
-    """
+    """Scores as a dot product of request and item vectors; a request of zeros has nothing to say: NaN."""
 
     requests: Array
     items: Array
-    faintest: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.requests), len(self.items)
 
     def dense(self, requests: slice) -> Array:
-        scores = clear(self.requests[requests] @ self.items.T, self.faintest)
+        scores = self.requests[requests] @ self.items.T
         scores[self._silent[requests]] = np.nan
         return scores
 
@@ -171,12 +167,7 @@ class Factors:
         for low in range(0, len(asked), HELD):
             some = asked[low : low + HELD]
             scores[some] = np.einsum("pd,pd->p", self.requests[requests[some]], take(self.items, items[some]))
-        return clear(scores, self.faintest)
-
-
-def clear(scores: Array, faintest: float) -> Array:
-    """The scores, 0 where they are nearer to it than `faintest`."""
-    return np.where(np.abs(scores) < faintest, np.float32(0), scores) if faintest else scores
+        return scores
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def _best(run: Run, scores: Scores, rows: slice, k: int, excluded: Windows | Non
     if len(scores.items) > search.EXACT_UP_TO:
         codes, best = run.index(scores.items).search(queries, k, exclude=excluded)
     else:
-        codes, best = search.top(queries, scores.items, k, exclude=excluded, faintest=scores.faintest)
+        codes, best = search.top(queries, scores.items, k, exclude=excluded)
     codes[~queries.any(axis=1)] = -1
     return codes, best
 

@@ -8,7 +8,7 @@ from motet.apply import Apply, Fit, Whole, Within, aligned_of
 from motet.errors import GraphError
 from motet.model import Model
 from motet.node import C, Column, check_fallback, event_of, grain_name, item_of, name_of, union
-from motet.operators import Aggregate, Arithmetic, ClearDot, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
+from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
 
 K = TypeVar("K", bound=Column)
 
@@ -273,12 +273,7 @@ class Vector(Column):
         requests, items = (self, other) if event_of(self.grain) else (other, self)
         if event_of(requests.grain) is None or event_of(items.grain) is not None:
             return column(Number, RowDot(), left=self, right=other)
-        faintest = max(_faintest(requests), _faintest(items))
-        return column(Number, ClearDot(faintest) if faintest else Dot(), requests=requests, items=items)
-
-
-def _faintest(vector: Vector) -> float:
-    return vector.node.model.faintest if isinstance(vector.node, Apply) else 0.0
+        return column(Number, Dot(), requests=requests, items=items)
 
 
 class Sequence(Column):

@@ -63,14 +63,12 @@ class Model:
     version: raised by hand when the same config and inputs give other values; part of every fingerprint.
     costly: its rows are worth keeping one by one, so an unchanged row is never computed again.
     crosses: reads requests and items each at their own grain and gives Scores of all against all.
-    faintest: of a model that makes Vectors: products nearer to 0 than this say nothing, and are 0.
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
     """
 
     version: ClassVar[int] = 1
     costly: ClassVar[bool] = False
     crosses: ClassVar[bool] = False
-    faintest: ClassVar[float] = 0.0
     calls_llm: ClassVar[bool] = False
 
     if not TYPE_CHECKING:  # a type checker sees each model's own fields

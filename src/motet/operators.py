@@ -159,20 +159,6 @@ class Dot(Model):
 
 
 @dataclass(frozen=True)
-class ClearDot(Model):
-    """As Dot, but products nearer to 0 than `least` are 0."""
-
-    least: float
-    crosses: ClassVar[bool] = True
-
-    def apply(self, state: State, batch: Batch) -> Factors:
-        return Factors(batch["requests"], batch["items"], self.least)
-
-    def __str__(self) -> str:
-        return "dot"
-
-
-@dataclass(frozen=True)
 class Lower(Model):
     """Text in lower case."""
 
@@ -205,4 +191,4 @@ def _since(history: Ragged) -> Array:
     return np.where(some, (history.now - last) / 1e6, np.nan)
 
 
-OPERATORS = (Arithmetic, Not, Concat, Joined, Equals, Has, RowDot, Dot, ClearDot, Lower, Aggregate)
+OPERATORS = (Arithmetic, Not, Concat, Joined, Equals, Has, RowDot, Dot, Lower, Aggregate)

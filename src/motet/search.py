@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.batch import clear
 from motet.errors import DataError, RunError
 from motet.windows import Windows
 
@@ -45,20 +44,18 @@ def top(
     bias: Matrix | None = None,
     exclude: Windows | None = None,
     allowed: NDArray[np.bool_] | None = None,
-    faintest: float = 0.0,
 ) -> Found:
     """The k items of the highest `queries @ items.T + bias`, descending; equal scores by lower code.
 
     queries: [n, d], items: [m, d], bias: [m]. exclude: item codes per query that are not wanted.
     allowed: bool [m], the items that may be found at all. An item whose score is NaN is not found.
-    faintest: products nearer to 0 than this are 0.
     """
     _check(queries, items.shape[1], k)
     codes, scores = _padding(len(queries), k)
     step = max(1, HELD // max(1, len(items)))
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
-        product = clear(queries[block] @ items.T, faintest)
+        product = queries[block] @ items.T
         if bias is not None:
             product += bias
         if allowed is not None:

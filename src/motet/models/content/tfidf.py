@@ -32,15 +32,14 @@ class TFIDF(Model):
         words.
         tfidf(Visit.query, learnt_from=words) puts other texts into the same space, so that
         tfidf(words) @ tfidf(Visit.query, learnt_from=words) is their cosine similarity.
-    A similarity is the same in every batch, and one below a thousandth is 0. With as many dimensions as texts or
-        words, that is every text without a common word; with fewer, related words count too.
+    A similarity is the same in every batch. Of texts without a common word it is 0 to a thousandth with as many
+        dimensions as texts or words; with fewer, related words count too.
     Errors: no word in any text. Source: Deerwester et al. 1990 (latent semantic indexing).
     """
 
     dim: int = 256
 
     version: ClassVar[int] = 2
-    faintest: ClassVar[float] = 1e-3
 
     def __post_init__(self) -> None:
         if self.dim < 1:
