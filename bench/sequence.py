@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     parser.add_argument("--sets", default="ml-100k,ml-1m")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs-1m", type=int, default=30)
+    parser.add_argument("--epochs-1m", type=int, default=25)
     given = parser.parse_args()
     made: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads()}
     if "ml-100k" in given.sets:
