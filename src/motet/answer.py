@@ -17,7 +17,7 @@ from motet.outline import Outline
 from motet.rows.asks import outcomes
 from motet.rows.problems import refuse
 from motet.run.context import Batched, Context
-from motet.table import parse
+from motet.intake import table_of
 
 Answer = dict[str, Any]
 
@@ -33,7 +33,7 @@ def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]
         raise GraphError(f"{outline} is asked by no event", help="give it an output that depends on one")
     refuse(outcomes(event, asks))
     now = {event.time_field(): round(time.time() * 1e6) / 1e6}
-    table = parse(event, [{**now, **ask} for ask in asks], context.entities(), partial=True)
+    table = table_of(event, [{**now, **ask} for ask in asks], context.entities())
     run = context.asked(event, table)
     columns = {name: plain(run, column) for name, column in outline.outputs.items()}
     return [{name: values[i] for name, values in columns.items()} for i in range(len(asks))]

@@ -18,6 +18,7 @@ from motet.past import Past
 from motet.record import Entity, entity_of
 from motet.windows import Windows
 
+NONE = "has no candidates"
 BLOCK = 256  # requests whose scores over all items are held at a time
 
 
@@ -240,7 +241,10 @@ class Fallback(Otherwise):
     def evaluate(self, run: Run) -> Pairs:
         found: Pairs = super().evaluate(run)
         empty = np.diff(found.offsets) == 0
-        return filled_in(found, run.value(self.cheap), empty) if empty.any() else found
+        if not empty.any():
+            return found
+        run.note(self.strong, NONE, empty)
+        return filled_in(found, run.value(self.cheap), empty)
 
 
 def filled_in(strong: Pairs, cheap: Pairs, empty: Array) -> Pairs:

@@ -120,6 +120,21 @@ def ask(
 
 
 @app.command()
+def serve(
+    target: Target,
+    store: Folder = None,
+    host: Annotated[str, typer.Option(help="the address to listen on; another than loopback is open to others")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="the port to listen on")] = 8000,
+) -> None:
+    """Answers over HTTP from the published version."""
+    from motet import serve as serving
+
+    serving.serve(loading.graph(target), name=loading.name(target), store=store, host=host, port=port)
+
+
+@app.command()
 def models(as_json: Json = False) -> None:
     """Lists the models that can be used, by what they do and how deep they are."""
     rows = loading.models()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
@@ -185,11 +186,17 @@ def _by_row(node: Apply) -> list[str]:
 
 
 class Batched(Run):
-    """The values of columns for one batch of events (or, without one, of entities alone), each computed once."""
+    """The values of columns for one batch of events (or, without one, of entities alone), each computed once.
+
+    ends: when the requests' time is over, as time.monotonic() tells it; None: they wait as long as it takes.
+    fell: what could not be had, why, and for which requests (None: all).
+    """
 
     def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
         self.context, self.event, self.table, self.taken = context, event, table, rows
         self.seconds: float | None = None
+        self.ends: float | None = None
+        self.fell: list[tuple[Column, str, Array | None]] = []
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
 
@@ -242,18 +249,40 @@ class Batched(Run):
         for needed in column.node.inputs:
             self.value(needed)
         self.seconds = seconds
+        try:
+            return self._by(column, lambda: self.value(column), seconds, f"not there within {seconds:g} s")
+        finally:
+            self.seconds = None
+
+    def tried(self, column: Column, pairs: Pairs | None = None) -> Any:
+        def work() -> Any:
+            return self.value(column) if pairs is None else self.at(column, pairs)
+
+        if self.ends is not None:
+            return self._by(column, work, self.ends - time.monotonic(), "not there by the request's deadline")
+        try:
+            return work()
+        except RunError as error:
+            self.note(column, str(error))
+            return None
+
+    def _by(self, column: Column, work: Callable[[], Any], seconds: float, late: str) -> Any:
+        """What the work gives, None where it fails or takes longer: it then goes on by itself, and nobody waits."""
+        if seconds <= 0:
+            self.note(column, late)
+            return None
         pool = ThreadPoolExecutor(1)
         try:
-            return pool.submit(self.value, column).result(timeout=seconds)
+            return pool.submit(work).result(timeout=seconds)
         except TimeoutError:
-            self.note(column, f"not there within {seconds:g} s")
+            self.note(column, late)
             return None
         except MotetError as error:
             self.note(column, str(error))
             return None
         finally:
-            self.seconds = None
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def note(self, column: Column, problem: str) -> None:
+    def note(self, column: Column, problem: str, rows: Array | None = None) -> None:
+        self.fell.append((column, problem, rows))
         self.context.note(column, problem)

@@ -1,0 +1,219 @@
+"""Requests become batches: what arrives while the engine works is its next batch.
+
+No timer: a batch begins as soon as a thread is free and the event loop has read all that has arrived, so a lone
+request never waits for company. Late values (a language model that writes) run beside the engine's threads, which go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from motet.answer import Answer
+from motet.errors import MotetError
+from motet.serve.version import Running, Version
+
+Row = Mapping[str, Any]
+LATE_BATCHES = 16  # batches that may wait for late values at once
+SMOOTH = 0.1  # weight of the newest batch in the mean time that a request takes
+
+
+class Overloaded(Exception):
+    """The queue is full. seconds: after which it is worth trying again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the queue is full, try again in {seconds:g} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Limits:
+    """threads: that work on batches. batch: requests in one at most. waiting, waiting_bytes: what may wait before
+    more are refused. seconds: that a request has when it does not say."""
+
+    threads: int = 2
+    batch: int = 16
+    waiting: int = 1024
+    waiting_bytes: int = 64 << 20
+    seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one ask got. answered_by: per place with an alternative, the model that answered."""
+
+    version: int
+    answer: Answer
+    answered_by: Mapping[str, str]
+
+
+@dataclass(eq=False)
+class Request:
+    """One ask on its way. early: told what can be answered at once, where somebody reads along."""
+
+    row: Row
+    version: Version
+    size: int
+    ends: float
+    future: asyncio.Future[Reply]
+    early: Callable[[Answer], None] | None = None
+    arrived: float = field(default_factory=time.perf_counter)
+
+
+class Engine:
+    """Answers asks on a few threads. catch_up: called before every batch, so that it sees what has happened."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        catch_up: Callable[[], None] = lambda: None,
+        measured: Callable[[Sequence[Request], float], None] = lambda batch, seconds: None,
+    ) -> None:
+        self.limits, self._catch_up, self._measured = limits, catch_up, measured
+        self.waiting: deque[Request] = deque()
+        self.bytes = 0
+        self._ready = threading.Condition()
+        self._idle, self._open = 0, True
+        self._seconds = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._called = False
+        self._late = ThreadPoolExecutor(LATE_BATCHES, "motet-late")
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.threads)]
+
+    def start(self) -> None:
+        """Begins to work, for the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+
+    async def stop(self) -> None:
+        """Finishes what waits; takes nothing new."""
+        with self._ready:
+            self._open = False
+            self._ready.notify_all()
+        await asyncio.to_thread(self._join)
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        self._late.shutdown()
+
+    async def ask(
+        self, version: Version, row: Row, *, size: int = 0, ends: float | None = None, early: Any = None
+    ) -> Reply:
+        """The reply to one ask. Errors: Overloaded; DataError and RunError of the graph; CancelledError where
+        nobody waits any more: then it is not computed, unless it already is."""
+        self._admit(size)
+        loop = asyncio.get_running_loop()
+        over = time.monotonic() + self.limits.seconds if ends is None else ends
+        request = Request(row, version, size, over, loop.create_future(), early)
+        self.waiting.append(request)
+        self.bytes += size
+        if not self._called:
+            # After this turn of the loop: whatever has arrived by then is read, and goes along.
+            self._called = True
+            loop.call_soon(self._call)
+        return await request.future
+
+    def _admit(self, size: int) -> None:
+        waits = len(self.waiting) * self._seconds / self.limits.threads
+        if (
+            len(self.waiting) >= self.limits.waiting
+            or self.bytes + size > self.limits.waiting_bytes
+            or waits > self.limits.seconds / 2
+            or not self._open
+        ):
+            raise Overloaded(max(1.0, waits))
+
+    def _call(self) -> None:
+        self._called = False
+        with self._ready:
+            self._ready.notify(len(self._threads))
+
+    def _take(self) -> list[Request]:
+        """The next batch, shared fairly among the threads that are free; empty when all is done."""
+        with self._ready:
+            self._idle += 1
+            while self._open and not self.waiting:
+                self._ready.wait()
+            share = -(-len(self.waiting) // self._idle)
+            self._idle -= 1
+            taken: list[Request] = []
+            while self.waiting and len(taken) < min(share, self.limits.batch):
+                request = self.waiting.popleft()
+                self.bytes -= request.size
+                if not request.future.cancelled():
+                    taken.append(request)
+            return taken
+
+    def _work(self) -> None:
+        while self._open or self.waiting:
+            batch = self._take()
+            if not batch:
+                continue
+            began = time.perf_counter()
+            self._catch_up()
+            for version in dict.fromkeys(request.version for request in batch):
+                self._answer(version, [request for request in batch if request.version is version])
+            seconds = time.perf_counter() - began
+            self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
+            self._measured(batch, seconds)
+
+    def _answer(self, version: Version, batch: list[Request]) -> None:
+        """Answers a batch; where it fails as a whole, each request by itself, so that none spoils the others'."""
+        try:
+            running = version.begin([request.row for request in batch], min(request.ends for request in batch))
+            early = running.early()
+        except Exception as error:
+            if len(batch) == 1 or not isinstance(error, MotetError):
+                self._deliver(batch, [error] * len(batch))
+                return
+            for request in batch:
+                self._answer(version, [request])
+            return
+        if version.late:
+            self._tell(batch, early)
+            self._late.submit(self._finish, running, batch, early)
+        else:
+            self._deliver(batch, _replies(running, early))
+
+    def _finish(self, running: Running, batch: list[Request], early: list[Answer]) -> None:
+        try:
+            late = running.late()
+        except Exception as error:
+            self._deliver(batch, [error] * len(batch))
+            return
+        self._deliver(batch, _replies(running, [one | two for one, two in zip(early, late, strict=True)]))
+
+    def _tell(self, batch: list[Request], early: list[Answer]) -> None:
+        told = [(request.early, answer) for request, answer in zip(batch, early, strict=True) if request.early]
+        if told:
+            self._soon(lambda: [tell(answer) for tell, answer in told])
+
+    def _deliver(self, batch: list[Request], results: Sequence[Reply | Exception]) -> None:
+        def deliver() -> None:
+            for request, result in zip(batch, results, strict=True):
+                if request.future.done():
+                    continue
+                if isinstance(result, Exception):
+                    request.future.set_exception(result)
+                else:
+                    request.future.set_result(result)
+
+        self._soon(deliver)
+
+    def _soon(self, call: Callable[[], Any]) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(call)
+
+
+def _replies(running: Running, answers: list[Answer]) -> list[Reply]:
+    number = running.version.number
+    return [Reply(number, answer, running.answered_by(i)) for i, answer in enumerate(answers)]

@@ -1,0 +1,62 @@
+"""The graph's own endpoint: an event without its outcomes in, the graph's outputs out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from motet.answer import Answer
+from motet.serve import http, problems
+from motet.serve.engine import Reply
+from motet.serve.server import Server
+
+
+def routes(server: Server) -> list[Route]:
+    async def ask(request: Request) -> Response:
+        body = await http.body_of(request)
+        row: Any = http.decoded(body)
+        if not isinstance(row, dict):
+            raise problems.Refused(400, "the body is no JSON object", 'send an object: {"field": value}')
+        ends = http.ends(request, server.limits.seconds)
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return http.events_reply(_stream(server, row, len(body), ends, request))
+        return _said(await server.ask(row, size=len(body), ends=ends))
+
+    return [Route("/v1/ask", ask, methods=["POST"])]
+
+
+def _said(reply: Reply) -> Response:
+    return http.json_reply({"version": reply.version, "answer": reply.answer, "answered_by": reply.answered_by})
+
+
+async def _stream(
+    server: Server, row: dict[str, Any], size: int, ends: float, request: Request
+) -> AsyncIterator[tuple[str, Any]]:
+    """`answer` events with the outputs as they come, then `done` with who answered; or one `problem`."""
+    told: asyncio.Queue[Answer] = asyncio.Queue()
+    work = asyncio.ensure_future(server.ask(row, size=size, ends=ends, early=told.put_nowait))
+    first = asyncio.ensure_future(told.get())
+    sent: Answer = {}
+    try:
+        await asyncio.wait({work, first}, return_when=asyncio.FIRST_COMPLETED)
+        if first.done():
+            sent = first.result()
+            yield "answer", sent
+        reply = await work
+    except Exception as error:
+        response = await problems.refused(request, error)
+        yield "problem", bytes(response.body)
+        return
+    finally:
+        first.cancel()
+        work.cancel()
+    late = {name: value for name, value in reply.answer.items() if name not in sent}
+    if late:
+        yield "answer", late
+    yield "done", msgspec.json.encode({"version": reply.version, "answered_by": reply.answered_by})
