@@ -171,7 +171,9 @@ def test_a_referred_entity_with_more_than_a_key_needs_a_source() -> None:
     ],
 )
 def test_a_value_of_the_wrong_type_is_shown_with_its_row(kind: type, values: list[Any], said: str) -> None:
-    assert f"Thing.value{'' if said.startswith('needs') else ':'} {said}" in field(kind, values)
+    error = field(kind, values)
+    assert f"Thing.value{'' if said.startswith('needs') else ':'} {said}" in error
+    assert "\nhelp: " in error
 
 
 def test_times_beyond_what_arrow_can_cast_are_rows_too() -> None:

@@ -193,8 +193,9 @@ def test_models_are_listed_by_place(folder: Path) -> None:
         ("check nowhere.py:shop", "there is no file nowhere.py"),
         ("check FILE", "names no graph"),
         ("check FILE:shopp", "did you mean 'shop'"),
-        ("ask FILE:shop buyer=b1", "nothing is published"),
-        ("rollback FILE:shop", "help:"),
+        ("ask FILE:shop buyer=b1", "there is no store in .motet"),
+        ("ask FILE:shop --store nowhere", "there is no store in nowhere\nhelp: motet prepare"),
+        ("rollback FILE:shop --store nowhere", "there is no store in nowhere\nhelp: motet prepare"),
         ("evaluate FILE:shop --at some-day", "some-day"),
         ("evaluate FILE:shop --last 1 --by byer", "did you mean 'buyer'"),
         ("evaluate FILE:shop --at 2300-01-01", "would have no events"),
@@ -210,6 +211,17 @@ def test_what_cannot_be_done_is_one_plain_error(
     monkeypatch.chdir(folder)
     given = words.replace("FILE", str(folder / "shop.py")).split()
     assert expected in refused_here(monkeypatch, capsys, *given)
+    assert not [name for name in (".motet", "nowhere") if (folder / name).exists()]
+
+
+def test_what_is_not_published_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / ".motet").mkdir()
+    for verb in ("ask", "rollback"):
+        assert "nothing is published" in refused_here(monkeypatch, capsys, verb, str(folder / "shop.py:shop"))
+    assert not list((folder / ".motet").iterdir())
 
 
 def test_a_wrong_ask_is_one_plain_error(folder: Path) -> None:

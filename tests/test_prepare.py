@@ -26,11 +26,13 @@ class Length(mt.Model):
     factor: int = 1
 
     costly: ClassVar[bool] = True
-    block: ClassVar[int] = 4
     asked: ClassVar[list[str]] = []
 
     def __call__(self, text: mt.Text) -> mt.Number:
         return column(mt.Number, self, text=text)
+
+    def block(self) -> int:
+        return 4
 
     def apply(self, state: mt.State, batch: Batch) -> Array:
         texts: list[Any] = batch["text"].to_pylist()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +146,18 @@ def test_a_sweep_leaves_what_is_published(tmp_path: Path, data: mt.Data) -> None
     fitted.prepare(data)
     assert fitted.store.sweep(keep=1, seconds=0) > 0
     assert opened(tmp_path).ask_many(ASKS) == answers
+
+
+def test_a_store_that_is_prepared_every_week_stops_growing(tmp_path: Path, data: mt.Data) -> None:
+    fitted = ready(tmp_path, data)
+    kept: list[int] = []
+    for week in range(8):
+        for path in tmp_path.rglob("*"):
+            os.utime(path, (time.time() - 1e6, time.time() - 1e6))
+        fitted.prepare(shop(events=400 + week))
+        kept.append(sum(1 for path in tmp_path.glob("values/*")))
+    assert [version.number for version in fitted.store.versions("graph")][-3:] == [7, 8, 9]
+    assert len(fitted.store.versions("graph")) <= 4
+    assert kept[-1] == kept[-2] == kept[-3]
+    assert fitted.store.rollback("graph") == 8
+    assert len(opened(tmp_path).ask_many(ASKS)) == len(ASKS)

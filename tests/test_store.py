@@ -209,8 +209,10 @@ def test_each_graph_has_its_own_versions(store: Store) -> None:
 def test_a_rollback_needs_a_version_before(store: Store, published: int, said: str) -> None:
     for _ in range(published):
         store.publish({"graph": "films"})
+    there = sorted(store.root.rglob("*"))
     with pytest.raises(RunError, match=rf"'films' has no version to go back to: {said}[^\n]*\nhelp: "):
         store.rollback("films")
+    assert sorted(store.root.rglob("*")) == there, "a refusal leaves no trace"
 
 
 def test_a_sweep_leaves_what_kept_versions_refer_to(store: Store) -> None:
@@ -244,15 +246,46 @@ def test_a_sweep_leaves_the_current_version_and_the_one_before(store: Store) -> 
     assert store.state("s2") is not None
 
 
-def test_a_sweep_leaves_what_was_used_lately(store: Store) -> None:
-    for name in ("used", "unused"):
+def aged(store: Store) -> None:
+    """Makes all that is kept look as if it had last been used twelve days ago."""
+    for path in store.root.rglob("*"):
+        os.utime(path, (time.time() - 1e6, time.time() - 1e6))
+
+
+def test_a_sweep_leaves_what_was_used_lately_until_it_is_unused_too(store: Store) -> None:
+    for name in ("used", "unused", "new", "newer"):
         store.keep_state(name, State(), {})
-        for path in store.root.glob(f"states/{name}*"):
-            os.utime(path, (time.time() - 1e6, time.time() - 1e6))
+        store.publish({"graph": "films", "states": [name]})
+    aged(store)
     assert store.state("used") is not None
-    store.sweep()
+    assert store.sweep(keep=1) > 0
     assert store.state("used") is not None
     assert store.state("unused") is None
+    aged(store)
+    assert store.sweep(keep=1) > 0
+    assert store.state("used") is None
+    assert [version.number for version in store.versions("films")] == [3, 4]
+
+
+def test_a_sweep_leaves_what_was_never_published(store: Store) -> None:
+    """A fit of an hour that was only measured so far, or the rows of a language model."""
+    store.keep_state("measured", State(), {})
+    store.cells("read").add(row_hashes("f", [np.zeros(1)]), np.zeros(1))
+    for _ in range(5):
+        store.publish({"graph": "films"})
+    store.sweep(keep=1, seconds=-1)
+    assert store.state("measured") is not None
+    assert store.cells("read").known(row_hashes("f", [np.zeros(1)])).all()
+
+
+def test_what_one_graph_has_superseded_another_may_need(store: Store) -> None:
+    store.keep_state("shared", State(), {})
+    store.publish({"graph": "fraud", "states": ["shared"]})
+    for n in range(5):
+        store.publish({"graph": "films", "states": ["shared"] if n == 0 else []})
+    store.sweep(keep=1, seconds=-1)
+    assert store.state("shared") is not None
+    assert [version.number for version in store.versions("films")] == [4, 5]
 
 
 def test_unfinished_files_are_not_read_and_are_swept(store: Store) -> None:

@@ -239,7 +239,8 @@ class Batch:
 
     rows: how many rows the result must have. groups: offsets per request when rows are candidates.
     seconds: how long the result is waited for, where it is. seed: for whatever is drawn at random.
-    progress: called with (done, of, "what it says") while fitting.
+    progress: called with (done, of, "what it says") while fitting. note: called with the reason for every
+    value that is there, but is not what it was to be.
     """
 
     columns: Mapping[str, Any]
@@ -248,6 +249,7 @@ class Batch:
     seconds: float | None = None
     seed: int = 0
     progress: Callable[[int, int, str], None] = field(default=lambda done, of, said: None, compare=False)
+    note: Callable[[str], None] = field(default=lambda problem: None, compare=False)
 
     def __getitem__(self, name: str) -> Any:
         return self.columns[name]

@@ -29,9 +29,14 @@ class RunError(MotetError, RuntimeError):
 def listed(names: Iterable[str], given: str = "") -> str:
     """The names that exist, the likeliest first when something else was given."""
     known = sorted(names)
-    near = difflib.get_close_matches(given, known, n=1)
+    near = nearest(known, given)
     rest = ", ".join(known) or "nothing"
-    return f"did you mean {near[0]!r}? there are: {rest}" if near else f"there are: {rest}"
+    return f"did you mean {near!r}? there are: {rest}" if near else f"there are: {rest}"
+
+
+def nearest(names: Iterable[str], given: str) -> str:
+    """The name that was likely meant, empty where none is like it."""
+    return next(iter(difflib.get_close_matches(given, list(names), n=1)), "")
 
 
 def needs(extra: str, package: str) -> RunError:

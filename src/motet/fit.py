@@ -100,8 +100,8 @@ class Fitting:
         if state is None:
             with self.progress.bar(label) as tick:
                 started = time.perf_counter()
-                rows = self.progress.rows(self.outline.name)
-                context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows)
+                named, rows = self.outline.name, self.progress.rows(self.outline.name)
+                context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
                 state = self.runner.fit(fit, made.batch, made.target)
                 seconds = time.perf_counter() - started

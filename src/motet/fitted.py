@@ -9,15 +9,13 @@ from typing import Any
 
 from motet import snapshot
 from motet.answer import Answer, answer
-from motet.apply import Apply, Fit
-from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, RunError, listed
 from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
-from motet.folder import open_store
+from motet.folder import existing_store, open_store
+from motet.meter import Meter
 from motet.outline import Outline
-from motet.plan import cost_key
 from motet.prepare import Prepared, prepare
 from motet.progress import Progress
 from motet.record import Event
@@ -45,7 +43,7 @@ class Fitted:
         self.outline, self.data, self.states, self.store = outline, data, states, store
         self.train, self.prepared = data, prepared or {}
         self.progress = Progress(quiet)
-        self._costs: dict[str, Cost] = {}
+        self.meter = Meter(store)
 
     def evaluate(self, test: Data, *, relevant: Any = None) -> Evaluation:
         """Replays the asked events of `test` and measures every output, with intervals, warm and cold apart.
@@ -55,19 +53,20 @@ class Fitted:
         """
         with self.progress.bar("evaluate") as tick:
             found = evaluate(self.outline, self.context(test), self.train, relevant, tick)
-        self._keep_costs()
+        self.meter.keep()
         return found
 
     def prepare(self, data: Data | None = None, *, name: str = "graph") -> Prepared:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.
 
         data: what has changed since the fit (new films, new events). Only rows that are new are computed. The version
-        before stays published until this one is complete.
+        before stays published until this one is complete. What only superseded versions need is deleted.
         """
         context = self.context(data or self.data)
         done = prepare(self.outline, context)
         version = snapshot.publish(name, self.outline, context, self.states.names, done)
-        self._keep_costs()
+        self.meter.keep()
+        self.store.sweep()
         self.__dict__.pop("live", None)
         self.data, self.prepared = context.data, done.values
         return done.as_version(version)
@@ -100,18 +99,8 @@ class Fitted:
     def context(self, data: Data, prepared: Mapping[str, str] | None = None) -> Context:
         """An evaluation over data. prepared: where whole columns are kept that need not be put together again."""
         known = self.states.values, self.states.names, prepared
-        return Context(data, Local(self._spent), self.store, *known, self.progress.rows(self.outline.name))
-
-    def _spent(self, node: Apply | Fit, cost: Cost) -> None:
-        if isinstance(node, Apply):
-            key = cost_key(node)
-            self._costs[key] = self._costs.get(key, Cost()) + cost
-
-    def _keep_costs(self) -> None:
-        """Writes down what the models' work has cost, for plans: after long work, never while somebody waits."""
-        for key, cost in self._costs.items():
-            self.store.add_cost(key, cost)
-        self._costs.clear()
+        name = self.outline.name
+        return Context(data, Local(self.meter.spent), self.store, *known, self.progress.rows(name), name)
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
@@ -123,19 +112,18 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
             help="mt.Data({Film: ..., ...})",
         )
     kept, progress = open_store(store), Progress(quiet)
-    fitted = Fitted(outline, data, States(), kept, quiet)
-    states = Fitting(outline, kept, Local(fitted._spent), progress, seed).all(data)  # pyright: ignore[reportPrivateUsage]
-    fitted.states = states
-    fitted._keep_costs()  # pyright: ignore[reportPrivateUsage]
-    return fitted
+    meter = Meter(kept)
+    states = Fitting(outline, kept, Local(meter.spent), progress, seed).all(data)
+    meter.keep()
+    return Fitted(outline, data, states, kept, quiet)
 
 
 def published(outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False) -> Fitted:
     """The version that is published now, with the data and states that it was prepared from.
 
-    Errors: nothing is published, or it was prepared from another graph.
+    Errors: there is no such store, nothing is published in it, or it was prepared from another graph.
     """
-    kept = open_store(store)
+    kept = existing_store(store)
     current = kept.current(name)
     if current is None:
         raise RunError(f"nothing is published as {name!r} in {kept.root}", help="motet prepare FILE.py:GRAPH")

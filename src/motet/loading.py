@@ -21,7 +21,7 @@ from motet import fitted
 from motet.data import Data
 from motet.errors import DataError, GraphError, MotetError, RunError, listed
 from motet.fitted import Fitted
-from motet.folder import open_store
+from motet.folder import existing_store
 from motet.graph import Graph
 from motet.model import Model
 
@@ -109,7 +109,7 @@ def published(target: str, store: Path | None) -> Fitted:
 
 
 def rollback(target: str, store: Path | None) -> int:
-    return open_store(store).rollback(name(target))
+    return existing_store(store).rollback(name(target))
 
 
 def models() -> list[dict[str, str]]:

@@ -22,15 +22,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
 from motet.batch import Batch
-from motet.errors import RunError
+from motet.errors import GraphError, RunError, listed, nearest
 
 T = TypeVar("T")
 
@@ -63,22 +64,30 @@ class Model:
     costly: its rows are worth keeping one by one, so an unchanged row is never computed again.
     crosses: reads requests and items each at their own grain and gives Scores of all against all.
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
-    block: rows that are computed and kept at a time when it is costly.
     """
 
     version: ClassVar[int] = 1
     costly: ClassVar[bool] = False
     crosses: ClassVar[bool] = False
     calls_llm: ClassVar[bool] = False
-    block: ClassVar[int] = 256
+
+    if not TYPE_CHECKING:  # a type checker sees each model's own fields
+
+        def __new__(cls, *args: Any, **fields: Any) -> Any:
+            _check_fields(cls, args, fields)
+            return super().__new__(cls)
 
     def fit(self, batch: Batch, target: Any) -> State:
         """Learns from columns of equal length and the outcome beside them (None where it needs none)."""
-        raise RunError(f"{self} has nothing to fit")
+        raise RunError(f"{self} has nothing to fit", help="def fit(self, batch: Batch, target: Any) -> State")
 
     def apply(self, state: State, batch: Batch) -> Any:
         """The result for each row of the batch."""
-        raise RunError(f"{self} has no result of its own")
+        raise RunError(f"{self} has no result of its own", help="def apply(self, state: State, batch: Batch) -> Array")
+
+    def block(self) -> int:
+        """Rows that are computed and kept at a time when it is costly: what a kill loses at most."""
+        return 256
 
     def identity(self) -> str:
         """The config as text: equal texts mean equal models. Part of every fingerprint."""
@@ -92,6 +101,26 @@ class Model:
         said = [_short(changed[first])] if first in changed else []
         said += [f"{name}={_short(changed[name])}" for name in others if name in changed]
         return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _check_fields(model: type[Any], args: tuple[Any, ...], fields: Mapping[str, Any]) -> None:
+    """Errors: more values than the config has fields, or one that it does not have."""
+    signature = inspect.signature(model.__init__)
+    try:
+        signature.bind_partial(None, *args, **fields)
+    except TypeError as error:
+        known = list(signature.parameters)[1:]
+        odd = next((name for name in fields if name not in known), "")
+        wrong = f"has no {odd!r}" if odd else f"cannot be made so: {error}"
+        shown = nearest(known, odd) or next(iter(known), "")
+        example = _example(signature.parameters[shown]) if shown else ""
+        text = f"{model.__name__} {wrong}; {listed(known, odd)}"
+        raise GraphError(text, help=f"{model.__name__}({example})") from None
+
+
+def _example(field: inspect.Parameter) -> str:
+    """A field as it may be written."""
+    return f"{field.name}={'...' if field.default is field.empty else _short(field.default)}"
 
 
 def _short(value: Any) -> str:

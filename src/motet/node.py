@@ -102,7 +102,7 @@ class Node:
         value = run.value(Column(self))
         if isinstance(value, (Scores, Pairs)):
             return value.at(pairs.requests, pairs.items)
-        raise GraphError(f"{self.label()} has no value per candidate")
+        raise GraphError(f"{self.label()} has no value per candidate", help="define evaluate_at in its node")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -21,9 +21,10 @@ from motet.batch import Value
 from motet.cells import Cells
 from motet.cost import Cost
 from motet.model import State
-from motet.versions import Version, Versions
+from motet.versions import Version, Versions, locked
 
-DAY = 86400.0
+HOUR = 3600.0
+WEEK = 7 * 24 * HOUR
 
 
 class Store:
@@ -53,7 +54,7 @@ class Store:
 
     def cells(self, fingerprint: str) -> Cells:
         """The rows of one costly column."""
-        folder = self.root / "cells" / quote(fingerprint, safe="")
+        folder = self._cells(fingerprint)
         _touch(folder)
         return Cells(folder)
 
@@ -104,36 +105,48 @@ class Store:
     def add_cost(self, fingerprint: str, cost: Cost) -> None:
         ledger.add(self.root / "costs.sqlite", fingerprint, cost)
 
-    def sweep(self, keep: int = 3, seconds: float = DAY) -> int:
-        """Deletes what no kept version of any graph refers to, and returns how many bytes that freed.
+    def sweep(self, keep: int = 3, seconds: float = WEEK) -> int:
+        """Deletes what nothing but superseded versions refer to, and returns how many bytes that freed.
 
+        What no version refers to stays: a fit that was never published may be costly.
         keep: versions per graph, newest first; the current one and the one before it stay in any case.
-        seconds: what was touched more lately stays, for a fit or prepare may be about to publish it.
+        seconds: what was touched more lately stays, and so do its versions, until a later sweep: another process
+        may be about to publish it, or still answer from it.
         """
-        named: set[str] = set()
-        for graph in self._graphs():
-            with graph.locked():
-                kept = graph.kept(keep)
-                for number in set(graph.numbers()) - {version.number for version in kept}:
-                    (graph.folder / f"{number}.json").unlink()
-            named |= {text for version in kept for text in _texts(version.manifest)}
-        gone = [path for path in self._entries() if _name(path) not in named and _age(path) > seconds]
-        gone += list(durable.leftovers(self.root, seconds))
-        return sum(_removed(path) for path in gone)
+        freed = sum(_removed(path) for path in durable.leftovers(self.root, seconds))
+        if not (graphs := self._graphs()):
+            return freed
+        with locked(self.root / "versions"):
+            needed = {text for graph in graphs for version in graph.kept(keep) for text in _texts(version.manifest)}
+            old = [(graph, version) for graph in graphs for version in graph.superseded(keep)]
+            return freed + sum(self._swept(graph, version, needed, seconds) for graph, version in old)
 
-    def _entries(self) -> Iterator[Path]:
-        yield from self.root.glob("states/*.npz")
-        yield from self.root.glob(f"values/*{sealed.SUFFIX}")
-        yield from self.root.glob("cells/*")
+    def _swept(self, graph: Versions, version: Version, needed: set[str], seconds: float) -> int:
+        """Deletes a version whole, or nothing of it where something was touched lately."""
+        gone = [path for text in set(_texts(version.manifest)) - needed for path in self._entries(text)]
+        if any(_age(path) <= seconds for path in gone):
+            return 0
+        freed = sum(_removed(path) for path in gone)
+        graph.forget(version.number)
+        return freed
+
+    def _entries(self, fingerprint: str) -> list[Path]:
+        """What is kept under a fingerprint."""
+        places = (self._state(fingerprint), self._value(fingerprint), self._cells(fingerprint))
+        return [path for path in places if path.exists()]
 
     def _graphs(self) -> list[Versions]:
-        return [Versions(self.root / "versions", unquote(path.name)) for path in self.root.glob("versions/*")]
+        folders = [path for path in self.root.glob("versions/*") if path.is_dir()]
+        return [Versions(self.root / "versions", unquote(path.name)) for path in folders]
 
     def _versions(self, graph: str) -> Versions:
         return Versions(self.root / "versions", graph)
 
     def _state(self, fingerprint: str) -> Path:
         return self.root / "states" / f"{quote(fingerprint, safe='')}.npz"
+
+    def _cells(self, fingerprint: str) -> Path:
+        return self.root / "cells" / quote(fingerprint, safe="")
 
     def _value(self, fingerprint: str) -> Path:
         return self.root / "values" / f"{quote(fingerprint, safe='')}{sealed.SUFFIX}"
@@ -151,13 +164,9 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _name(path: Path) -> str:
-    return unquote(path.name.removesuffix(".npz").removesuffix(sealed.SUFFIX))
-
-
 def _touch(path: Path) -> None:
     """Marks what is in use, at most once in a while, so that a sweep does not take it from a running fit."""
-    if _age(path) > DAY / 24:
+    if _age(path) > HOUR:
         with contextlib.suppress(OSError):
             os.utime(path)
 

@@ -32,10 +32,10 @@ class Versions:
     """The versions of one graph, oldest first, and a file CURRENT that names one of them."""
 
     def __init__(self, root: Path, graph: str) -> None:
-        self.graph, self.folder = graph, root / quote(graph, safe="")
+        self.root, self.graph, self.folder = root, graph, root / quote(graph, safe="")
 
     def publish(self, manifest: Mapping[str, Any]) -> int:
-        with self.locked():
+        with locked(self.root):
             number = max(self.numbers(), default=0) + 1
             record = {"when": time.time(), "before": self.pointed(), "manifest": dict(manifest)}
             _write(self.folder / f"{number}.json", record)
@@ -43,17 +43,22 @@ class Versions:
             return number
 
     def rollback(self) -> int:
-        with self.locked():
-            now = self.pointed()
-            before = self.read(now).before if now is not None else None
-            if before is None or before not in self.numbers():
-                there = "nothing is published" if now is None else f"version {now} is current"
-                raise RunError(
-                    f"graph {self.graph!r} has no version to go back to: {there}",
-                    help="every prepare() publishes a version; one must come before the current one",
-                )
+        now = self.pointed()
+        if now is None:
+            raise self._no_way_back("nothing is published")
+        with locked(self.root):
+            now = self.pointed() or now
+            before = self.read(now).before
+            if before not in self.numbers():
+                raise self._no_way_back(f"version {now} is current")
             _write(self.folder / "CURRENT", before)
             return before
+
+    def _no_way_back(self, why: str) -> RunError:
+        return RunError(
+            f"graph {self.graph!r} has no version to go back to: {why}",
+            help="every prepare() publishes a version; one must come before the current one",
+        )
 
     def all(self) -> list[Version]:
         return [self.read(number) for number in self.numbers()]
@@ -87,16 +92,26 @@ class Versions:
                 spared |= {version.number, version.before or version.number}
         return [version for version in versions if version.number in spared]
 
-    @contextmanager
-    def locked(self) -> Generator[None]:
-        with durable.refused(self.folder):
-            durable.folder(self.folder)
-            lock = filelock.FileLock(self.folder / ".lock")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def superseded(self, keep: int) -> list[Version]:
+        """All others: nobody can come back to them."""
+        kept = {version.number for version in self.kept(keep)}
+        return [version for version in self.all() if version.number not in kept]
+
+    def forget(self, number: int) -> None:
+        (self.folder / f"{number}.json").unlink()
+
+
+@contextmanager
+def locked(root: Path) -> Generator[None]:
+    """While versions of any graph are changed; what is published meanwhile waits."""
+    with durable.refused(root):
+        durable.folder(root)
+        lock = filelock.FileLock(root / ".lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(path: Path, content: Any) -> None:

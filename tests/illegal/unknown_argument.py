@@ -1,4 +1,4 @@
-"""unexpected keyword argument 'dims'"""
+"""SASRec has no 'dims'; did you mean 'dim'?"""
 
 from tests.illegal.records import mt
 

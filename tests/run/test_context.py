@@ -28,12 +28,14 @@ class Appraise(mt.Model):
     """Doubles prices at some cost; prices in `busy` fail this time."""
 
     costly: ClassVar[bool] = True
-    block: ClassVar[int] = 5
 
     def __call__(self, price: mt.Number) -> "Appraisal":
         from motet.record import filled
 
         return filled(Appraisal, mt.column(mt.Column, self, price=price))
+
+    def block(self) -> int:
+        return 5
 
     def apply(self, state: mt.State, batch: Batch) -> Priced:
         calls.append(batch.rows)
@@ -75,5 +77,6 @@ def test_a_failure_that_may_pass_is_counted_and_tried_again_and_the_others_are_k
 
 def test_where_no_row_can_be_computed_the_reason_is_said(fitted: mt.Fitted) -> None:
     busy.update(float(price) for price in range(1, 13))
-    with pytest.raises(mt.RunError, match=r"no row of .* could be computed: the endpoint was busy"):
+    with pytest.raises(mt.RunError, match=r"no row of worth could be computed: the endpoint was busy") as raised:
         fitted.prepare()
+    assert "motet prepare it again" in raised.value.help

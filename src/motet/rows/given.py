@@ -32,7 +32,7 @@ class Given:
     labels: tuple[str, ...] = ()
     untyped: bool = False
 
-    def note(self, wrong: Array, what: str, help: str = "") -> None:
+    def note(self, wrong: Array, what: str, help: str) -> None:
         """Says which rows are wrong and what they hold."""
         rows = np.flatnonzero(wrong)
         if len(rows):
@@ -53,7 +53,7 @@ class Given:
         except (ValueError, OverflowError):  # no Python datetime can hold it
             return str(self.values.slice(row, 1).cast(pa.string())[0])
 
-    def converted(self, texts: pa.Array, kind: pa.DataType, what: str) -> pa.Array:
+    def converted(self, texts: pa.Array, kind: pa.DataType, what: str, help: str) -> pa.Array:
         """The texts as another type; those that cannot be are noted and null."""
         try:
             return texts.cast(kind)
@@ -61,7 +61,7 @@ class Given:
             distinct = pc.unique(texts)
             good = distinct.filter(pa.array([_fits(text, kind) for text in distinct]))
         fits = pc.is_in(texts, value_set=good, skip_nulls=True)
-        self.note(~numpy(fits) & ~missing(texts), what)
+        self.note(~numpy(fits) & ~missing(texts), what, help)
         return pc.if_else(fits, texts, None).cast(kind)
 
 

@@ -17,6 +17,7 @@ from motet.rows.times import time
 from motet.windows import Windows
 
 NO_NUMBER = ["", "nan", "na", "n/a", "null", "none"]
+NUMBER_HELP = "write 1234.5, with a point and nothing else, and nothing where there is no number"
 FLAGS = ["0", "1", "", "false", "true"]  # place % 3 is the flag
 FLAG_HELP = 'a Flag is true or false, 0 or 1, "true" or "false"'
 
@@ -35,7 +36,7 @@ def number(given: Given) -> Read:
     if is_text(values.type):
         texts = pc.utf8_trim_whitespace(texts_of(values))
         nothing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(NO_NUMBER, pa.large_string()))
-        values = given.converted(pc.if_else(nothing, None, texts), pa.float64(), "not a number")
+        values = given.converted(pc.if_else(nothing, None, texts), pa.float64(), "not a number", NUMBER_HELP)
     elif not is_number(values.type):
         given.refuse("numbers", "declare it as its values are: Flag, Category, Time or Vector")
         values = pa.nulls(len(values))

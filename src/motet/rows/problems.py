@@ -17,14 +17,14 @@ class Problem:
     """One thing that is wrong, and what to do about it."""
 
     text: str
-    help: str = ""
+    help: str
 
 
 def refuse(problems: Sequence[Problem]) -> None:
     """Raises one DataError that says them all; nothing where there are none."""
     if not problems:
         return
-    helps = list(dict.fromkeys(p.help for p in problems if p.help))
+    helps = list(dict.fromkeys(p.help for p in problems))
     if len(problems) == 1:
         raise DataError(problems[0].text, help="\n".join(helps))
     lines = "".join(f"\n  {p.text}" for p in problems)

@@ -14,6 +14,7 @@ CLOCK = r"^(\d{4}-\d\d-\d\d)[T ](\d\d(?::\d\d(?::\d\d(?:\.\d{1,6})?)?)?)"
 FINER = r"(\.\d{6})\d+"
 ZONE = r" ?(Z|[+-]\d\d(?::?\d\d)?)$"
 SECONDS = r"^-?\d+(\.\d+)?$"
+HELP = 'a Time is a timestamp, "2001-02-03T04:05:06Z", or seconds since 1970'
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999
 
 
@@ -27,7 +28,7 @@ def time(given: Given) -> Read:
     elif is_text(kind):
         stamps = _written(given)
     else:
-        given.refuse("times", 'a Time is a timestamp, "2001-02-03T04:05:06Z", or seconds since 1970')
+        given.refuse("times", HELP)
         stamps = np.full(len(given.values), NO_TIME)
     return stamps, stamps == NO_TIME
 
@@ -72,7 +73,7 @@ def _iso(given: Given, texts: pa.Array) -> Array:
         texts = pc.replace_substring_regex(texts, DATE, r"\1T00:00:00Z")
         texts = pc.replace_substring_regex(texts, f"{CLOCK}$", r"\1T\2Z")
         texts = pc.replace_substring_regex(texts, CLOCK + ZONE, r"\1T\2\3")
-        stamps = given.converted(texts, pa.timestamp("us", "UTC"), "not a time")
+        stamps = given.converted(texts, pa.timestamp("us", "UTC"), "not a time", HELP)
     return _in_range(given, numpy(stamps.cast(pa.int64()).fill_null(0)), missing(stamps))
 
 

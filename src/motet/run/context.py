@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from motet.cells import Cells, row_hashes
 from motet.data import Data
 from motet.errors import MotetError, RunError
 from motet.history import History
-from motet.model import State, digest
+from motet.model import Model, State, digest
 from motet.node import Column, Grain, Run, event_of, name_of, upstream
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
@@ -27,13 +28,15 @@ from motet.table import Table, newcomers
 
 Tick = Callable[[Column, int, int], None]  # told (column, rows done, rows in all) while rows are computed
 
+AGAIN = "when that is right, motet prepare it again: rows that were computed are kept"
+
 
 class Context:
     """What every batch over the same data and states shares: entity columns, histories, what fell back.
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
     prepared: where the store keeps whole columns, by their fingerprint. computed: how many rows of each costly
-    column had to be computed. notes: what could not be had, and why.
+    column had to be computed. notes: what could not be had, and why. name: what errors call a column.
     """
 
     def __init__(
@@ -45,8 +48,9 @@ class Context:
         named: Mapping[str, str] | None = None,
         prepared: Mapping[str, str] | None = None,
         tick: Tick = lambda column, done, of: None,
+        name: Callable[[Column], str] = name_of,
     ) -> None:
-        self.data, self.runner, self.store, self.tick = data, runner, store, tick
+        self.data, self.runner, self.store, self.tick, self.name = data, runner, store, tick, name
         self.states, self.named, self.prepared = dict(states or {}), dict(named or {}), dict(prepared or {})
         self.notes: Counter[tuple[str, str]] = Counter()
         self.computed: Counter[str] = Counter()
@@ -103,17 +107,18 @@ class Context:
         new = np.flatnonzero(~cells.known(hashes))
         new = new[np.sort(np.unique(hashes[new], return_index=True)[1])]
         state = run.state(node.fit) if node.fit else State()
-        for low in range(0, len(new), node.model.block):
-            rows = new[low : low + node.model.block]
+        done = 0
+        for rows in _blocks(new, node.model):
             block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
             made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
             self._keep(cells, column, hashes[rows], made)
             self.computed[column.fingerprint] += len(rows)
-            self.tick(column, min(low + node.model.block, len(new)), len(new))
+            done += len(rows)
+            self.tick(column, done, len(new))
         known = cells.known(hashes)
         if not known.any():
             why = next((problem for label, problem in self.notes if label == node.label()), "there are no rows")
-            raise RunError(f"no row of {name_of(column)} could be computed: {why}", help="then motet prepare it again")
+            raise RunError(f"no row of {self.name(column)} could be computed: {why}", help=AGAIN)
         return take(cells.read(hashes[known]), np.where(known, np.cumsum(known) - 1, -1))
 
     def _keep(self, cells: Cells, column: Column, hashes: Array, made: Any) -> None:
@@ -127,7 +132,7 @@ class Context:
         cells.add(hashes[stays], take(made, np.array(stays, np.int64)), [problems[i] for i in stays])
 
     def note(self, column: Column, problem: str) -> None:
-        """Counts that a column, or a row of it, could not be had, and why."""
+        """Counts that a column, or a row of it, could not be had as it was to be, and why."""
         self.notes[(column.node.label(), problem)] += 1
 
     def rows_kept(self, column: Column) -> tuple[Array, dict[str, int]]:
@@ -178,6 +183,14 @@ class Context:
         """The keys of every entity, with those that only events have named so far."""
         own = {r: t.keys for r, t in self.data.tables.items() if issubclass(r, Entity) and t.keys is not None}
         return {**own, **self.known}
+
+
+def _blocks(rows: Array, model: Model) -> Iterator[Array]:
+    """As many rows at a time as the model wants; it is not asked where there is nothing to compute."""
+    while len(rows):
+        size = model.block()
+        yield rows[:size]
+        rows = rows[size:]
 
 
 def _by_row(node: Apply) -> list[str]:
@@ -243,7 +256,11 @@ class Batched(Run):
         return self.context.states[fit.fingerprint]
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
-        return self.context.runner.apply(node, state, replace(batch, seconds=self.seconds))
+        note = partial(self.note, Column(node))
+        made = self.context.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
+        for problem in filter(None, getattr(made, "problems", ())):
+            note(problem)
+        return made
 
     def in_time(self, column: Column, seconds: float) -> Any:
         for needed in column.node.inputs:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -12,7 +14,7 @@ from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
-from motet.model import State
+from motet.model import Model, State
 
 
 class Runner(Protocol):
@@ -43,12 +45,21 @@ class Local:
         except MotetError:
             raise
         except Exception as error:
-            raise RunError(f"{node.label()} failed: {type(error).__name__}: {error}") from error
+            text = f"{node.label()} failed: {type(error).__name__}: {error}"
+            raise RunError(text, help=_place(node.model, error)) from error
         self._spent(
             node,
             Cost(calls=1, rows=rows, seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu),
         )
         return value
+
+
+def _place(model: Model, error: Exception) -> str:
+    """The line of the model's own file that failed, or else the one that raised the error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(sys.modules[type(model).__module__], "__file__", None)
+    last = ([frame for frame in frames if frame.filename == own] or frames)[-1]
+    return f"look at {last.filename}:{last.lineno}"
 
 
 def check_rows(node: Apply, value: Any, rows: int) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from motet.batch import Batch, Codes, Ragged
-from motet.column import Category, Column, Flag, Number, Tags, Text, Vector
+from motet.column import Category, Column, Flag, Key, Number, Tags, Text, Vector
+from motet.data import Data
 from motet.errors import GraphError, RunError
+from motet.graph import Graph
 from motet.llm import LLM
 from motet.model import NOTHING
 from motet.models.content.extract import Extract
 from motet.models.content.fields import wanted
-from motet.record import Record, labels
+from motet.record import Entity, Record, labels
 from tests.llm.test_openai import chat, free_port, serving
 
 
@@ -35,6 +39,11 @@ class Facets(Record):
     summary: Text
     year: Number
     adult: Flag
+
+
+class Film(Entity):
+    film_id: Key
+    plot: Text
 
 
 LOCAL = LLM("smollm2-135m", parallel=4)
@@ -98,6 +107,29 @@ def test_an_option_that_does_not_exist_is_no_answer() -> None:
         read = Extract(LLM("any", url=url), Mood).read(TEXTS)
     assert names(read["mood"]) == [None] * 3
     assert read.problems == ("'mood' is none of its options",) * 3
+
+
+def test_a_stopped_run_keeps_all_replies_but_those_on_their_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten texts, three at a time, the run is stopped in the third block."""
+    read, blocks = Extract.apply, list[int]()
+
+    def stopped(extract: Extract[Any], state: Any, batch: Batch) -> Any:
+        blocks.append(batch.rows)
+        if len(blocks) == 3:
+            raise KeyboardInterrupt
+        return read(extract, state, batch)
+
+    monkeypatch.setattr(Extract, "apply", stopped)
+    plots = Data({Film: [{"film_id": n, "plot": f"Plot {n}."} for n in range(10)]})
+    with serving(lambda request, n: (200, {}, chat('{"mood": "funny"}'))) as url:
+        mood = Extract(LLM("any", url=url, parallel=3), Mood)(Film.plot).mood
+        fitted = Graph(mood=mood).fit(plots, store=tmp_path, quiet=True)
+        with pytest.raises(KeyboardInterrupt):
+            fitted.prepare()
+        assert fitted.prepare().new == 10 - 2 * 3
+    assert blocks == [3, 3, 3, 3, 1]
 
 
 def test_an_endpoint_that_is_down_is_one_error() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,9 +12,12 @@ import pytest
 from motet.batch import Batch, Codes, Pairs, Vocabulary, offsets_of
 from motet.candidates import retrieve
 from motet.column import Key, Late, Number, Text, Time
+from motet.data import Data
 from motet.errors import GraphError
+from motet.graph import Graph
 from motet.llm import LLM
 from motet.model import NOTHING
+from motet.models.content.bm25 import BM25
 from motet.models.content.claims import Facts, unfounded
 from motet.models.content.write import Write
 from motet.record import Entity, Event, default, outcome
@@ -65,8 +71,23 @@ def test_no_sentence_claims_what_the_columns_do_not_hold() -> None:
 
 def test_invented_facts_are_replaced_by_the_real_ones() -> None:
     with serving(lambda request, n: (200, {}, chat("Airplane! won 4 Oscars in 1999."))) as url:
-        first = Write(LLM("any", url=url), ASK).apply(NOTHING, asked()).to_pylist()[0]
+        noted: list[str] = []
+        batch = replace(asked(), note=noted.append)
+        first = Write(LLM("any", url=url), ASK).apply(NOTHING, batch).to_pylist()[0]
     assert first == "Airplane!: Comedy, 1980. Big: Comedy."
+    assert noted == ["it claims what the columns do not hold, so the facts stand in for the sentence"] * 2
+
+
+def test_a_sentence_that_is_replaced_is_counted_among_what_could_not_be_had(tmp_path: Path) -> None:
+    films = [{"film_id": n, "title": f"Film {n}", "year": 1980.0 + n} for n in range(3)]
+    data = Data({Film: films, Visit: [{"at": n, "film": n % 3} for n in range(9)]})
+    top = retrieve(Film, k=1, by=[BM25()(Film.title, Visit.query)])
+    with serving(lambda request, n: (200, {}, chat("It won 4 Oscars in 1999."))) as url:
+        said = Write(LLM("any", url=url), ASK)(query=Visit.query, films=top).within(seconds=5, otherwise="")
+        fitted = Graph(said=said).fit(data, store=tmp_path, quiet=True)
+        assert fitted.ask(at=10, query="film 2") == {"said": "Film 2: 1982."}
+    why = "it claims what the columns do not hold, so the facts stand in for the sentence"
+    assert [(problem, n) for (_, problem), n in fitted.live.notes.items()] == [(why, 1)]
 
 
 def test_what_is_not_written_in_time_is_the_facts() -> None:

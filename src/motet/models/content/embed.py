@@ -31,7 +31,6 @@ class Embed(Model):
     name: str = "minilm-l6"
 
     costly: ClassVar[bool] = True
-    block: ClassVar[int] = 512
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:
@@ -45,6 +44,9 @@ class Embed(Model):
     def apply(self, state: State, batch: Batch) -> NDArray[np.float32]:
         texts: pa.Array = batch["text"]
         return MiniLM().embed([text or "" for text in texts.to_pylist()])
+
+    def block(self) -> int:
+        return 512
 
     def identity(self) -> str:
         return f"{super().identity()} {weights.sha256(f'{self.name}/weights')}"

@@ -89,7 +89,6 @@ class Extract(Model, Generic[R]):
 
     costly: ClassVar[bool] = True
     calls_llm: ClassVar[bool] = True
-    block: ClassVar[int] = 64
 
     def __post_init__(self) -> None:
         given = cast(Any, self.record)
@@ -104,6 +103,10 @@ class Extract(Model, Generic[R]):
         texts: pa.Array = batch["text"]
         seconds = self.seconds if batch.seconds is None else batch.seconds
         return self.read([text or "" for text in texts.to_pylist()], seconds)
+
+    def block(self) -> int:
+        """As many texts as are worked on at once: a kill loses only the replies that were on their way."""
+        return self.llm.open().parallel
 
     def identity(self) -> str:
         # A deadline changes no value. The record's name does not say what its fields and labels are.

@@ -46,7 +46,10 @@ class TFIDF(Model):
         texts = [words(text or "") for text in batch["text"].to_pylist()]
         having = Counter(word for text in texts for word in set(text))
         if not having:
-            raise RunError(f"{self} has nothing to learn from: no word in {len(texts)} texts")
+            raise RunError(
+                f"{self} has nothing to learn from: no word in {len(texts)} texts",
+                help="learn from a column of texts that are there: TFIDF()(Film.plot)",
+            )
         names = sorted(having, key=lambda word: (-having[word], word))[:MOST]
         counts = np.array([having[word] for word in names])
         idf = np.log((1 + len(texts)) / (1 + counts)) + 1

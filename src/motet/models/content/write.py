@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -33,7 +33,7 @@ class Write(Model):
     Every candidate gets one sentence. It begins with the item's own name, which the model cannot change,
     and it is written from this item's columns alone, so nothing leaks from one item to the next. A sentence
     that claims a number, a name or a label that the columns do not hold is replaced by the facts themselves,
-    and so is one that is not finished in time.
+    and so is one that is not finished in time; the reason is counted.
 
     llm: which language model.
     instruction: what to write, with the names of what is given in braces: "Answer {query} using {films}."
@@ -73,22 +73,34 @@ class Write(Model):
         facts = facts_of(about, pairs.items)
         queries = [self._asked(batch, name, row) for row in range(batch.rows)]
         asked = [queries[int(row)] for row in pairs.requests.tolist()]
-        said = self.sentences(asked, facts, _labels(about), max(until - time.monotonic(), 0.01))
+        said = self.sentences(asked, facts, _labels(about), max(until - time.monotonic(), 0.01), batch.note)
         texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
         return pa.array(texts, pa.large_string())
 
     def sentences(
-        self, asked: Sequence[str], facts: Sequence[Facts], labels: Sequence[str], seconds: float
+        self,
+        asked: Sequence[str],
+        facts: Sequence[Facts],
+        labels: Sequence[str],
+        seconds: float,
+        note: Callable[[str], None] = lambda problem: None,
     ) -> list[str]:
-        """One sentence for each of the facts, each the answer to what is asked beside it."""
+        """One sentence for each of the facts, each the answer to what is asked beside it.
+
+        note: told why, for every sentence that the facts stand in for.
+        """
         client = self.llm.open()
         prompts = [_prompt(client, what, fact) for what, fact in zip(asked, facts, strict=True)]
         grammar = _REST if client.grammars else None
         replies = client.complete(prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), seconds=seconds)
-        return [
-            fact.template if reply.problem else _checked(reply.text, fact, what, labels)
-            for reply, fact, what in zip(replies, facts, asked, strict=True)
-        ]
+        said: list[str] = []
+        for reply, fact, what in zip(replies, facts, asked, strict=True):
+            sentence = _sentence(reply.text, fact)
+            problem = reply.problem or _wrong(sentence, fact, what, labels)
+            if problem:
+                note(f"{problem}, so the facts stand in for the sentence")
+            said.append(fact.template if problem else sentence)
+        return said
 
     def _check(self, given: Mapping[str, Column]) -> None:
         chosen = [name for name, each in given.items() if isinstance(each, Candidates)]
@@ -134,12 +146,18 @@ def _prompt(client: Client, asked: str, facts: Facts) -> Prompt:
     return Prompt(user, system, facts.title if client.grammars else "")
 
 
-def _checked(text: str, facts: Facts, asked: str, labels: Sequence[str]) -> str:
+def _sentence(text: str, facts: Facts) -> str:
+    """What was said, under the item's own name."""
     said = " ".join(text.split())
-    sentence = said if said.startswith(facts.title) else f"{facts.title} {said}"
+    return said if said.startswith(facts.title) else f"{facts.title} {said}"
+
+
+def _wrong(sentence: str, facts: Facts, asked: str, labels: Sequence[str]) -> str:
+    """Why the sentence cannot stand, empty where it can."""
     rest = sentence[len(facts.title) :]
-    whole = rest.endswith((".", "!", "?")) and len(rest) > 10
-    return sentence if whole and not unfounded(rest, facts, asked, labels) else facts.template
+    if not rest.endswith((".", "!", "?")) or len(rest) <= 10:
+        return "it is no whole sentence"
+    return "it claims what the columns do not hold" if unfounded(rest, facts, asked, labels) else ""
 
 
 def _labels(about: Mapping[str, Any]) -> list[str]:
