@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from motet.column import Text, Vector, column
 from motet.errors import GraphError, listed
 from motet.model import Model, State
 from motet.models.content.minilm import MiniLM
+from motet.models.content.minilm_graph import Precision
 
 KNOWN = ("minilm-l6",)
 
@@ -24,11 +25,13 @@ class Embed(Model):
     """A vector per text, of length 1: near vectors mean near meanings, whatever the words.
 
     name: "minilm-l6", 384 numbers a text, read up to 256 tokens.
+    precision: "int8" is twice as fast as "fp32", its vectors within cosine 0.995 of it.
     Call: embed(words). A missing or empty text is the zero vector, which is near to nothing.
     Errors: a name that does not exist; RunError where the weights cannot be fetched.
     """
 
     name: str = "minilm-l6"
+    precision: Precision = "int8"
 
     costly: ClassVar[bool] = True
 
@@ -37,13 +40,18 @@ class Embed(Model):
             raise GraphError(
                 f"no embedder is called {self.name!r}; {listed(KNOWN, self.name)}", help='Embed("minilm-l6")'
             )
+        if self.precision not in get_args(Precision):
+            raise GraphError(
+                f"no embedder has precision {self.precision!r}; {listed(get_args(Precision), self.precision)}",
+                help='Embed("minilm-l6", precision="fp32")',
+            )
 
     def __call__(self, text: Text) -> Vector:
         return column(Vector, self, text=text)
 
     def apply(self, state: State, batch: Batch) -> NDArray[np.float32]:
         texts: pa.Array = batch["text"]
-        return MiniLM().embed([text or "" for text in texts.to_pylist()])
+        return MiniLM(self.precision).embed([text or "" for text in texts.to_pylist()])
 
     def block(self) -> int:
         return 512
