@@ -90,6 +90,14 @@ class Store:
         number = versions.pointed()
         return None if number is None else (number, dict(versions.read(number).manifest))
 
+    def pointed(self, graph: str) -> int | None:
+        """The number of the current version: one small file, cheap to ask for every second."""
+        return self._versions(graph).pointed()
+
+    def version(self, graph: str, number: int) -> Version:
+        """Errors: it is gone, or never was."""
+        return self._versions(graph).read(number)
+
     def versions(self, graph: str) -> list[Version]:
         """What was published and is still kept, oldest first."""
         return self._versions(graph).all()

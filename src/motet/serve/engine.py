@@ -67,13 +67,14 @@ class Request:
 
 
 class Engine:
-    """Answers asks on a few threads. catch_up: called before every batch, so that it sees what has happened."""
+    """Answers asks on a few threads. catch_up: called with a version before every batch that it answers, so that it
+    sees what has happened; several threads call it."""
 
     def __init__(
         self,
         limits: Limits,
         *,
-        catch_up: Callable[[], None] = lambda: None,
+        catch_up: Callable[[Version], None] = lambda version: None,
         measured: Callable[[Sequence[Request], float], None] = lambda batch, seconds: None,
     ) -> None:
         self.limits, self._catch_up, self._measured = limits, catch_up, measured
@@ -159,8 +160,8 @@ class Engine:
             if not batch:
                 continue
             began = time.perf_counter()
-            self._catch_up()
             for version in dict.fromkeys(request.version for request in batch):
+                self._catch_up(version)
                 self._answer(version, [request for request in batch if request.version is version])
             seconds = time.perf_counter() - began
             self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
