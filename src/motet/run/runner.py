@@ -27,8 +27,8 @@ class Runner(Protocol):
 class Local:
     """Runs models in this process and meters each: `spent` is told (node, cost) after every call.
 
-    cpu: the clock of processor seconds. That of the whole process sees the threads that a model starts, and can
-    take a millisecond to read; time.thread_time is for short work beside that of others.
+    cpu: the clock of processor seconds. That of the process sees the threads that a model starts, and takes up to a
+    millisecond to read on a busy machine; work of milliseconds is metered by time.perf_counter instead.
     """
 
     def __init__(
