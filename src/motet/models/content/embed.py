@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, get_args
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet import weights
@@ -16,8 +15,10 @@ from motet.errors import GraphError, listed
 from motet.model import Model, State
 from motet.models.content.minilm import MiniLM
 from motet.models.content.minilm_graph import Precision
+from motet.models.content.remembered import Remembered, remembered
 
 KNOWN = ("minilm-l6",)
+ASKED = 256  # texts at most that are remembered as one batch of asks: more are rows of a table
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,14 @@ class Embed(Model):
         return column(Vector, self, text=text)
 
     def apply(self, state: State, batch: Batch) -> NDArray[np.float32]:
-        texts: pa.Array = batch["text"]
-        return MiniLM(self.precision).embed([text or "" for text in texts.to_pylist()])
+        texts = [text or "" for text in batch["text"].to_pylist()]
+        embed = MiniLM(self.precision).embed
+        return self.remembered.vectors(texts, embed) if 0 < len(texts) <= ASKED else embed(texts)
+
+    @property
+    def remembered(self) -> Remembered:
+        """The vectors of what was asked lately. The rows of a table go past it: they come once."""
+        return remembered(self)
 
     def block(self) -> int:
         return 512
