@@ -175,6 +175,23 @@ def test_an_endpoint_without_schemas_is_asked_without() -> None:
         assert [r.problem for r in llm.complete([Prompt("a")] * 3, max_tokens=5, schema=SCHEMA)] == ["", "", ""]
 
 
+def test_a_stream_ends_with_the_whole_reply_and_its_usage() -> None:
+    def streamed(request: dict, n: int) -> Answer:
+        if "stream_options" in request:
+            return 400, {}, b'{"error": {"message": "unknown field stream_options"}}'
+        pieces = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("he", "llo")]
+        usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}}
+        lines = [f"data: {json.dumps(each)}\n\n" for each in (*pieces, usage)]
+        return 200, {"content-type": "text/event-stream"}, "".join([*lines, "data: [DONE]\n\n"]).encode()
+
+    with serving(streamed) as url, client(url) as llm:
+        stream = llm.stream(Prompt("a", earlier=("b", "c")), max_tokens=5)
+        assert [next(stream), next(stream)] == ["he", "llo"]
+        with pytest.raises(StopIteration) as end:
+            next(stream)
+        assert (end.value.value.text, end.value.value.tokens_out, llm.usage.prompts) == ("hello", 2, 1)
+
+
 def test_a_wrong_key_is_one_error() -> None:
     with serving(lambda request, n: (401, {}, b"{}")) as url, client(url) as llm, pytest.raises(RunError, match="401"):
         llm.complete([Prompt("a")] * 5, max_tokens=5)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from motet.llm import LLM
 
 _TOP = 20  # the most alternatives that the protocol gives for a token
+_LATE = "not finished by its deadline"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Endpoint:
         self._pool = ThreadPoolExecutor(llm.parallel, thread_name_prefix="motet-llm")
         self._usage, self._counting = Usage(), threading.Lock()
         self._closed = threading.Event()
-        self._takes_schemas = True
+        self._takes_schemas = self._tells_usage = True
 
     @property
     def usage(self) -> Usage:
@@ -76,20 +77,40 @@ class Endpoint:
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
-    ) -> Generator[str, None, None]:
-        until = time.monotonic() + (seconds or self._llm.seconds)
+    ) -> Generator[str, None, Reply]:
+        started, text, usage = time.monotonic(), list[str](), dict[str, Any]()
+        until = started + (seconds or self._llm.seconds)
         request = self._request(prompt) | {"max_tokens": max_tokens, "stream": True}
         if stop:
             request["stop"] = list(stop)
+        late = False
         try:
-            with self._api.chat.completions.create(**request, timeout=until - time.monotonic()) as chunks:
+            with self._chunks(request, until) as chunks:
                 for chunk in chunks:
-                    if time.monotonic() > until:
-                        return
+                    late = time.monotonic() > until
+                    if late:
+                        break
+                    usage = chunk.usage.model_dump() if chunk.usage else usage
                     if chunk.choices and chunk.choices[0].delta.content:
-                        yield str(chunk.choices[0].delta.content)
+                        text.append(str(chunk.choices[0].delta.content))
+                        yield text[-1]
+        except _errors().APITimeoutError:
+            late = True
         except _errors().APIError as error:
             raise self._unreachable(str(error)) from error
+        answer = _Answer({"usage": usage}, time.monotonic() - started, _LATE if late else "")
+        self._count(answer)
+        return Reply("".join(text), *_tokens(answer.body), answer.seconds, answer.problem, passing=late)
+
+    def _chunks(self, request: Mapping[str, Any], until: float) -> Any:
+        """The pieces, and the tokens that they took where the endpoint can say."""
+        create, left = self._api.chat.completions.create, until - time.monotonic()
+        if self._tells_usage:
+            try:
+                return create(**request, stream_options={"include_usage": True}, timeout=left)
+            except (_errors().BadRequestError, _errors().UnprocessableEntityError):
+                self._tells_usage = False
+        return create(**request, timeout=left)
 
     def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> NDArray[np.float32] | None:
         request = {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP}
@@ -170,7 +191,7 @@ class Endpoint:
         """One request, and the seconds that the endpoint asks to wait before another."""
         errors = _errors()
         left = max(until - time.monotonic(), 0.001)
-        late = _Answer({}, 0.0, "not finished by its deadline")
+        late = _Answer({}, 0.0, _LATE)
         try:
             return self._read(request, left, until), 0.0
         except (errors.APITimeoutError, TimeoutError):
@@ -204,8 +225,7 @@ class Endpoint:
         return _Answer(cast("dict[str, Any]", body), 0.0)
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
-        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        messages.append({"role": "user", "content": prompt.user})
+        messages = [{"role": role, "content": text} for role, text in prompt.turns]
         if prompt.start:
             # The protocol knows no reply that is already begun, so the beginning closes the question.
             messages[-1]["content"] += f"\n\n{prompt.start}"
