@@ -40,11 +40,12 @@ def application(server: Server) -> Starlette:
             *own.routes(server),
         ],
         lifespan=running,
-        exception_handlers={HTTPException: _no_such_thing, Exception: _failed, **dict.fromkeys(PLAIN, problems.refused)},
+        exception_handlers={
+            HTTPException: _no_such_thing,
+            Exception: _failed,
+            **dict.fromkeys(problems.KNOWN, problems.refused),
+        },
     )
-
-
-PLAIN = (problems.Refused, problems.Overloaded, problems.DataError, problems.GraphError, problems.RunError, TimeoutError)
 
 
 async def _no_such_thing(request: Request, error: Exception) -> Response:

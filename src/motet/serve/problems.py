@@ -26,22 +26,37 @@ class Refused(Exception):
 
 def problem(status: int, detail: str, help: str = "", headers: dict[str, str] | None = None) -> Response:
     found: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    found["detail"] = PATH.sub("a file", detail)
+    found["detail"] = told(detail)
     if help:
-        found["help"] = PATH.sub("a file", help)
+        found["help"] = told(help)
     return Response(msgspec.json.encode(found), status, headers, "application/problem+json")
+
+
+def told(text: str) -> str:
+    """What a client may read of it."""
+    return PATH.sub("a file", text)
 
 
 async def refused(request: Request, error: Exception) -> Response:
     """The reply to an error, whatever it is."""
+    found = of(error)
+    return problem(found.status, found.detail, found.help, found.headers)
+
+
+def of(error: Exception) -> Refused:
+    """What an error means to a client, in whatever form its protocol says it."""
     if isinstance(error, Refused):
-        return problem(error.status, error.detail, error.help, error.headers)
+        return error
     if isinstance(error, Overloaded):
-        return problem(429, str(error), headers={"Retry-After": str(round(error.seconds))})
+        return Refused(429, str(error), headers={"Retry-After": str(round(error.seconds))})
     if isinstance(error, (DataError, GraphError)):
-        return problem(422, error.what, error.help)
+        return Refused(422, error.what, error.help)
     if isinstance(error, TimeoutError):
-        return problem(504, "there was no answer by the deadline", "allow more time: Request-Timeout: 10")
+        return Refused(504, "there was no answer by the deadline", "allow more time: Request-Timeout: 10")
     if isinstance(error, RunError):
-        return problem(503, error.what)
-    return problem(500, "the server failed; its log says why")
+        return Refused(503, error.what)
+    return Refused(500, "the server failed; its log says why")
+
+
+KNOWN = (Refused, Overloaded, DataError, GraphError, RunError, TimeoutError)
+"""The errors that are replies; any other is the server's own failure and is logged."""
