@@ -58,7 +58,20 @@ def requests(n: int = 1_000) -> list[dict[str, Any]]:
     ]
 
 
-def graph(ranker: Path) -> mt.Graph:
+@mt.function(mt.Number)
+def unchanged(value: Array) -> Array:
+    return value
+
+
+def chain(nodes: int) -> mt.Graph:
+    """Nodes that do nothing, one behind the other: what a node costs by itself."""
+    value: mt.Number = Ask.user
+    for _ in range(nodes):
+        value = unchanged(value)
+    return mt.Graph(value=value)
+
+
+def graph(ranker: Path | str) -> mt.Graph:
     near = Item.vector @ mt.Embed("minilm-l6", precision="fp32")(Ask.query)
     found = mt.retrieve(Item, k=K, by=[near])
     best = mt.ONNX(ranker)(found, user=Ask.user, item=Item.number, score=found.score)
