@@ -21,6 +21,7 @@ from motet.serve.version import Running, Version
 
 Row = Mapping[str, Any]
 LATE_BATCHES = 16  # batches that may wait for late values at once
+RESERVED = 0.1  # share of a request's time that is kept for what is answered instead
 SMOOTH = 0.1  # weight of the newest batch in the mean time that a request takes
 
 
@@ -34,32 +35,34 @@ class Overloaded(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """threads: that work on batches. batch: requests in one at most. waiting, waiting_bytes: what may wait before
-    more are refused. seconds: that a request has when it does not say."""
+    """threads: that work on batches. batch: requests in one at most. waiting: requests that may wait before more are
+    refused. waiting_bytes: of bodies that are not answered yet. seconds: that a request has when it does not say."""
 
     threads: int = 2
     batch: int = 16
     waiting: int = 1024
     waiting_bytes: int = 64 << 20
-    seconds: float = 5.0
+    seconds: float = 10.0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What one ask got. answered_by: per place with an alternative, the model that answered."""
+    """What one ask got. answered_by: per place with an alternative, the model that answered. propensity: how likely
+    it was that this version would answer this viewer."""
 
     version: int
     answer: Answer
     answered_by: Mapping[str, str]
+    propensity: float = 1.0
 
 
 @dataclass(eq=False)
 class Request:
-    """One ask on its way. early: told what can be answered at once, where somebody reads along."""
+    """One ask on its way. ends: when the time of the strong models is over, as time.monotonic() tells it.
+    early: told what can be answered at once, where somebody reads along."""
 
     row: Row
     version: Version
-    size: int
     ends: float
     future: asyncio.Future[Reply]
     early: Callable[[Answer], None] | None = None
@@ -68,7 +71,8 @@ class Request:
 
 class Engine:
     """Answers asks on a few threads. catch_up: called with a version before every batch that it answers, so that it
-    sees what has happened; several threads call it."""
+    sees what has happened; several threads call it. measured: told of a batch and how long it kept its thread. ran:
+    told what was run for a batch, once it is answered."""
 
     def __init__(
         self,
@@ -76,8 +80,9 @@ class Engine:
         *,
         catch_up: Callable[[Version], None] = lambda version: None,
         measured: Callable[[Sequence[Request], float], None] = lambda batch, seconds: None,
+        ran: Callable[[Running, Sequence[Request]], None] = lambda running, batch: None,
     ) -> None:
-        self.limits, self._catch_up, self._measured = limits, catch_up, measured
+        self.limits, self._catch_up, self._measured, self._ran = limits, catch_up, measured, ran
         self.waiting: deque[Request] = deque()
         self.bytes = 0
         self._ready = threading.Condition()
@@ -109,19 +114,26 @@ class Engine:
     async def ask(
         self, version: Version, row: Row, *, size: int = 0, ends: float | None = None, early: Any = None
     ) -> Reply:
-        """The reply to one ask. Errors: Overloaded; DataError and RunError of the graph; CancelledError where
-        nobody waits any more: then it is not computed, unless it already is."""
+        """The reply to one ask. ends: when the client's time is over, as time.monotonic() tells it.
+
+        Errors: Overloaded; TimeoutError where even what was declared for this case was not there in time; those of
+        the graph. Where nobody waits any more it is not computed, unless it already is.
+        """
         self._admit(size)
-        loop = asyncio.get_running_loop()
-        over = time.monotonic() + self.limits.seconds if ends is None else ends
-        request = Request(row, version, size, over, loop.create_future(), early)
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        seconds = self.limits.seconds if ends is None else ends - now
+        request = Request(row, version, now + seconds * (1 - RESERVED), loop.create_future(), early)
         self.waiting.append(request)
-        self.bytes += size
         if not self._called:
             # After this turn of the loop: whatever has arrived by then is read, and goes along.
             self._called = True
             loop.call_soon(self._call)
-        return await request.future
+        self.bytes += size
+        try:
+            async with asyncio.timeout(seconds):
+                return await request.future
+        finally:
+            self.bytes -= size
 
     def _admit(self, size: int) -> None:
         waits = len(self.waiting) * self._seconds / self.limits.threads
@@ -149,8 +161,7 @@ class Engine:
             taken: list[Request] = []
             while self.waiting and len(taken) < min(share, self.limits.batch):
                 request = self.waiting.popleft()
-                self.bytes -= request.size
-                if not request.future.cancelled():
+                if not request.future.done():
                     taken.append(request)
             return taken
 
@@ -161,8 +172,12 @@ class Engine:
                 continue
             began = time.perf_counter()
             for version in dict.fromkeys(request.version for request in batch):
-                self._catch_up(version)
-                self._answer(version, [request for request in batch if request.version is version])
+                mine = [request for request in batch if request.version is version]
+                try:
+                    self._catch_up(version)
+                    self._answer(version, mine)
+                except Exception as error:  # a thread that ended would take no batch any more
+                    self._deliver(mine, [error] * len(mine))
             seconds = time.perf_counter() - began
             self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
             self._measured(batch, seconds)
@@ -184,6 +199,7 @@ class Engine:
             self._late.submit(self._finish, running, batch, early)
         else:
             self._deliver(batch, _replies(running, early))
+            self._ran(running, batch)
 
     def _finish(self, running: Running, batch: list[Request], early: list[Answer]) -> None:
         try:
@@ -192,6 +208,7 @@ class Engine:
             self._deliver(batch, [error] * len(batch))
             return
         self._deliver(batch, _replies(running, [one | two for one, two in zip(early, late, strict=True)]))
+        self._ran(running, batch)
 
     def _tell(self, batch: list[Request], early: list[Answer]) -> None:
         told = [(request.early, answer) for request, answer in zip(batch, early, strict=True) if request.early]

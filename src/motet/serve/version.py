@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 
 from motet.answer import Answer, plain
-from motet.apply import Within
+from motet.apply import Apply, Fit, Within
 from motet.batch import Array
 from motet.candidates import Retrieve
+from motet.cost import Cost
 from motet.errors import GraphError
 from motet.fitted import Fitted
 from motet.intake import table_of
 from motet.node import Column, Otherwise, upstream
-from motet.record import Event
+from motet.record import Event, Field
 from motet.run.context import Batched
+from motet.run.runner import Local
 
 Row = Mapping[str, Any]
 
@@ -70,6 +72,8 @@ class Version:
     def _called(self, column: Column) -> str:
         """What the author calls it; candidates by one scorer alone are called by that."""
         node = column.node
+        if isinstance(node, Field):
+            return node.label()
         alone = isinstance(node, Retrieve) and len(node.by) == 1
         return self.outline.name(node.by[0] if alone else column)
 
@@ -79,7 +83,9 @@ class Version:
         table = table_of(self.event, [{**now, **row} for row in rows], self.context.entities())
         run = self.context.asked(self.event, table)
         run.ends = ends
-        return Running(self, run, len(rows))
+        spent: list[Spent] = []
+        run.runner = Local(lambda node, cost: spent.append(Spent(node, cost, time.time())), time.perf_counter)
+        return Running(self, run, len(rows), spent)
 
     def answer(self, rows: Sequence[Row]) -> list[Answer]:
         """All outputs of each ask."""
@@ -89,12 +95,22 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What one call of a model took. ended: seconds since 1970."""
+
+    node: Apply | Fit
+    cost: Cost
+    ended: float
+
+
+@dataclass(frozen=True)
 class Running:
-    """One batch on its way through the graph."""
+    """One batch on its way through the graph. spent: what its models' calls took so far."""
 
     version: Version
     run: Batched
     rows: int
+    spent: list[Spent]
 
     def early(self) -> list[Answer]:
         """What can be answered at once, per ask."""
