@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from motet.serve import problems
+from motet.serve import openapi, problems
 from motet.serve.http import json_reply
 from motet.serve.protocols import own
 from motet.serve.server import Server
 
 LOG = logging.getLogger("motet.serve")
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own,)
 
 
 def application(server: Server) -> Starlette:
@@ -37,7 +38,8 @@ def application(server: Server) -> Starlette:
         routes=[
             Route("/health/live", live),
             Route("/health/ready", ready),
-            *own.routes(server),
+            *[route for protocol in PROTOCOLS for route in protocol.routes(server)],
+            *openapi.routes(server, PROTOCOLS),
         ],
         lifespan=running,
         exception_handlers={

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -55,10 +55,15 @@ def decoded(body: bytes) -> Any:
 
 async def object_of(request: Request, most: int = BODY) -> dict[str, Any]:
     """The JSON object that is the body. Refused: it is another value, or none."""
-    found = decoded(await body_of(request, most))
+    return object_in(await body_of(request, most))
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body. Refused: it is another value, or none."""
+    found = decoded(body)
     if not isinstance(found, dict):
         raise Refused(400, "the body is no JSON object", 'send an object: {"field": value}')
-    return found
+    return cast("dict[str, Any]", found)
 
 
 def ends(request: Request, usual: float) -> float:

@@ -12,23 +12,37 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from motet.answer import Answer
-from motet.serve import http, problems
+from motet.serve import http, problems, schemas
 from motet.serve.engine import Reply
+from motet.serve.operations import Paths, post
+from motet.serve.schemas import object_of
 from motet.serve.server import Server
 
 
 def routes(server: Server) -> list[Route]:
     async def ask(request: Request) -> Response:
         body = await http.body_of(request)
-        row: Any = http.decoded(body)
-        if not isinstance(row, dict):
-            raise problems.Refused(400, "the body is no JSON object", 'send an object: {"field": value}')
+        row = http.object_in(body)
         ends = http.ends(request, server.limits.seconds)
         if "text/event-stream" in request.headers.get("accept", ""):
             return http.events_reply(_stream(server, row, len(body), ends, request))
         return _said(await server.ask(row, size=len(body), ends=ends))
 
     return [Route("/v1/ask", ask, methods=["POST"])]
+
+
+def paths(server: Server) -> Paths:
+    version = server.version
+    by = {"type": "object", "additionalProperties": {"type": "string"}, "description": "per alternative, who answered"}
+    reply = object_of({"version": {"type": "integer"}, "answer": schemas.answered(version), "answered_by": by})
+    ask = post(
+        f"The graph's outputs for one {version.event.__name__} that is arriving now",
+        schemas.asked(version),
+        reply,
+        example=schemas.example(version),
+        content={"text/event-stream": {"schema": {"type": "string", "description": "outputs as they come"}}},
+    )
+    return {"/v1/ask": ask}
 
 
 def _said(reply: Reply) -> Response:
