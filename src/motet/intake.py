@@ -38,6 +38,15 @@ def check(event: type[Event], row: Row, entities: Entities) -> None:
     table_of(event, [{**now, **row}], entities)
 
 
+def strangers(event: type[Event], rows: Sequence[Row], entities: Entities) -> bool:
+    """Whether a key in these rows may be new, or is not written as its entity writes it."""
+    for name, entity in event.references().items():
+        named = {row.get(name, event.specs[name].default) for row in rows} - {None}
+        if not named <= entities[entity].places.keys():
+            return True
+    return False
+
+
 def _plain(event: type[Event], rows: Sequence[Row], entities: Entities) -> Table | None:
     """The table, None where a value has to be looked at more closely."""
     fields = event.fields
@@ -51,14 +60,14 @@ def _plain(event: type[Event], rows: Sequence[Row], entities: Entities) -> Table
         if value is None:
             return None
         columns[name] = value
-        missing[name] = len(rows) if event.specs[name].outcome else 0
+        missing[name] = 0 if any(name in row for row in rows) or not event.specs[name].outcome else len(rows)
     return Table(event, columns, missing, len(rows))
 
 
 def _outcome(event: type[Event], name: str, rows: Sequence[Row], entities: Entities) -> Value | None:
     kind = cast(Any, event.fields[name])
     if any(name in row for row in rows):
-        return None
+        return _column(event, name, rows, entities)
     if not issubclass(kind, Entity):
         return nothing(kind, len(rows), event.specs[name].labels)
     keys = entities.get(kind)
@@ -101,7 +110,7 @@ def _time(values: list[Any], types: set[type]) -> Array | None:
     if seconds is None:
         return None
     stamps = np.round(seconds * 1e6)
-    return stamps.astype(np.int64) if FIRST <= stamps.min() and stamps.max() <= LAST else None
+    return stamps.astype(np.int64) if stamps.min() >= FIRST and stamps.max() <= LAST else None
 
 
 def _flag(values: list[Any], types: set[type]) -> Array | None:

@@ -201,9 +201,7 @@ class Context:
                 self._tell(value, by, history, event, table, moment)
             self.moment = moment
 
-    def _tell(
-        self, value: Column, by: Column, history: History, event: type[Event], table: Table, moment: int
-    ) -> None:
+    def _tell(self, value: Column, by: Column, history: History, event: type[Event], table: Table, moment: int) -> None:
         """Adds observed events to a history, if it reads them."""
         if event_of(by.grain) is event:
             run = self.asked(event, table)
