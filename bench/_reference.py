@@ -7,6 +7,7 @@ weights are drawn at random: what is measured is time, not quality.
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ WORDS = (
     "red running shoes for a rainy autumn day cheap wireless noise cancelling headphones kids winter jacket large "
     "wooden dining table modern black leather office chair organic green tea gift box small garden tools set classic "
     "novel about sea travel guide italy gluten free pasta recipe book"
-).split()
+)
 
 
 class Item(mt.Entity):
@@ -51,9 +52,9 @@ def items() -> list[dict[str, Any]]:
 
 def requests(n: int = 1_000) -> list[dict[str, Any]]:
     """Users and queries of eight words."""
-    drawn = random.Random(0)
+    drawn, words = random.Random(0), WORDS.split()
     return [
-        {"user": float(drawn.randrange(USERS)), "query": " ".join(drawn.choice(WORDS) for _ in range(8))}
+        {"user": float(drawn.randrange(USERS)), "query": " ".join(drawn.choice(words) for _ in range(8))}
         for _ in range(n)
     ]
 
@@ -87,7 +88,7 @@ def write_ranker(file: Path) -> None:
         return numpy_helper.from_array((scale * rng.standard_normal(shape)).astype(np.float32), name)
 
     sizes = [2 * WIDTH + 2, 128, 64, 1]
-    layers = list(zip(sizes[:-1], sizes[1:], strict=True))
+    layers = list(itertools.pairwise(sizes))
     constants = [weight("users", USERS, WIDTH), weight("items", ITEMS, WIDTH)]
     constants += [weight(f"w{i}", a, b) for i, (a, b) in enumerate(layers)]
     constants += [weight(f"b{i}", b) for i, (_, b) in enumerate(layers)]

@@ -127,7 +127,9 @@ def needs_wrk() -> None:
 
 
 @contextlib.contextmanager
-def serving(target: str, store: Path, first: Any, *options: str, env: dict[str, str] | None = None) -> Iterator[Serving]:
+def serving(
+    target: str, store: Path, first: Any, *options: str, env: dict[str, str] | None = None
+) -> Iterator[Serving]:
     """Runs `motet serve` until the block ends. first: the body of an ask, sent until it is answered."""
     port, began = free_port(), time.perf_counter()
     command = [sys.executable, "-m", "motet", "serve", target, "--store", str(store), "--port", str(port), *options]

@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from _reference import TOP, USERS, WORDS, Ask, ByHand, Item, chain, graph, items, requests, write_ranker
@@ -128,7 +128,7 @@ def noop_node_us(folder: Path, seconds: float, rounds: int) -> float:
 
 
 def asked(server: Serving, connections: int, seconds: float) -> Load:
-    return server.load(connections, seconds, " ".join(WORDS), USERS)
+    return server.load(connections, seconds, WORDS, USERS)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from motet.serve.version import Running, Version
 Row = Mapping[str, Any]
 LATE_BATCHES = 16  # batches that may wait for late values at once
 RESERVED = 0.1  # share of a request's time that is kept for what is answered instead
+WAITING = 0.5  # share of a request's time that it may wait for its turn
 SMOOTH = 0.1  # weight of the newest batch in the mean time that a request takes
 
 
@@ -119,9 +120,9 @@ class Engine:
         Errors: Overloaded; TimeoutError where even what was declared for this case was not there in time; those of
         the graph. Where nobody waits any more it is not computed, unless it already is.
         """
-        self._admit(size)
         loop, now = asyncio.get_running_loop(), time.monotonic()
         seconds = self.limits.seconds if ends is None else ends - now
+        self._admit(size, seconds)
         request = Request(row, version, now + seconds * (1 - RESERVED), loop.create_future(), early)
         self.waiting.append(request)
         if not self._called:
@@ -135,14 +136,11 @@ class Engine:
         finally:
             self.bytes -= size
 
-    def _admit(self, size: int) -> None:
+    def _admit(self, size: int, seconds: float) -> None:
+        """Refuses what there is no room for, and what would wait for most of its time."""
         waits = len(self.waiting) * self._seconds / self.limits.threads
-        if (
-            len(self.waiting) >= self.limits.waiting
-            or self.bytes + size > self.limits.waiting_bytes
-            or waits > self.limits.seconds / 2
-            or not self._open
-        ):
+        full = len(self.waiting) >= self.limits.waiting or self.bytes + size > self.limits.waiting_bytes
+        if full or waits > seconds * WAITING or not self._open:
             raise Overloaded(max(1.0, waits))
 
     def _call(self) -> None:
