@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from motet.batch import Codes, Pairs, Ragged, Scores, take
+from motet.batch import Codes, Pairs, Ragged, is_scores, take
 from motet.column import Text
 from motet.errors import GraphError
+from motet.intake import table_of
 from motet.node import item_of
 from motet.outline import Outline
 from motet.rows.asks import outcomes
 from motet.rows.problems import refuse
 from motet.run.context import Batched, Context
-from motet.intake import table_of
 
 Answer = dict[str, Any]
 
@@ -44,7 +44,7 @@ def plain(run: Batched, column: Any) -> list[Any]:
     value = run.value(column)
     if isinstance(value, Pairs):
         return _items(run, item_of(column.grain), value)
-    if isinstance(value, Scores):
+    if is_scores(value):
         raise GraphError(
             f"an ask cannot answer {column!r}, a score of every item",
             help="answer the best of them: mt.retrieve(Film, k=10, by=[score])",

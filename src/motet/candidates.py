@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from motet import search
-from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, offsets_of
+from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, is_scores, offsets_of
 from motet.column import Column, Number, Reference, Sequence
 from motet.errors import GraphError
 from motet.node import Grain, Node, Otherwise, Run, event_of, grain_name, name_of
@@ -152,7 +152,7 @@ class Retrieve(Node):
 
 
 def _scores(value: Any, n: int) -> Scores:
-    return value if isinstance(value, Scores) else PerItem(np.asarray(value, np.float32), n)
+    return value if is_scores(value) else PerItem(np.asarray(value, np.float32), n)
 
 
 def _best(run: Run, scores: Scores, rows: slice, k: int, excluded: Windows | None) -> search.Found:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from motet.apply import Apply
-from motet.batch import Array, Codes, Pairs, Scores
+from motet.batch import Array, Codes, Pairs, is_scores
 from motet.candidates import Candidates, held
 from motet.column import Column, argument
 from motet.data import Data
@@ -70,7 +70,7 @@ def ranks(run: Batched, column: Column) -> Array:
     value = run.value(column)
     if isinstance(value, Pairs):
         return places(value, target)
-    if isinstance(value, Scores):
+    if is_scores(value):
         return rank_of(value.dense(slice(0, len(target))), target)
     raise GraphError(f"{name_of(column)} per {grain_name(column.grain)} is no ranking", help="retrieve, then .top(10)")
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from motet.batch import Array, Batch, Pairs, Scores
+from motet.batch import Array, Batch, Pairs, is_scores
 from motet.errors import GraphError
 from motet.model import State, digest
 from motet.search import Index
@@ -100,7 +100,7 @@ class Node:
     def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
         """The value for each of the given candidates; only for nodes that exist per candidate."""
         value = run.value(Column(self))
-        if isinstance(value, (Scores, Pairs)):
+        if isinstance(value, Pairs) or is_scores(value):
             return value.at(pairs.requests, pairs.items)
         raise GraphError(f"{self.label()} has no value per candidate", help="define evaluate_at in its node")
 

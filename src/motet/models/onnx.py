@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -84,23 +84,17 @@ class ONNX(Model):
     def _digest(self) -> str:
         return hashlib.sha256(Path(self.file).read_bytes()).hexdigest()
 
-    @property
+    @cached_property
     def _session(self) -> Any:
-        file = Path(self.file)
-        return _opened(str(file), file.stat().st_mtime_ns)
+        """One thread: several batches run side by side."""
+        import onnxruntime
+
+        options = cast(Any, onnxruntime).SessionOptions()
+        options.intra_op_num_threads = 1
+        return onnxruntime.InferenceSession(str(self.file), options, providers=["CPUExecutionProvider"])
 
     def __str__(self) -> str:
         return f"ONNX({Path(self.file).name!r})"
-
-
-@lru_cache(maxsize=16)
-def _opened(file: str, changed: int) -> Any:
-    """One thread each: several batches run side by side."""
-    import onnxruntime
-
-    options = cast(Any, onnxruntime).SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
 def _fed(value: Any, wanted: Any) -> Array:
