@@ -20,10 +20,11 @@ from motet.graph import Graph
 from motet.serve.app import application
 from motet.serve.engine import Limits
 from motet.serve.process import listening
-from motet.serve.server import Server
+from motet.serve.server import Beside, Server
 from motet.serve.version import Version
 from tests.shop import Item, Purchase, shop
 
+NAME = "goods"
 seen = mt.past(Purchase.item, by=Purchase.buyer)
 popular = mt.Popular()(Purchase.item)
 found = mt.retrieve(Item, k=5, by=[mt.ALS()(seen, Item), mt.BM25()(Item.name, Purchase.search)])
@@ -71,14 +72,16 @@ class Served:
 
 def prepared(folder: Path, graph: Graph = goods, data: mt.Data | None = None) -> Fitted:
     """The graph fitted on the shop and published in a store of its own."""
-    graph.fit(data or shop(), store=folder, quiet=True).prepare()
-    return published(graph, store=folder, quiet=True)
+    graph.fit(data or shop(), store=folder, quiet=True).prepare(name=NAME)
+    return published(graph, name=NAME, store=folder, quiet=True)
 
 
 @contextlib.contextmanager
-def served(fitted: Fitted, limits: Limits | None = None) -> Iterator[Served]:
+def served(
+    fitted: Fitted, limits: Limits | None = None, beside: Beside | None = None
+) -> Iterator[Served]:
     """Serves from a thread until the block ends; then waits until the server has stopped by itself."""
-    server = Server("goods", Version(fitted, 1), limits or Limits())
+    server = Server(NAME, Version(fitted, fitted.version or 1), limits or Limits(), beside or Beside())
     sock = listening("127.0.0.1", 0)
     config = uvicorn.Config(application(server), log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
     running = uvicorn.Server(config)

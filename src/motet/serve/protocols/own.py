@@ -34,7 +34,15 @@ def routes(server: Server) -> list[Route]:
 def paths(server: Server) -> Paths:
     version = server.version
     by = {"type": "object", "additionalProperties": {"type": "string"}, "description": "per alternative, who answered"}
-    reply = object_of({"version": {"type": "integer"}, "answer": schemas.answered(version), "answered_by": by})
+    how_likely = {"type": "number", "description": "how likely it was that this version would answer"}
+    reply = object_of(
+        {
+            "version": {"type": "integer"},
+            "propensity": how_likely,
+            "answer": schemas.answered(version),
+            "answered_by": by,
+        }
+    )
     ask = post(
         f"The graph's outputs for one {version.event.__name__} that is arriving now",
         schemas.asked(version),
@@ -46,7 +54,11 @@ def paths(server: Server) -> Paths:
 
 
 def _said(reply: Reply) -> Response:
-    return http.json_reply({"version": reply.version, "answer": reply.answer, "answered_by": reply.answered_by})
+    return http.json_reply({**_whose(reply), "answer": reply.answer, "answered_by": reply.answered_by})
+
+
+def _whose(reply: Reply) -> dict[str, Any]:
+    return {"version": reply.version, "propensity": reply.propensity}
 
 
 async def _stream(
@@ -73,4 +85,4 @@ async def _stream(
     late = {name: value for name, value in reply.answer.items() if name not in sent}
     if late:
         yield "answer", late
-    yield "done", msgspec.json.encode({"version": reply.version, "answered_by": reply.answered_by})
+    yield "done", msgspec.json.encode({**_whose(reply), "answered_by": reply.answered_by})
