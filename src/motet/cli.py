@@ -29,6 +29,13 @@ At = Annotated[str | None, typer.Option(help="test on the events from this time 
 Last = Annotated[int | None, typer.Option(help="test on the last so many events of each reference --by")]
 By = Annotated[str | None, typer.Option(help="the reference of --last, such as viewer")]
 
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--events", metavar="FILE|URL", help="the event log: a file, or postgresql://...; default: in the store"
+    ),
+]
+
 
 @app.command()
 def check(target: Target, as_json: Json = False) -> None:
@@ -127,11 +134,30 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="the port to listen on")] = 8000,
+    log: Log = None,
 ) -> None:
     """Answers over HTTP from the published version."""
     from motet import serve as serving
 
-    serving.serve(loading.graph(target), name=loading.name(target), store=store, host=host, port=port)
+    serving.serve(loading.graph(target), name=loading.name(target), store=store, host=host, port=port, events=log)
+
+
+@app.command()
+def events(
+    target: Target,
+    export: Annotated[Path, typer.Option(help="the file that they are written to, a JSON object a line")],
+    event: Annotated[
+        str | None, typer.Option("--type", help="the kind of event, where the graph reads several")
+    ] = None,
+    log: Log = None,
+    store: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Writes what has happened since to a file that data can be bound to: mt.Data({Visit: "visits.jsonl"})."""
+    from motet.serve.export import exported
+
+    found = exported(loading.graph(target), loading.name(target), export, event, log, store)
+    _say({"events": found, "file": str(export)}, f"{found:,} events in {export}", as_json)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from motet.fitted import Fitted, published
 from motet.graph import Graph
 from motet.serve.app import application
 from motet.serve.engine import Limits
+from motet.serve.log import Log
 from motet.serve.process import listening
 from motet.serve.server import Beside, Server
 from motet.serve.version import Version
@@ -78,10 +79,10 @@ def prepared(folder: Path, graph: Graph = goods, data: mt.Data | None = None) ->
 
 @contextlib.contextmanager
 def served(
-    fitted: Fitted, limits: Limits | None = None, beside: Beside | None = None
+    fitted: Fitted, limits: Limits | None = None, log: Log | None = None, beside: Beside | None = None
 ) -> Iterator[Served]:
     """Serves from a thread until the block ends; then waits until the server has stopped by itself."""
-    server = Server(NAME, Version(fitted, fitted.version or 1), limits or Limits(), beside or Beside())
+    server = Server(NAME, Version(fitted, fitted.version or 1), limits or Limits(), beside or Beside(), log=log)
     sock = listening("127.0.0.1", 0)
     config = uvicorn.Config(application(server), log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
     running = uvicorn.Server(config)

@@ -14,11 +14,11 @@ from starlette.routing import Route
 
 from motet.serve import openapi, problems
 from motet.serve.http import json_reply
-from motet.serve.protocols import own
+from motet.serve.protocols import events, own
 from motet.serve.server import Server
 
 LOG = logging.getLogger("motet.serve")
-PROTOCOLS: tuple[openapi.Spoken, ...] = (own,)
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events)
 
 
 def application(server: Server) -> Starlette:

@@ -12,6 +12,7 @@ from motet import fitted
 from motet.graph import Graph
 from motet.serve.app import application
 from motet.serve.engine import Limits
+from motet.serve.log import Log, opened
 from motet.serve.server import Server
 from motet.serve.version import Version
 
@@ -27,12 +28,17 @@ def serve(
     host: str = LOOPBACK,
     port: int = 8000,
     limits: Limits = Limits(),  # noqa: B008
+    events: str | None = None,
 ) -> None:
-    """Answers over HTTP from the published version until it is told to stop; then finishes what is in flight."""
+    """Answers over HTTP from the published version until it is told to stop; then finishes what is in flight.
+
+    events: where the log of what has happened is, a file or a PostgreSQL URL; None for a file in the store.
+    """
     many_files()
     with listening(host, port) as sock:
         made = fitted.published(graph, name=name, store=store, quiet=True)
-        server = Server(name, Version(made, 1), limits)
+        log = Log(opened(events, name, made.store.root))
+        server = Server(name, Version(made, 1), limits, log=log)
         config = uvicorn.Config(
             application(server),
             loop="uvloop",

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from motet import intake
 from motet.serve.answers import Answers
 from motet.serve.beside import Canary, Shadow, Share
 from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
+from motet.serve.log import Log
 from motet.serve.metrics import Metrics
 from motet.serve.trial import Recent
 from motet.serve.version import Running, Version
@@ -37,8 +38,7 @@ class Beside:
 class Server:
     """name: of the graph. version: what answers now; it is replaced as a whole when a newer one is published.
 
-    shared: a folder that the workers of a server share. catch_up: brings a version up to what has happened,
-    called with every version before it is tried, and before every batch that it answers.
+    shared: a folder that the workers of a server share. log: of what has happened; without one no events are taken.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Server:
     limits: Limits = Limits()
     beside: Beside = Beside()
     shared: Path | None = None
-    catch_up: Callable[[Version], None] = lambda version: None
+    log: Log | None = None
     metrics: Metrics = field(default_factory=Metrics, init=False)
     engine: Engine = field(init=False)
     ready: bool = field(default=False, init=False)
@@ -89,6 +89,8 @@ class Server:
 
     async def start(self) -> None:
         self.engine.start()
+        if self.log is not None:
+            self.log.start()
         await asyncio.to_thread(self._open)
         self._following = asyncio.create_task(self._follow())
         self.ready = True
@@ -104,6 +106,8 @@ class Server:
             await asyncio.to_thread(self.shadow.close)
         if self.answers is not None:
             self.answers.close()
+        if self.log is not None:
+            await asyncio.to_thread(self.log.stop)
 
     def _open(self) -> None:
         """Proves the version that answers first, and what runs beside it."""
@@ -131,7 +135,9 @@ class Server:
                 self.metrics.switched.inc()
 
     def _caught_up(self, version: Version) -> None:
-        self.catch_up(version)
+        """Brings a version up to what has happened: before it is tried, and before every batch that it answers."""
+        if self.log is not None:
+            self.log.look(version)
 
     def _measured(self, batch: Sequence[Request], seconds: float) -> None:
         self.metrics.batch(batch, len(self.engine.waiting), self.engine.bytes)
