@@ -14,11 +14,11 @@ from starlette.routing import Route
 
 from motet.serve import openapi, problems
 from motet.serve.http import json_reply
-from motet.serve.protocols import events, own
+from motet.serve.protocols import events, openai, own
 from motet.serve.server import Server
 
 LOG = logging.getLogger("motet.serve")
-PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events)
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai)
 
 
 def application(server: Server) -> Starlette:

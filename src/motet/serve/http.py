@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar, cast
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +18,7 @@ BODY = 4 << 20  # bytes of a body at most
 READING = 10.0  # seconds that a client has to send its body
 DEADLINE = "Request-Timeout"  # header: seconds that the client waits for an answer
 LONGEST = 600.0
+T = TypeVar("T")
 LESS = "send less at once"
 CLOSE = {"Connection": "close"}
 
@@ -64,6 +65,24 @@ def object_in(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refused(400, "the body is no JSON object", 'send an object: {"field": value}')
     return cast("dict[str, Any]", found)
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What the work gives. It is ended where the client leaves before. For a request whose body is read."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Refused(400, "the client closed the connection before it was answered", headers=CLOSE)
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def ends(request: Request, usual: float) -> float:

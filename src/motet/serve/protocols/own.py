@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from motet.answer import Answer
-from motet.serve import http, problems, schemas
+from motet.serve import asking, http, problems, schemas
 from motet.serve.engine import Reply
 from motet.serve.operations import Paths, post
 from motet.serve.schemas import object_of
@@ -65,24 +64,18 @@ async def _stream(
     server: Server, row: dict[str, Any], size: int, ends: float, request: Request
 ) -> AsyncIterator[tuple[str, Any]]:
     """`answer` events with the outputs as they come, then `done` with who answered; or one `problem`."""
-    told: asyncio.Queue[Answer] = asyncio.Queue()
-    work = asyncio.ensure_future(server.ask(row, size=size, ends=ends, early=told.put_nowait))
-    first = asyncio.ensure_future(told.get())
     sent: Answer = {}
     try:
-        await asyncio.wait({work, first}, return_when=asyncio.FIRST_COMPLETED)
-        if first.done():
-            sent = first.result()
-            yield "answer", sent
-        reply = await work
+        async with aclosing(asking.told(server, row, size=size, ends=ends)) as parts:
+            async for part in parts:
+                if isinstance(part, Reply):
+                    late = {name: value for name, value in part.answer.items() if name not in sent}
+                    if late:
+                        yield "answer", late
+                    yield "done", {**_whose(part), "answered_by": part.answered_by}
+                else:
+                    sent = part
+                    yield "answer", sent
     except Exception as error:
         response = await problems.refused(request, error)
         yield "problem", bytes(response.body)
-        return
-    finally:
-        first.cancel()
-        work.cancel()
-    late = {name: value for name, value in reply.answer.items() if name not in sent}
-    if late:
-        yield "answer", late
-    yield "done", msgspec.json.encode({**_whose(reply), "answered_by": reply.answered_by})
