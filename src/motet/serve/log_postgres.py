@@ -96,6 +96,12 @@ class PostgresReader:
         self._link, self._query, self._made = link, query, made
 
     def read(self, after: int, most: int) -> Sequence[Entry]:
+        try:
+            return self._read(after, most)
+        except Unavailable:  # the server may be back: what has failed was a connection from before it went
+            return self._read(after, most)
+
+    def _read(self, after: int, most: int) -> Sequence[Entry]:
         with self._link.opened(self._made) as connection:
             return [Entry(*row) for row in connection.execute(self._query, [after, most]).fetchall()]
 
