@@ -200,22 +200,29 @@ def entries(journal: Journal) -> Iterator[Entry]:
         reader.close()
 
 
-def opened(where: str | None, graph: str, store: Path) -> Journal:
-    """The journal of a graph's events. where: a PostgreSQL URL or a file; None for a file in the store.
+def journal_at(where: str | None, graph: str, store: Path) -> Journal:
+    """The journal of a graph's events, which is opened where it is used.
 
-    Errors: RunError where it cannot be written, which a server should say before it starts.
+    where: a PostgreSQL URL or a file; None for a file in the store.
     """
     if where is not None and where.startswith(("postgresql://", "postgres://")):
-        journal = _postgres(where, graph)
-    else:
-        journal = SqliteJournal(Path(where) if where else store / "events" / f"{graph}.sqlite")
+        return _postgres(where, graph)
+    return SqliteJournal(Path(where) if where else store / "events" / f"{graph}.sqlite")
+
+
+def opened(where: str | None, graph: str, store: Path) -> Journal:
+    """The same, once it has been written: a server should say before it starts that it cannot be. Errors: RunError.
+
+    A worker that takes the place of another starts without: while the journal is away it answers asks.
+    """
+    journal = journal_at(where, graph, store)
     try:
         written(journal, [])
     except Unavailable as error:
         help = "motet serve ... --events FILE, or a URL such as postgresql://localhost/events"
         raise RunError(f"the event log cannot be used: {error}", help) from None
     finally:
-        journal.close()  # it is opened again where it is used, which may be another process
+        journal.close()
     return journal
 
 
