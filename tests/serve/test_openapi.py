@@ -21,6 +21,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from motet.serve.log import Log
+from motet.serve.log_sqlite import SqliteJournal
 from tests.serve.llm_endpoint import speaking, writing
 from tests.serve.served import Served, prepared, served
 
@@ -36,7 +38,8 @@ QUIET = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much
 
 @pytest.fixture(scope="module")
 def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(prepared(tmp_path_factory.mktemp("store"))) as running:
+    folder = tmp_path_factory.mktemp("store")
+    with served(prepared(folder), log=Log(SqliteJournal(folder / "events.sqlite"))) as running:
         yield running
 
 

@@ -159,6 +159,25 @@ def test_while_postgres_is_away_asks_are_answered_and_no_event_is_acknowledged(
         assert recent(server, "p") == [1, 2]
 
 
+def test_a_server_that_starts_while_postgres_is_away_catches_up_when_it_is_back(
+    fitted: Fitted, database: Database, tmp_path: Path
+) -> None:
+    with served(fitted, log=Log(PostgresJournal(database.url, "later"))) as server:
+        assert post(server, {"buyer": "l", "item": 1, **BUY}).status == 201
+    database.stop()
+    try:
+        late = contextlib.ExitStack()
+        server = late.enter_context(served(prepared(tmp_path), log=Log(PostgresJournal(database.url, "later"))))
+        assert recent(server, "l") == []
+    finally:
+        database.start()
+    with late:
+        for _ in range(1000):
+            if recent(server, "l"):
+                break
+        assert recent(server, "l") == [1]
+
+
 def test_two_processes_on_one_postgres_see_each_others_events(
     fitted: Fitted, database: Database, tmp_path: Path
 ) -> None:
