@@ -134,12 +134,29 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="the port to listen on")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="processes that answer on the one port")] = 1,
+    canary: Annotated[
+        str | None, typer.Option(metavar="VERSION=SHARE", help="another version answers so many viewers: 7=5%")
+    ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(metavar="VERSION[=SHARE]", help="another version is asked too, and only compared")
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="a file that answers are logged in, a JSON object a line")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--api-key-file", help="a file of API keys, one a line; one must be shown")
+    ] = None,
     log: Log = None,
 ) -> None:
-    """Answers over HTTP from the published version."""
+    """Answers over HTTP from the published version, and from the next one as soon as that is published."""
     from motet import serve as serving
 
-    serving.serve(loading.graph(target), name=loading.name(target), store=store, host=host, port=port, events=log)
+    def path(given: Path | None) -> str | None:
+        return None if given is None else str(given)
+
+    told = target, path(store), host, port, workers, log, canary, shadow, path(answers), path(keys)
+    serving.serve(serving.Settings(*told))
 
 
 @app.command()

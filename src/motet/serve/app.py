@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +15,12 @@ from starlette.routing import Route
 
 from motet.serve import openapi, problems
 from motet.serve.http import json_reply
-from motet.serve.protocols import events, openai, own
+from motet.serve.metrics import CONTENT
+from motet.serve.protocols import events, inference, openai, own
 from motet.serve.server import Server
 
 LOG = logging.getLogger("motet.serve")
-PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai)
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai, inference)
 
 
 def application(server: Server) -> Starlette:
@@ -34,10 +36,14 @@ def application(server: Server) -> Starlette:
     async def ready(request: Request) -> Response:
         return json_reply({"status": "ready" if server.ready else "draining"}, 200 if server.ready else 503)
 
+    async def metrics(request: Request) -> Response:
+        return Response(await asyncio.to_thread(server.metrics.text), media_type=CONTENT)
+
     return Starlette(
         routes=[
             Route("/health/live", live),
             Route("/health/ready", ready),
+            Route("/metrics", metrics),
             *[route for protocol in PROTOCOLS for route in protocol.routes(server)],
             *openapi.routes(server, PROTOCOLS),
         ],

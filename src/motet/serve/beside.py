@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Semaphore
-from typing import Any
+from typing import Any, cast
 
 from motet.answer import Answer
 from motet.errors import GraphError
@@ -96,5 +96,8 @@ class Shadow:
 
 def _best(value: Any) -> Any:
     """The first of several, without its score; one value is its own best."""
-    first = value[0] if isinstance(value, list) and value else value
-    return {k: v for k, v in first.items() if k != "score"} if isinstance(first, dict) else first
+    several = cast("list[Any]", value) if isinstance(value, list) else [value]
+    first = several[0] if several else None
+    if not isinstance(first, dict):
+        return first
+    return {name: part for name, part in cast(Answer, first).items() if name != "score"}

@@ -17,6 +17,7 @@ from typing import Any
 
 from motet.answer import Answer
 from motet.errors import MotetError
+from motet.serve.trace import SPAN
 from motet.serve.version import Running, Version
 
 Row = Mapping[str, Any]
@@ -68,6 +69,7 @@ class Request:
     future: asyncio.Future[Reply]
     early: Callable[[Answer], None] | None = None
     arrived: float = field(default_factory=time.perf_counter)
+    span: Any = field(default_factory=SPAN.get)
 
 
 class Engine:

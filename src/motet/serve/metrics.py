@@ -12,10 +12,18 @@ from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
 
 from motet import operators
-from motet.apply import Apply
+from motet.apply import Apply, Fit
 from motet.llm import LLM
 from motet.node import Column
 
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from motet.serve.engine import Request
     from motet.serve.version import Running
 
+disable_created_metrics()  # when a count began says nothing that its own first scrape does not
 CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -57,20 +66,25 @@ class Metrics:
         self._tokens = self._counter("llm_tokens", "tokens read and written", "llm", "direction")
         self._seen: dict[Hashable, int] = {}
         self._names: dict[str, str] = {}
+        self._queue = 0, 0
         self._lock = threading.Lock()
-        self._request = cache(lambda endpoint, status: self._requests.labels(endpoint, status))
-        self._answer = cache(lambda version: self._answers.labels(version))
-        self._model = cache(lambda name: {n: counter.labels(name) for n, counter in self._models.items()})
+        self._request, self._answer = cache(self._requests.labels), cache(self._answers.labels)
+        self._model = {name: cache(counter.labels) for name, counter in self._models.items()}
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
         self._request(endpoint, status).inc()
         self._seconds.observe(seconds)
 
-    def batch(self, batch: Sequence[Request], waiting: int, size: int) -> None:
-        """A batch is done. waiting, size: asks and bytes that wait now."""
+    def queue(self, waiting: int, size: int) -> None:
+        """How many asks, and bytes of them, wait now."""
+        if (waiting, size) != self._queue:
+            self._queue = waiting, size
+            self._waiting.set(waiting)
+            self._bytes.set(size)
+
+    def batch(self, batch: Sequence[Request]) -> None:
+        """A batch is done."""
         self._batches.observe(len(batch))
-        self._waiting.set(waiting)
-        self._bytes.set(size)
         for request in batch:
             self._answer(request.version.number).inc()
 
@@ -79,26 +93,25 @@ class Metrics:
         outline = running.version.outline
         for spent in running.spent:
             if called := self._called(outline, spent.node):
-                counters = self._model(called)
-                counters["calls"].inc()
-                counters["seconds"].inc(spent.cost.seconds)
-                counters["rows"].inc(spent.cost.rows)
+                self._model["calls"](called).inc()
+                self._model["seconds"](called).inc(spent.cost.seconds)
+                self._model["rows"](called).inc(spent.cost.rows)
                 self._looked(called, spent.node)
         for column, _, rows in running.run.fell:
-            self._model(outline.name(column))["fallbacks"].inc(running.rows if rows is None else int(rows.sum()))
+            self._model["fallbacks"](outline.name(column)).inc(running.rows if rows is None else int(rows.sum()))
 
-    def _called(self, outline: Outline, node: Apply) -> str:
+    def _called(self, outline: Outline, node: Apply | Fit) -> str:
         """What the author calls a model's result; empty for arithmetic and the like, which nobody watches."""
         if node.fingerprint not in self._names:
             watched = type(node.model).__module__ != operators.__name__
             self._names[node.fingerprint] = outline.name(Column(node)) if watched else ""
         return self._names[node.fingerprint]
 
-    def _looked(self, called: str, node: Apply) -> None:
+    def _looked(self, called: str, node: Apply | Fit) -> None:
         """What a model that others use too counts by itself: the difference to the last look."""
         remembered = getattr(node.model, "remembered", None)
         if remembered is not None:
-            self._model(called)["cache_hits"].inc(self._since(("hits", node.model), remembered.hits))
+            self._model["cache_hits"](called).inc(self._since(("hits", node.model), remembered.hits))
         llm: Any = getattr(node.model, "llm", None)
         if isinstance(llm, LLM):
             used = llm.open().usage

@@ -17,6 +17,7 @@ from motet.serve.beside import Canary, Shadow, Share
 from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
 from motet.serve.log import Log
 from motet.serve.metrics import Metrics
+from motet.serve.trace import Traces
 from motet.serve.trial import Recent
 from motet.serve.version import Running, Version
 from motet.serve.versions import EVERY, Versions
@@ -43,10 +44,11 @@ class Server:
 
     name: str
     version: Version
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     beside: Beside = Beside()
     shared: Path | None = None
     log: Log | None = None
+    traces: Traces | None = None
     metrics: Metrics = field(default_factory=Metrics, init=False)
     engine: Engine = field(init=False)
     ready: bool = field(default=False, init=False)
@@ -70,6 +72,8 @@ class Server:
         except Overloaded:
             self.metrics.shed.inc()
             raise
+        finally:
+            self.metrics.queue(len(self.engine.waiting), self.engine.bytes)
         if propensity < 1:
             reply = replace(reply, propensity=propensity)
         self._recent.keep(row)
@@ -95,8 +99,12 @@ class Server:
         self._following = asyncio.create_task(self._follow())
         self.ready = True
 
-    async def stop(self) -> None:
+    def drain(self) -> None:
+        """What is in flight is finished; who asks whether it is ready hears no, and replies end their connection."""
         self.ready = False
+
+    async def stop(self) -> None:
+        self.drain()
         if self._following is not None:
             self._following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -108,6 +116,8 @@ class Server:
             self.answers.close()
         if self.log is not None:
             await asyncio.to_thread(self.log.stop)
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
     def _open(self) -> None:
         """Proves the version that answers first, and what runs beside it."""
@@ -140,10 +150,12 @@ class Server:
             self.log.look(version)
 
     def _measured(self, batch: Sequence[Request], seconds: float) -> None:
-        self.metrics.batch(batch, len(self.engine.waiting), self.engine.bytes)
+        self.metrics.batch(batch)
 
     def _ran(self, running: Running, batch: Sequence[Request]) -> None:
         try:
             self.metrics.ran(running)
+            if self.traces is not None:
+                self.traces.ran(running, [request.span for request in batch])
         except Exception:
             LOG.exception("a batch was not counted")

@@ -35,7 +35,7 @@ class Recent:
 def examples(version: Version) -> list[Row]:
     """The last events of a version's data as asks that arrive now: without outcomes and time."""
     event, data = version.event, version.fitted.data
-    rows = data.seen.get(event, data.tables[event].columns[event.time_field()][:0])[-EXAMPLES:]
+    rows = data.seen[event][-EXAMPLES:]
     run = version.context.batch(event, rows)
     asked = [n for n, kind in event.fields.items() if not event.specs[n].outcome and kind is not Time]
     columns = {name: plain(run, _column(event, name)) for name in asked}
