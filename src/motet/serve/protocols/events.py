@@ -43,6 +43,7 @@ def routes(server: Server) -> list[Route]:
         given = posted, _kinds(version), version.context.entities(), round(time.time() * 1e6) / 1e6
         kept = events.checked(*given) if len(posted) <= FEW else await asyncio.to_thread(events.checked, *given)
         new = await _kept(log, kept, ends)
+        server.metrics.events.inc(new)
         reply = {"accepted": new, "repeated": len(kept) - new, "ids": [event.id for event in kept]}
         return http.json_reply(reply, 201 if new else 200)
 
