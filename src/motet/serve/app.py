@@ -16,11 +16,11 @@ from starlette.routing import Route
 from motet.serve import openapi, problems
 from motet.serve.http import json_reply
 from motet.serve.metrics import CONTENT
-from motet.serve.protocols import events, openai, own
+from motet.serve.protocols import events, inference, openai, own
 from motet.serve.server import Server
 
 LOG = logging.getLogger("motet.serve")
-PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai)
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai, inference)
 
 
 def application(server: Server) -> Starlette:
