@@ -100,3 +100,9 @@ def test_plain_values_need_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_parse_refuses_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=next(iter(wrong))):
         intake.table_of(Payment, [{**PLAIN, **wrong}], KEYS)
+
+
+@pytest.mark.parametrize("at", [1e308, -1e308, "1e308", "1" + "0" * 305])
+def test_a_time_beyond_all_times_is_refused_without_a_warning(at: Any) -> None:
+    with pytest.raises(DataError, match="at"):
+        intake.table_of(Payment, [{**PLAIN, "at": at}], KEYS)

@@ -109,7 +109,8 @@ def _time(values: list[Any], types: set[type]) -> Array | None:
     seconds = _number(values, types)
     if seconds is None:
         return None
-    stamps = np.round(seconds * 1e6)
+    with np.errstate(over="ignore"):  # to infinity, which is out of range
+        stamps = np.round(seconds * 1e6)
     return stamps.astype(np.int64) if stamps.min() >= FIRST and stamps.max() <= LAST else None
 
 

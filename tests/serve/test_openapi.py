@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -73,9 +74,14 @@ def test_the_page_shows_every_path_and_needs_nothing_else(shop_server: Served) -
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_whatever_is_sent_is_answered_as_the_document_says(tmp_path: Path) -> None:
-    with speaking() as endpoint, served(prepared(tmp_path, writing(endpoint.url))) as running:
+    with speaking() as endpoint, _served(tmp_path, endpoint.url) as running:
         wrong = _all_tried(f"{running.url}/openapi.json")
     assert not wrong, "\n\n".join(wrong)
+
+
+def _served(folder: Path, url: str) -> contextlib.AbstractContextManager[Served]:
+    """A graph that has everything which can be spoken to."""
+    return served(prepared(folder / "store", writing(url)), log=Log(SqliteJournal(folder / "events.sqlite")))
 
 
 def _all_tried(url: str) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar, cast
 
 import msgspec
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -21,6 +22,21 @@ LONGEST = 600.0
 T = TypeVar("T")
 LESS = "send less at once"
 CLOSE = {"Connection": "close"}
+
+
+class AnyText(Convertor[str]):
+    """A name in a path, whatever letters it has: /v2/models/{name:text}/infer."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("text", AnyText())
 
 
 async def body_of(request: Request, most: int = BODY) -> bytes:

@@ -25,6 +25,7 @@ PROBLEM: Schema = {
     },
     "required": ["type", "title", "status", "detail"],
 }
+A_PROBLEM: Schema = {"$ref": "#/components/schemas/Problem"}
 REFUSED = (400, 401, 408, 413, 422, 429, 503, 504)
 WAITS: Schema = {
     "name": DEADLINE,
@@ -76,15 +77,11 @@ def get(
 
 
 def refusals(
-    statuses: tuple[int, ...] = REFUSED,
-    schema: Schema = {"$ref": "#/components/schemas/Problem"},  # noqa: B006
-    media: str = PROBLEM_JSON,
+    statuses: tuple[int, ...] = REFUSED, schema: Schema = A_PROBLEM, media: str = PROBLEM_JSON
 ) -> dict[str, Any]:
-    """What a call may be refused with."""
-    return {
-        str(status): {"description": HTTPStatus(status).phrase, "content": {media: {"schema": schema}}}
-        for status in statuses
-    }
+    """What a call may be refused with. Who shows no key is told so before any protocol has its say."""
+    said = {status: {media: {"schema": schema}} for status in statuses} | {401: {PROBLEM_JSON: {"schema": A_PROBLEM}}}
+    return {str(status): {"description": HTTPStatus(status).phrase, "content": said[status]} for status in said}
 
 
 def _said(reply: Schema, content: Paths | None = None) -> dict[str, Any]:

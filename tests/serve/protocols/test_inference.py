@@ -216,3 +216,9 @@ def test_a_wrong_ask_is_a_400_and_an_unknown_path_a_404(
     with pytest.raises(InferenceServerException, match="'amount' is not given"):
         client.infer("goods", [texts("buyer", "b3")])
     assert shop_server.call("GET", "/v2/nothing").json["error"]
+
+
+def test_a_name_may_have_any_letters(shop_server: Served) -> None:
+    said = shop_server.call("POST", "/v2/models/a%0Ab%2Fc%00/infer", {})
+    assert said.status == 404
+    assert "no model" in said.json["error"]

@@ -23,6 +23,7 @@ from motet.errors import RunError
 from motet.model import NOTHING
 from motet.node import item_of
 from motet.record import Entity, Event, Field, entity_of
+from motet.rows.times import LAST
 from motet.serve import schemas
 from motet.serve.engine import Reply
 from motet.serve.problems import Refused
@@ -167,7 +168,9 @@ def _value(version: Version, column: Column, given: Array) -> Any:
         codes = np.array([place[name] for name in given.tolist()], np.int32)
         return Codes(codes, Vocabulary(pa.array(names, pa.large_string())))
     if isinstance(column, Time):
-        return np.where(np.isfinite(given), np.nan_to_num(given) * 1e6, NO_TIME).astype(np.int64)
+        if (np.abs(given) > LAST / 1e6).any():
+            raise Refused(400, "a time is outside the years 1 to 9999", "send seconds since 1970")
+        return np.where(np.isnan(given), NO_TIME, np.nan_to_num(given) * 1e6).astype(np.int64)
     return given
 
 

@@ -24,7 +24,7 @@ from motet.serve.server import Server
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 BINARY = "application/octet-stream"
-MODEL = "/v2/models/{name:path}"
+MODEL = "/v2/models/{name:text}"
 VERSION = f"{MODEL}/versions/{{version}}"
 
 
@@ -69,7 +69,7 @@ def routes(server: Server) -> list[Route]:
     return [
         *calling,
         *(Route(path, _shaped(endpoint)) for path, endpoint in (*plain, *reading, *cards)),
-        Route("/v2/{rest:path}", _shaped(nothing), methods=["GET", "POST"]),
+        Route("/v2/{rest:text}", _shaped(nothing), methods=["GET", "POST"]),
     ]
 
 

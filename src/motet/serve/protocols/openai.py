@@ -111,7 +111,7 @@ def routes(server: Server) -> list[Route]:
     spoken = Spoken(server)
     return [
         Route("/v1/models", _shaped(spoken.models)),
-        Route("/v1/models/{name:path}", _shaped(spoken.model)),
+        Route("/v1/models/{name:text}", _shaped(spoken.model)),
         Route("/v1/chat/completions", _shaped(spoken.chat), methods=["POST"]),
         Route("/v1/embeddings", _shaped(spoken.embeddings), methods=["POST"]),
     ]
