@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from motet.batch import Array, Codes, Value, Vocabulary
 from motet.column import Category, Flag, Number, Text, Time
-from motet.record import Entity, Event
+from motet.record import Entity, Event, Spec
 from motet.rows.asks import outcomes
 from motet.rows.kinds import nothing
 from motet.rows.problems import refuse
@@ -33,9 +33,23 @@ def table_of(event: type[Event], rows: Sequence[Row], entities: Entities) -> Tab
 
 def check(event: type[Event], row: Row, entities: Entities) -> None:
     """Refuses one ask that is wrong, before it is put together with others. Errors: DataError."""
-    refuse(outcomes(event, [row]))
     now = {event.time_field(): 0.0}
-    table_of(event, [{**now, **row}], entities)
+    if not _is_ask(event, now | dict(row), entities):
+        refuse(outcomes(event, [row]))
+        parse(event, [now | dict(row)], entities, partial=True)
+
+
+def _is_ask(event: type[Event], row: Row, entities: Entities) -> bool:
+    """Whether a row has what is known when it is asked, all of it plain, and nothing else."""
+    known = 0
+    for name, kind in event.fields.items():
+        spec = event.specs[name]
+        if spec.outcome:
+            continue
+        known += name in row
+        if not _fits(kind, spec, row.get(name, spec.default), entities):
+            return False
+    return known == len(row)
 
 
 def strangers(event: type[Event], rows: Sequence[Row], entities: Entities) -> bool:
@@ -54,91 +68,97 @@ def _plain(event: type[Event], rows: Sequence[Row], entities: Entities) -> Table
         return None
     columns: dict[str, Value] = {}
     missing: dict[str, int] = {}
-    for name in fields:
-        one = _outcome if event.specs[name].outcome else _column
-        value = one(event, name, rows, entities)
+    for name, kind in fields.items():
+        spec = event.specs[name]
+        unknown = spec.outcome and not any(name in row for row in rows)
+        value = _unknown(kind, spec, len(rows), entities) if unknown else _column(name, kind, spec, rows, entities)
         if value is None:
             return None
-        columns[name] = value
-        missing[name] = 0 if any(name in row for row in rows) or not event.specs[name].outcome else len(rows)
+        columns[name], missing[name] = value, len(rows) if unknown else 0
     return Table(event, columns, missing, len(rows))
 
 
-def _outcome(event: type[Event], name: str, rows: Sequence[Row], entities: Entities) -> Value | None:
-    kind = cast(Any, event.fields[name])
-    if any(name in row for row in rows):
-        return _column(event, name, rows, entities)
+def _unknown(kind: Any, spec: Spec, rows: int, entities: Entities) -> Value | None:
+    """The column of an outcome that no row gives."""
     if not issubclass(kind, Entity):
-        return nothing(kind, len(rows), event.specs[name].labels)
+        return nothing(kind, rows, spec.labels)
     keys = entities.get(kind)
-    return None if keys is None else Codes(np.full(len(rows), -1, np.int32), keys)
+    return None if keys is None else Codes(np.full(rows, -1, np.int32), keys)
 
 
-def _column(event: type[Event], name: str, rows: Sequence[Row], entities: Entities) -> Value | None:
-    kind, spec = event.fields[name], event.specs[name]
-    try:
-        values = [row.get(name, spec.default) if spec.has_default else row[name] for row in rows]
-    except KeyError:
+def _column(name: str, kind: Any, spec: Spec, rows: Sequence[Row], entities: Entities) -> Value | None:
+    values = [row.get(name, spec.default) for row in rows]
+    if not all(_fits(kind, spec, value, entities) for value in values):
         return None
-    types = set(map(type, values))
     if issubclass(kind, Entity):
-        return _reference(values, types, entities.get(kind))
-    read = PLAIN.get(cast(Any, kind))
-    return None if read is None or spec.labels else read(values, types)
+        keys = entities[kind]
+        return Codes(np.array([keys.code(value) for value in values], np.int32), keys)
+    return PLAIN[kind].read(values)
 
 
-def _reference(values: list[Any], types: set[type], keys: Vocabulary | None) -> Value | None:
-    if keys is None or not len(keys):
-        return None
-    whole = pa.types.is_integer(keys.names.type)
-    if types != ({int} if whole else {str}) or (whole and not all(-LARGEST <= value < LARGEST for value in values)):
-        return None
-    return Codes(np.array([keys.code(value) for value in values], np.int32), keys)
+def _fits(kind: Any, spec: Spec, value: Any, entities: Entities) -> bool:
+    """Whether a value is of the plain type that its column wants."""
+    if issubclass(kind, Entity):
+        keys = entities.get(kind)
+        if keys is None or not len(keys):
+            return False
+        return _is_whole(value) if pa.types.is_integer(keys.names.type) else type(value) is str
+    plain = PLAIN.get(kind)
+    return plain is not None and not spec.labels and plain.fits(value)
 
 
-def _number(values: list[Any], types: set[type]) -> Array | None:
-    if not types <= {int, float}:
-        return None
-    try:
-        return np.array(values, np.float64) if all(map(isfinite, values)) else None
-    except OverflowError:
-        return None
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and -LARGEST <= value < LARGEST
 
 
-def _time(values: list[Any], types: set[type]) -> Array | None:
-    seconds = _number(values, types)
-    if seconds is None:
-        return None
-    with np.errstate(over="ignore"):  # to infinity, which is out of range
-        stamps = np.round(seconds * 1e6)
-    return stamps.astype(np.int64) if stamps.min() >= FIRST and stamps.max() <= LAST else None
+def _is_number(value: Any) -> bool:
+    if type(value) is int:
+        return abs(value) < LARGEST
+    return type(value) is float and isfinite(value)
 
 
-def _flag(values: list[Any], types: set[type]) -> Array | None:
-    return np.array(values, np.float64) if types == {bool} else None
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and FIRST <= value * 1e6 <= LAST
 
 
-def _text(values: list[Any], types: set[type]) -> pa.Array | None:
-    return pa.array(values, pa.large_string()) if types == {str} and all(map(_is_unicode, values)) else None
+def _is_text(value: Any) -> bool:
+    """A lone surrogate, which JSON can write, nothing can keep."""
+    return type(value) is str and (value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value))
 
 
-def _is_unicode(text: str) -> bool:
-    """Whether it has no lone surrogate, which JSON can write and nothing can keep."""
-    return text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text)
+def _is_flag(value: Any) -> bool:
+    return type(value) is bool
 
 
-def _category(values: list[Any], types: set[type]) -> Codes | None:
-    if types != {str} or not all(map(_is_unicode, values)):
-        return None
+def _numbers(values: list[Any]) -> Array:
+    return np.array(values, np.float64)
+
+
+def _times(values: list[Any]) -> Array:
+    return np.round(_numbers(values) * 1e6).astype(np.int64)
+
+
+def _texts(values: list[Any]) -> pa.Array:
+    return pa.array(values, pa.large_string())
+
+
+def _categories(values: list[Any]) -> Codes:
     names = sorted(set(values))
     place = {name: code for code, name in enumerate(names)}
-    return Codes(np.array([place[value] for value in values], np.int32), Vocabulary(pa.array(names, pa.large_string())))
+    return Codes(np.array([place[value] for value in values], np.int32), Vocabulary(_texts(names)))
 
 
-PLAIN: Mapping[type, Callable[[list[Any], set[type]], Value | None]] = {
-    Text: _text,
-    Number: _number,
-    Flag: _flag,
-    Time: _time,
-    Category: _category,
+class Plain(NamedTuple):
+    """Which values of a kind need no closer look, and the column that they make."""
+
+    fits: Callable[[Any], bool]
+    read: Callable[[list[Any]], Value]
+
+
+PLAIN: Mapping[type, Plain] = {
+    Text: Plain(_is_text, _texts),
+    Number: Plain(_is_number, _numbers),
+    Flag: Plain(_is_flag, _numbers),
+    Time: Plain(_is_time, _times),
+    Category: Plain(_is_text, _categories),
 }
