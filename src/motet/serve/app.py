@@ -41,10 +41,10 @@ def application(server: Server) -> Starlette:
 
     return Starlette(
         routes=[
+            *[route for protocol in PROTOCOLS for route in protocol.routes(server)],
             Route("/health/live", live),
             Route("/health/ready", ready),
             Route("/metrics", metrics),
-            *[route for protocol in PROTOCOLS for route in protocol.routes(server)],
             *openapi.routes(server, PROTOCOLS),
         ],
         lifespan=running,
