@@ -286,7 +286,7 @@ class Batched(Run):
         return self.context.states[fit.fingerprint]
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
-        note = partial(self.note, Column(node))
+        note = partial(self.context.note, Column(node))  # of some rows: the model has answered all the same
         made = self.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
         for problem in filter(None, getattr(made, "problems", ())):
             note(problem)
