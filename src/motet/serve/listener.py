@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -83,6 +85,12 @@ class Listener(uvicorn.Server):
         """Returns when SIGTERM has ended it. Errors: KeyboardInterrupt where SIGINT has; why it could not start."""
         signal.signal(signal.SIGTERM, lambda number, frame: None)  # the signal is raised again at the end
         super().run(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if not self.started:
+            # Nothing is in flight, and a thread that loads or tries a version cannot be stopped.
+            os._exit(0 if sig == signal.SIGTERM else 128 + sig)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self._served.start()
