@@ -163,6 +163,13 @@ def test_what_can_never_answer_is_said_and_ends_with_2(tmp_path: Path, workers: 
     assert "Traceback" not in running.says
 
 
+def test_a_version_beside_that_is_not_there_is_said(store: Path, tmp_path: Path) -> None:
+    with motet_serve(store, tmp_path / "log", "--canary", "9=5%") as running:
+        assert running.process.wait(60) == 2
+    assert "version 9 of graph 'goods' is gone" in running.says
+    assert "Traceback" not in running.says
+
+
 def test_a_port_that_is_taken_is_said(store: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

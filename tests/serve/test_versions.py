@@ -17,6 +17,7 @@ from motet.batch import Batch
 from motet.errors import GraphError
 from motet.model import Model, State
 from motet.serve.beside import Share
+from motet.serve.log import Log, opened
 from motet.serve.server import Beside
 from motet.serve.trial import examples
 from motet.serve.version import Version
@@ -119,6 +120,18 @@ def test_a_server_that_starts_while_a_broken_version_is_published_answers_from_t
     publish(tmp_path, 500.0)
     with served(mt.published(moods, name=NAME, store=tmp_path, quiet=True)) as running:
         assert mood_of(running) == (1, 1.0, 1.0)
+
+
+def test_what_has_happened_is_in_the_past_of_the_version_that_takes_over(tmp_path: Path) -> None:
+    log = Log(opened(None, NAME, tmp_path))
+    with served(prepared(tmp_path, moods, town(1.0)), log=log) as running:
+        before = running.ask(buyer="b1", amount=1.0).json["answer"]["seen"]
+        happened = {"buyer": "b1", "at": time.time() - 5, "amount": 2.0, "item": 1, "stars": 1.0}
+        assert running.call("POST", "/v1/events", happened).status == 201
+        assert running.ask(buyer="b1", amount=1.0).json["answer"]["seen"] == before + 1
+        publish(tmp_path, 2.0)
+        assert within(10, lambda: running.server.version.number == 2)
+        assert running.ask(buyer="b1", amount=1.0).json["answer"]["seen"] == before + 1
 
 
 def test_a_canary_answers_its_share_of_viewers_always_the_same_ones(tmp_path: Path) -> None:
