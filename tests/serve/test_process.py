@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.serve.served import NAME, goods, prepared
+from tests.serve.test_versions import within
 
 ROOT = Path(__file__).parents[2]
 ASK = json.dumps({"buyer": "b3", "amount": 3.0})
@@ -153,6 +154,19 @@ def test_workers_count_together_and_one_that_is_killed_is_replaced(store: Path, 
         while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
             time.sleep(0.05)
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers), "workers outlive their supervisor"
+
+
+def test_a_worker_that_cannot_come_back_takes_no_other_with_it(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    with motet_serve(tmp_path, tmp_path / "log", "--workers", "2") as running:
+        assert within(20, lambda: running.says.count("is served") == 1 and len(running.workers()) == 2)
+        time.sleep(1)
+        (tmp_path / "versions" / NAME / "CURRENT").write_text("77")  # of which there is nothing
+        os.kill(running.workers()[0], signal.SIGKILL)
+        assert within(20, lambda: "version 77 of graph 'goods' is gone" in running.says)
+        assert {running.call()[0] for _ in range(20)} == {200}
+        (tmp_path / "versions" / NAME / "CURRENT").write_text("1")
+        assert running.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

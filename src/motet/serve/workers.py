@@ -32,12 +32,14 @@ PATIENCE = 60.0  # seconds that workers have to finish
 
 @dataclass
 class Place:
-    """One worker after the other. again: when the next may start, as time.monotonic() tells it."""
+    """One worker after the other. again: when the next may start, as time.monotonic() tells it. refused: whether
+    the last one said that it can never answer."""
 
     process: subprocess.Popen[bytes]
     began: float = field(default_factory=time.monotonic)
     wait: float = SOON
     again: float = 0.0
+    refused: bool = False
 
 
 class Ending:
@@ -57,7 +59,7 @@ class Ending:
 def supervise(settings: Settings, sock: socket, shared: Path) -> None:
     """Keeps workers answering until a signal ends them all. shared: a folder of theirs.
 
-    Errors: KeyboardInterrupt where SIGINT ended it; RunError where a worker says that it can never answer.
+    Errors: KeyboardInterrupt where SIGINT ended it; RunError where every worker says that it can never answer.
     """
     ending = Ending()
     places = [Place(_started(settings, sock, shared)) for _ in range(settings.workers)]
@@ -65,6 +67,8 @@ def supervise(settings: Settings, sock: socket, shared: Path) -> None:
         while ending.by is None:
             for place in places:
                 _looked_after(place, settings, sock, shared)
+            if all(place.refused for place in places):
+                raise RunError("no worker can answer, and each says above why", help="correct that, and start again")
             time.sleep(LOOK)
     finally:
         sock.close()
@@ -93,12 +97,12 @@ def _started(settings: Settings, sock: socket, shared: Path) -> subprocess.Popen
 
 def _looked_after(place: Place, settings: Settings, sock: socket, shared: Path) -> None:
     status, now = place.process.poll(), time.monotonic()
+    lived = now - place.began
     if status is None:
+        place.refused = place.refused and lived < EARLY
         return
-    if status == REFUSED:
-        raise RunError("a worker cannot answer, and says above why", help="correct that, and start again")
     if not place.again:
-        lived = now - place.began
+        place.refused = status == REFUSED
         place.wait = SOON if lived > EARLY else min(2 * place.wait, LATEST)
         place.again = now + place.wait
         _gone(place.process, shared)
