@@ -96,7 +96,7 @@ class Fitted:
     @cached_property
     def live(self) -> Context:
         """What asks are answered from."""
-        return self.context(self.data, self.prepared, time.thread_time)
+        return self.context(self.data, self.prepared, time.perf_counter)
 
     def context(
         self,
