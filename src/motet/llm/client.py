@@ -88,12 +88,14 @@ class Client(Protocol):
         grammar: str | None = None,
         stop: Sequence[str] = (),
         seconds: float | None = None,
+        until: float | None = None,
     ) -> list[Reply]:
         """One reply a prompt, in order, the likeliest tokens.
 
         With a schema, a reply's text is JSON that fits it, or it has a `problem`. seconds: the most one
-        prompt may take, waiting for its turn not counted; None: the LLM's own. Raises RunError when
-        nothing can be answered at all, and never for one prompt.
+        prompt may take, waiting for its turn not counted; None: the LLM's own. until: when nobody waits for
+        the replies any more, as time.monotonic() tells it; a prompt whose turn comes later is left out. Raises
+        RunError when nothing can be answered at all, and never for one prompt.
         """
         ...
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # Far above any difference between logits, so that only the labels' tokens are left, their differences kept.
 _LIFT = 100.0
 _HERE = "\x02here\x02"
+_LATE = "not finished by its deadline"
 
 
 class Local:
@@ -80,6 +81,7 @@ class Local:
         grammar: str | None = None,
         stop: Sequence[str] = (),
         seconds: float | None = None,
+        until: float | None = None,
     ) -> list[Reply]:
         request: dict[str, Any] = {"n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
         if schema is not None:
@@ -89,7 +91,11 @@ class Local:
 
         def one(numbered: tuple[int, Prompt]) -> Reply:
             number, prompt = numbered
-            reply = self._complete(number, request | {"prompt": self._text(prompt)}, seconds)
+            if until is not None and time.monotonic() >= until:
+                return Reply("", problem=_LATE, passing=True)
+            left = self._seconds if seconds is None else seconds
+            left = left if until is None else min(left, until - time.monotonic())
+            reply = self._complete(number, request | {"prompt": self._text(prompt)}, left)
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
             return replace(reply, problem=problem)
 
@@ -286,7 +292,7 @@ def _problem(last: Mapping[str, Any], late: bool) -> str:
     if "error" in last:
         return str(last["error"].get("message", last["error"]))
     finished = any(choice.get("finish_reason") for choice in last.get("choices", ()))
-    return "" if finished else "not finished by its deadline" if late else "no answer"
+    return "" if finished else _LATE if late else "no answer"
 
 
 def _closed(schema: Schema) -> dict[str, Any]:

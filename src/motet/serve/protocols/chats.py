@@ -96,13 +96,11 @@ def _begun(llm: LLM, chat: Chat, ends: float) -> Generator[str, None, language.R
         raise TimeoutError
     if chat.schema is None:
         return client.stream(chat.prompt, max_tokens=chat.tokens, stop=chat.stop, seconds=left)
-    return _at_once(client, chat, left)
+    return _at_once(client, chat, ends)
 
 
-def _at_once(client: language.Client, chat: Chat, seconds: float) -> Generator[str, None, language.Reply]:
-    reply = client.complete([chat.prompt], max_tokens=chat.tokens, schema=chat.schema, stop=chat.stop, seconds=seconds)[
-        0
-    ]
+def _at_once(client: language.Client, chat: Chat, ends: float) -> Generator[str, None, language.Reply]:
+    (reply,) = client.complete([chat.prompt], max_tokens=chat.tokens, schema=chat.schema, stop=chat.stop, until=ends)
     yield reply.text
     return reply
 
