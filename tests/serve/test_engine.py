@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
 from motet.serve.version import Version
 from tests.serve.served import prepared
 from tests.shop import Purchase
+from tests.test_late import Slow
 
 GATE = threading.Event()  # what `gated` waits for
 
@@ -46,6 +46,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
     graphs = {
         "alone": Graph(value=gated),
         "otherwise": Graph(value=gated.otherwise(Purchase.amount)),
+        "late": Graph(said=Slow(1.0)(Purchase.search).within(seconds=0.3, otherwise="later")),
     }
     GATE.set()
     return {name: Version(prepared(tmp_path_factory.mktemp(name), graph), 1) for name, graph in graphs.items()}
@@ -156,6 +157,16 @@ def test_in_time_the_strong_one_answers_and_where_it_fails_the_otherwise(version
     assert strong.answer == {"value": 14.0}
     assert failed.answer == {"value": 13.0}
     assert set(strong.answered_by.values()) != set(failed.answered_by.values()) == {"Purchase.amount"}
+
+
+def test_a_late_value_that_waits_for_its_turn_is_not_waited_for_longer(versions: dict[str, Version]) -> None:
+    async def work(engine: Engine) -> tuple[list[Reply], float]:
+        began = time.monotonic()
+        return await asyncio.gather(*several(engine, versions["late"], [1.0] * 128)), time.monotonic() - began
+
+    replies, took = run(work, Limits(batch=1))
+    assert {reply.answer["said"] for reply in replies} == {"later"}
+    assert took < 1.5  # 16 at a time: 2.4 if each waited 0.3 s from its turn on
 
 
 def test_without_an_otherwise_a_deadline_is_an_error(versions: dict[str, Version]) -> None:

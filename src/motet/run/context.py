@@ -230,6 +230,7 @@ class Batched(Run):
     """The values of columns for one batch of events (or, without one, of entities alone), each computed once.
 
     ends: when the requests' time is over, as time.monotonic() tells it; None: they wait as long as it takes.
+    waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
     fell: what could not be had, why, and for which requests (None: all).
     """
 
@@ -239,6 +240,7 @@ class Batched(Run):
         self.runner = context.runner
         self.seconds: float | None = None
         self.ends: float | None = None
+        self.waited = 0.0
         self.fell: list[tuple[Column, str, Array | None]] = []
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
@@ -295,11 +297,12 @@ class Batched(Run):
     def in_time(self, column: Column, seconds: float) -> Any:
         for needed in column.node.inputs:
             self.value(needed)
+        late, seconds = f"not there within {seconds:g} s", seconds - self.waited
         if self.ends is not None:
-            seconds = min(seconds, max(0.0, self.ends - time.monotonic()))
+            seconds = min(seconds, self.ends - time.monotonic())
         self.seconds = seconds
         try:
-            return self._by(column, lambda: self.value(column), seconds, f"not there within {seconds:g} s")
+            return self._by(column, lambda: self.value(column), seconds, late)
         finally:
             self.seconds = None
 

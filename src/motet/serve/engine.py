@@ -196,12 +196,13 @@ class Engine:
             return
         if version.late:
             self._tell(batch, early)
-            self._late.submit(self._finish, running, batch, early)
+            self._late.submit(self._finish, running, batch, early, time.monotonic())
         else:
             self._deliver(batch, _replies(running, early))
             self._ran(running, batch)
 
-    def _finish(self, running: Running, batch: list[Request], early: list[Answer]) -> None:
+    def _finish(self, running: Running, batch: list[Request], early: list[Answer], since: float) -> None:
+        running.run.waited = time.monotonic() - since
         try:
             late = running.late()
         except Exception as error:
