@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def needs_wrk() -> None:
 @contextlib.contextmanager
 def serving(
     target: str, store: Path, first: Any, *options: str, env: dict[str, str] | None = None
-) -> Iterator[Serving]:
+) -> Generator[Serving]:
     """Runs `motet serve` until the block ends. first: the body of an ask, sent until it is answered."""
     port, began = free_port(), time.perf_counter()
     command = [sys.executable, "-m", "motet", "serve", target, "--store", str(store), "--port", str(port), *options]

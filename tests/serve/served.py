@@ -7,7 +7,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def prepared(folder: Path, graph: Graph = goods, data: mt.Data | None = None) ->
 @contextlib.contextmanager
 def served(
     fitted: Fitted, limits: Limits | None = None, log: Log | None = None, beside: Beside | None = None
-) -> Iterator[Served]:
+) -> Generator[Served]:
     """Serves from a thread until the block ends; then waits until the server has stopped by itself."""
     server = Server(NAME, Version(fitted, fitted.version or 1), limits or Limits(), beside or Beside(), log=log)
     sock = listening("127.0.0.1", 0)

@@ -18,7 +18,7 @@ def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_an_ask_gets_what_the_fitted_graph_answers(shop_server: Served) -> None:
-    fields = {"buyer": "b3", "amount": 3.0, "search": "tea", "at": 2_000_000}
+    fields: dict[str, Any] = {"buyer": "b3", "amount": 3.0, "search": "tea", "at": 2_000_000}
     said = shop_server.ask(**fields)
     assert said.status == 200
     assert said.json["answer"] == json.loads(json.dumps(shop_server.fitted.ask(**fields)))

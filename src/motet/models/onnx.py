@@ -67,9 +67,10 @@ class ONNX(Model):
         for name in (*(n for n in wanted if n not in inputs), *(n for n in inputs if n not in wanted)):
             problem = "is given an input that it does not have" if name in inputs else "is not given its input"
             raise GraphError(f"{self} {problem}: {name!r}", help=listed(wanted, name))
+        args = cast("dict[str, Any]", inputs)
         if self.vector:
-            return cast(Number, column(Vector, self, among=candidates, **inputs))
-        score = column(Number, self, among=candidates, **inputs)
+            return cast(Number, column(Vector, self, among=candidates, **args))
+        score = column(Number, self, among=candidates, **args)
         return score if candidates is None else ranked(candidates, score)
 
     def apply(self, state: State, batch: Batch) -> Array:

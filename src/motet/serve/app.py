@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -25,7 +25,7 @@ PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai, inference)
 
 def application(server: Server) -> Starlette:
     @asynccontextmanager
-    async def running(app: Starlette) -> AsyncIterator[None]:
+    async def running(app: Starlette) -> AsyncGenerator[None]:
         await server.start()
         yield
         await server.stop()

@@ -74,8 +74,9 @@ class Version:
         node = column.node
         if isinstance(node, Field):
             return node.label()
-        alone = isinstance(node, Retrieve) and len(node.by) == 1
-        return self.outline.name(node.by[0] if alone else column)
+        if isinstance(node, Retrieve) and len(node.by) == 1:
+            return self.outline.name(node.by[0])
+        return self.outline.name(column)
 
     def begin(self, rows: Sequence[Row], ends: float | None = None) -> Running:
         """A batch of asks. ends: when their time is over, as time.monotonic() tells it."""
