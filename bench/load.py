@@ -4,8 +4,8 @@
 
 The reference graph of bench/serve.py. First wrk finds what is sustainable (32 connections, closed loop); then asks are
 sent at twice that rate, whether or not the earlier ones are answered. Each must get a 200 or, at once, a 429 with
-Retry-After. lost: anything else, a closed connection among it. memory_growth: memory in the last minute over that in the
-second one. p99_ms: of the accepted, beside the deadline that each carries. --data is not read.
+Retry-After. lost: anything else, a closed connection among it. memory_growth: memory in the last minute over that in
+the second one. p99_ms: of the accepted, beside the deadline that each carries. --data is not read.
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ def speed(rows: pl.DataFrame, length: int, rounds: int) -> dict[str, float]:
     whole = Histories(values, offsets[:-1], offsets[1:] - 2).last(length + 1)
     tight = Tight([values[a:b] for a, b in zip(whole.starts, whole.ends, strict=True)], items, length)
     config = Config(length=length, batch=128, rate=1e-3)
-    net = Net(config, torch.zeros(items, dtype=torch.bool), None)
-    ours = Trainer(whole, net, None, config, seed=0)
+    net = Net(config, torch.zeros(items, config.dim))
+    ours = Trainer(whole, net, config, seed=0)
     taken = [(timed(tight.epoch), timed(lambda: ours.epoch()[1])) for _ in range(rounds + 1)][1:]
     (tight_wall, tight_cpu), (wall, cpu) = np.median(np.array(taken), axis=0).tolist()
     return {
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     parser.add_argument("--sets", default="ml-100k,ml-1m")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs-1m", type=int, default=30)
+    parser.add_argument("--epochs-1m", type=int, default=25)
     given = parser.parse_args()
     made: dict[str, Any] = {"cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads()}
     if "ml-100k" in given.sets:

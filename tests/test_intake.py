@@ -62,8 +62,10 @@ rows = st.fixed_dictionaries(
 
 def same(one: Any, other: Any) -> bool:
     if isinstance(one, Codes):
-        return one.codes.dtype == other.codes.dtype and one.codes.tolist() == other.codes.tolist() and (
-            one.names.names.equals(other.names.names)
+        return (
+            one.codes.dtype == other.codes.dtype
+            and one.codes.tolist() == other.codes.tolist()
+            and (one.names.names.equals(other.names.names))
         )
     if isinstance(one, pa.Array):
         return one.equals(other)
@@ -73,8 +75,10 @@ def same(one: Any, other: Any) -> bool:
 
 def equal(one: Table, other: Table) -> bool:
     assert one.columns.keys() == other.columns.keys()
-    return len(one) == len(other) and one.missing == other.missing and all(
-        same(one.columns[name], other.columns[name]) for name in one.columns
+    return (
+        len(one) == len(other)
+        and one.missing == other.missing
+        and all(same(one.columns[name], other.columns[name]) for name in one.columns)
     )
 
 

@@ -13,7 +13,7 @@ from motet.batch import Array, Codes, Value, Vocabulary, concat, take
 from motet.errors import listed
 from motet.model import digest
 from motet.record import Entity, Event, Record
-from motet.rows.asks import wrong_keys
+from motet.rows.asks import Asks, wrong_keys
 from motet.rows.contents import contents
 from motet.rows.found import Found, array_of
 from motet.rows.given import Given, Read, blank
@@ -61,7 +61,7 @@ def parse(record: type[Record], source: Readable, entities: Entities, *, partial
     given = rows if isinstance(rows, Source) else Source(rows)
     found = load(given, wanted(record, given))
     if partial:
-        refuse(wrong_keys(record, rows, entities))
+        refuse(wrong_keys(record, cast(Asks, given.what), entities))
     problems = unknown_names(record, _fields_of(given, found)) if partial else []
     table = Reading(record, given, found, entities, problems, partial).table()
     refuse(problems)

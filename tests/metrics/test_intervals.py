@@ -92,13 +92,24 @@ def test_a_run_is_reproducible_and_its_memory_bounded(monkeypatch: pytest.Monkey
     assert str(mean(values)) == str(whole)
 
 
-def test_seeds_are_averaged_before_the_requests_are_resampled() -> None:
+def test_seeds_are_averaged_and_drawn_again_like_requests() -> None:
     runs = [np.random.default_rng(seed).random(50) for seed in range(3)]
     found = over_seeds(runs)
-    assert found == mean(np.mean(runs, axis=0))
+    assert found.value == mean(np.mean(runs, axis=0)).value
     assert found.n == 50
+    assert over_seeds([runs[0]]) == mean(runs[0])
     with pytest.raises(DataError, match="runs have 50, 49 rows"):
         over_seeds([runs[0], runs[1][1:]])
+
+
+def test_seeds_that_differ_make_a_figure_less_sure() -> None:
+    requests = np.random.default_rng(0).random(2_000)
+    one = over_seeds([requests + shift for shift in (-0.1, 0.0, 0.1)], np.arange(2_000) % 100)
+    other = over_seeds([requests] * 3, np.arange(2_000) % 100)
+    assert one.low is not None and one.high is not None
+    assert other.low is not None and other.high is not None
+    assert one.value == pytest.approx(other.value)
+    assert one.high - one.low > 4 * (other.high - other.low)
 
 
 def test_rows_without_a_metric_and_missing_groups_are_refused() -> None:

@@ -99,13 +99,27 @@ def statistic_difference(ours: Statistic, theirs: Statistic, n: int, groups: Gro
 
 
 def over_seeds(runs: Sequence[NDArray[Any]], groups: Groups | None = None) -> Estimate:
-    """The mean over runs with different seeds on the same requests. n and the interval are of requests."""
+    """The mean over runs with different seeds on the same requests. n is of requests; the interval is of requests
+    and seeds: both are drawn again."""
     if len({run.shape for run in runs}) > 1:
         raise DataError(
             f"runs have {', '.join(str(len(run)) for run in runs)} rows",
             help="every seed answers the same requests",
         )
-    return mean(np.mean(np.stack(runs), axis=0), groups) if runs else Estimate(None, None, None, 0)
+    if not runs:
+        return Estimate(None, None, None, 0)
+    whole = mean(np.mean(np.stack(runs), axis=0), groups)
+    if len(runs) == 1 or whole.low is None:
+        return whole
+    of = _numbered(groups, len(runs[0]))
+    sums, sizes = np.stack([np.bincount(of, run) for run in runs]), np.bincount(of).astype(np.float64)
+    random = np.random.default_rng(SEED)
+    draws: list[Floats] = []
+    for counts in _resamples(len(sizes)):
+        seeds = random.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), len(counts)) / len(runs)
+        draws.append((seeds * (counts @ sums.T)).sum(axis=1) / (counts @ sizes))
+    assert whole.value is not None
+    return _estimate(whole.value, np.concatenate(draws), whole.n)
 
 
 def _estimate(value: float, draws: Floats, n: int) -> Estimate:

@@ -26,9 +26,13 @@ def wrong_keys(record: type[Record], asks: Asks, entities: Mapping[type[Entity],
     problems: list[Problem] = []
     for name, entity in record.references().items():
         given = {row: ask.get(name) for row, ask in enumerate(asks)}
-        wrong = {row: v for row, v in given.items() if isinstance(v, (bool, bytes, Mapping, list, tuple, set))}
+        wrong = {row: value for row, value in given.items() if not _single(value)}
         if wrong:
             wanted = f"{record.__name__}.{name} needs {typed(entity, entities.get(entity))}"
             quoted = few((f"row {row}: {shown(value)}" for row, value in wrong.items()), len(wrong))
             problems.append(Problem(f"{wanted}, and is none in {counted(len(wrong), 'row')}: {quoted}", HELP))
     return problems
+
+
+def _single(value: Any) -> bool:
+    return not isinstance(value, (bool, bytes, Mapping, list, tuple, set))

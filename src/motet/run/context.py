@@ -290,7 +290,8 @@ class Batched(Run):
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
         note = partial(self.context.note, Column(node))  # of some rows: the model has answered all the same
         made = self.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
-        for problem in filter(None, getattr(made, "problems", ())):
+        problems: Sequence[str | None] = getattr(made, "problems", ())
+        for problem in filter(None, problems):
             note(problem)
         return made
 

@@ -115,9 +115,9 @@ def test_items_never_seen_are_ranked_by_their_content() -> None:
 
 
 def test_a_residual_is_bounded_where_there_is_content_and_zero_at_first() -> None:
-    read = torch.tensor([True, True, False])
-    tower = net.Items(read, 4, torch.ones(3, 2), bound=0.5)
-    assert torch.equal(tower.residuals()[:2], torch.zeros(2, 4))
+    content = torch.tensor([[0.2, 0, 0, 0], [0, 0.2, 0, 0], [0, 0, 0, 0]])
+    tower = net.Items(content, bound=0.5)
+    assert torch.equal(tower()[:2], content[:2])
     assert bool(tower.own[2].any())
     with torch.no_grad():
         tower.own[:] = torch.tensor([[3.0, 0, 4, 0], [0.1, 0, 0, 0], [9, 0, 0, 0]])
@@ -126,6 +126,29 @@ def test_a_residual_is_bounded_where_there_is_content_and_zero_at_first() -> Non
     tower.residuals().sum().backward()
     assert tower.own.grad is not None
     assert bool(tower.own.grad.isfinite().all())
+
+
+def test_content_is_read_along_the_directions_in_which_it_differs() -> None:
+    """One number tells the items apart; it is hidden among many that are the same for all."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat([-1.0, 1.0], 20)
+    content = (3 + np.outer(kind, rng.standard_normal(50)) + 0.1 * rng.standard_normal((40, 50))).astype(np.float32)
+    content[7] = 0
+    read = towers.Reading.of(content, 8)
+    vectors = read(content)
+    assert not vectors[7].any()
+    np.testing.assert_allclose(np.linalg.norm(np.delete(vectors, 7, 0), axis=1), towers.LENGTH, rtol=1e-5)
+    assert len(set(np.sign(vectors[:7, 0]))) == 1
+    assert set(np.sign(vectors[20:, 0])) == {-np.sign(vectors[0, 0])}
+    np.testing.assert_allclose(read(5 * content), vectors, atol=1e-6)
+
+
+def test_narrow_content_leaves_the_other_directions_empty() -> None:
+    content = np.eye(3, dtype=np.float32)[np.arange(9) % 3]
+    vectors = towers.Reading.of(content, 8)(content)
+    assert vectors.shape == (9, 8)
+    assert not vectors[:, 3:].any()
+    assert not towers.Reading.of(np.zeros((4, 3), np.float32), 8)(content[:0]).any()
 
 
 def test_items_without_content_or_training_rank_below_the_known() -> None:
@@ -140,11 +163,11 @@ def test_items_without_content_or_training_rank_below_the_known() -> None:
 def test_onnx_equals_torch_for_every_length_and_none() -> None:
     torch.manual_seed(0)
     config = Config(dim=16, length=8)
-    made = Net(config, torch.zeros(20, dtype=torch.bool), None).eval()
+    made = Net(config, torch.zeros(20, 16)).eval()
     with torch.no_grad():
         for value in made.parameters():
             value.add_(torch.randn_like(value) * 0.3)
-    vectors = made.items(None).detach()
+    vectors = made.items().detach()
     histories = [[], [4], [1, 2, 3], list(range(8)), [19] * 5]
     values, offsets = together(histories)
     tower = towers.session({"users": onnx_of(made.users, 16)})
@@ -192,7 +215,7 @@ def test_threads_share_a_step_without_changing_it() -> None:
     for threads in (1, 3):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        trainer = Trainer(whole, Net(config, torch.zeros(12, dtype=torch.bool), None), None, config, seed=0)
+        trainer = Trainer(whole, Net(config, torch.zeros(12, 16)), config, seed=0)
         trainer.step(whole, int(whole.sizes.sum()))
         gradients.append([p.grad for p in trainer.net.parameters()])
     torch.set_num_threads(before)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from motet.models.content.claims import Facts, unfounded
+from motet.models.content.claims import Facts, goes_round, unfounded
 
 HEAT = Facts("Heat", {"genres": ["Action", "Crime"], "year": "1995", "plot": "A detective hunts a crew of thieves."})
 NAMES = ["Action", "Crime", "Comedy", "Sci-Fi"]
@@ -38,3 +38,17 @@ def test_what_they_do_not_hold_is_named(sentence: str, claim: str) -> None:
 def test_the_template_claims_nothing_new() -> None:
     assert HEAT.template.startswith("Heat: Action and Crime, 1995")
     assert unfounded(HEAT.template[len("Heat") :], HEAT, "", NAMES) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "round"),
+    [
+        (" is a classic example of a genre of the genre of the genre of the genre.", True),
+        (" is a film, it is a film.", True),
+        (" is a crime film and a thriller of 1995.", False),
+        (" is good, very good.", False),
+        ("", False),
+    ],
+)
+def test_a_sentence_that_lost_its_thread_is_told_by_its_repetition(sentence: str, round: bool) -> None:
+    assert goes_round(sentence) is round

@@ -31,13 +31,14 @@ class SASRec(Model):
     up to `held` histories is held out, and the epoch whose averaged weights rank it best is kept.
 
     dim: of the vectors. blocks, heads: of the attention. length: items of a history that are read.
-    bound: the longest residual of an item with content, beside content that is projected to any length.
+    bound: the longest residual of an item with content, whose content has length 0.25.
     batch: pieces of history a step. rate: of Adam.
     epochs: at most; patience: epochs without a better validation before it stops.
     Call: SASRec()(mt.past(Visit.film, by=Visit.viewer, last=50), Film, content=meaning). Returns a Number per
-        request and item. content: Vector per item, optional. Frozen, and normalized; a residual of the item's
-        own, zero at first and never longer than `bound`, is learnt on top, so an item that was never seen is
-        scored from content alone. One with neither scores as the least seen tenth of the items on average.
+        request and item. content: Vector per item, optional. Frozen, seen along its `dim` principal directions and
+        normalized; a residual of the item's own, zero at first and never longer than `bound`, is learnt on top, so an
+        item that was never seen is scored from content alone. One with neither scores as the least seen tenth of the
+        items on average.
     Source: Kang & McAuley 2018 (arXiv 1808.09781); content: Let It Go? (arXiv 2507.19473).
     """
 
@@ -46,7 +47,7 @@ class SASRec(Model):
     heads: int = 2
     length: int = 50
     dropout: float = 0.2
-    bound: float = 4.0
+    bound: float = 1.0
     batch: int = 64
     rate: float = 2e-3
     epochs: int = 100

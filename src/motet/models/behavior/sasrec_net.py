@@ -174,29 +174,30 @@ class Users(nn.Module):
 
 
 class Items(nn.Module):
-    """Vectors of items: frozen content seen through one projection, plus a residual of each item's own.
+    """Vectors of items: what their content says, frozen, plus a residual of each item's own.
 
     The residual of an item with content starts at zero and stays within `bound`, so that an item which was
     never seen is read from its content alone. An item without content has an ordinary embedding.
+
+    content: float32 [n, d], rows of zeros where there is none.
     """
 
-    read: Tensor
+    content: Tensor
+    told: Tensor
 
-    def __init__(self, read: Tensor, dim: int, content: Tensor | None, bound: float) -> None:
+    def __init__(self, content: Tensor, bound: float) -> None:
         super().__init__()
         self.bound = bound
-        self.own = nn.Parameter(torch.randn(len(read), dim) * 0.02 * ~read[:, None])
-        self.register_buffer("read", read[:, None])
-        self.project = None if content is None else nn.Linear(content.shape[1], dim, bias=False)
+        told = content.any(1, keepdim=True)
+        self.own = nn.Parameter(torch.randn(content.shape) * 0.02 * ~told)
+        self.register_buffer("told", told)
+        self.register_buffer("content", content)
 
     def residuals(self) -> Tensor:
         """[n, d]"""
-        if self.project is None:
-            return self.own
         shorter = self.bound / lengths(self.own).clamp_min(self.bound)
-        return torch.where(self.read, self.own * shorter, self.own)
+        return torch.where(self.told, self.own * shorter, self.own)
 
-    def forward(self, content: Tensor | None) -> Tensor:
-        """[n, c] -> [n, d]"""
-        own = self.residuals()
-        return own if self.project is None or content is None else self.project(content) + own
+    def forward(self) -> Tensor:
+        """[n, d]"""
+        return self.content + self.residuals()

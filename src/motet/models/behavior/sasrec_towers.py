@@ -2,12 +2,13 @@
 
 state: what sasrec_train.fit returned, a dict of arrays that np.savez takes:
     codes int [m] the items seen in training, residuals float32 [m, d] their own vectors, unknown float32 [d],
-    users uint8 the users' tower as ONNX; with content also mean float32 [c] and projection float32 [c, d].
+    users uint8 the users' tower as ONNX; with content also mean float32 [c] and basis float32 [c, d].
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,38 @@ import onnxruntime
 from motet.batch import Array
 
 BLOCK = 256  # histories that go through the users' tower at a time
+LENGTH = np.float32(0.25)  # of what content says of an item: about as long as an embedding is when training begins
 
 
-def center(content: Array) -> Array:
-    """Mean direction of the rows that are not zero: float32 [c]."""
-    unit = _unit(content)
-    known = unit.any(axis=1)
-    return unit[known].mean(axis=0) if known.any() else np.zeros(content.shape[1], np.float32)
+@dataclass(frozen=True)
+class Reading:
+    """How content becomes vectors of the items' width; nothing of it is learnt with the rest.
 
-
-def standardized(content: Array, mean: Array) -> Array:
-    """Rows as directions from the mean, of length 1; rows of zeros stay so. float32 [n, c]
-
-    Longer rows would let a step of Adam move the projected content many times as far as a residual.
+    mean: float32 [c], what all content has in common. basis: float32 [c, d], the directions in which content differs
+    most, largest first; columns of zeros where it has fewer.
     """
-    unit = _unit(content)
-    return _unit(np.where(unit.any(axis=1, keepdims=True), unit - mean, 0))
+
+    mean: Array
+    basis: Array
+
+    @staticmethod
+    def of(content: Array, dim: int) -> Reading:
+        """The reading of the items seen in training: float32 [n, c], rows of zeros where there is none."""
+        unit = _unit(content)
+        told = unit[unit.any(axis=1)]
+        mean = told.mean(axis=0) if len(told) else np.zeros(content.shape[1], np.float32)
+        centred = _unit(told - mean)
+        strength, directions = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
+        basis = np.zeros((content.shape[1], dim), np.float32)
+        best = directions[:, np.argsort(-strength)[:dim]]
+        basis[:, : best.shape[1]] = best
+        return Reading(mean, basis)
+
+    def __call__(self, content: Array) -> Array:
+        """Directions from the mean, of length LENGTH; rows of zeros stay so. float32 [n, d]"""
+        unit = _unit(content)
+        apart = np.where(unit.any(axis=1, keepdims=True), unit - self.mean, 0)
+        return LENGTH * _unit(apart @ self.basis)
 
 
 def _unit(rows: Array) -> Array:
@@ -48,9 +65,9 @@ def items(state: Mapping[str, Array], content: Array | None, residual_rows: Arra
     known = residual_rows >= 0
     made = np.where(known[:, None], state["residuals"][np.maximum(residual_rows, 0)], np.float32(0))
     told = np.zeros(len(made), bool)
-    if content is not None and "projection" in state:
+    if content is not None and "basis" in state:
         told = content.any(axis=1)
-        made += standardized(content, state["mean"]) @ state["projection"]
+        made += Reading(state["mean"], state["basis"])(content)
     made[~known & ~told] = state["unknown"]
     return made
 

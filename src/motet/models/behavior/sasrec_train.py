@@ -19,7 +19,7 @@ from motet.batch import Array
 from motet.errors import DataError
 from motet.models.behavior.sasrec_batches import Histories, tensor
 from motet.models.behavior.sasrec_net import Noise, Users
-from motet.models.behavior.sasrec_towers import center, standardized
+from motet.models.behavior.sasrec_towers import Reading
 from motet.models.behavior.sasrec_trainer import Config, Net, Trainer, ndcg
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
@@ -64,33 +64,33 @@ def fit(
             f"of {len(codes)} items",
             help="give more events, or use mt.Popular()",
         )
-    mean = seen = None
-    if content is not None:
-        mean = center(content)
-        seen = tensor(standardized(content[codes], mean))
-    read = torch.zeros(len(codes), dtype=torch.bool) if seen is None else seen.any(1)
+    reading = None if content is None else Reading.of(content[codes], config.dim)
+    told = np.zeros((len(codes), config.dim), np.float32)
+    if content is not None and reading is not None:
+        told = reading(content[codes])
     with cast(Any, torch.random).fork_rng(devices=[]):
         cast(Any, torch).manual_seed(seed)
-        net = Net(config, read, seen)
+        net = Net(config, tensor(told))
     whole = Histories(dense.astype(np.int32), offsets[:-1], offsets[1:])
-    best = _best(whole, net, seen, config, seed, progress)
-    return {**_items(best, codes, np.bincount(dense), mean, seen), "users": onnx_of(best.users, config.dim)}
+    best = _best(whole, net, config, seed, progress)
+    read = {} if reading is None else {"mean": reading.mean, "basis": reading.basis}
+    return {**_items(best, codes, np.bincount(dense)), **read, "users": onnx_of(best.users, config.dim)}
 
 
-def _best(whole: Histories, net: Net, content: Tensor | None, config: Config, seed: int, progress: Tick) -> Net:
+def _best(whole: Histories, net: Net, config: Config, seed: int, progress: Tick) -> Net:
     """The averaged weights of the epoch that ranks the held-out items best."""
     rng = np.random.default_rng(seed)
     able = np.flatnonzero(whole.sizes > 1)
     held = np.sort(rng.choice(able, min(config.held, len(able)), replace=False))
     shorter = whole.without_last(held)
     seen, nexts = shorter.take(held), whole.values[whole.ends[held] - 1]
-    trainer = Trainer(shorter, net, content, config, seed)
+    trainer = Trainer(shorter, net, config, seed)
     best, kept, since = -1.0, trainer.weights(), 0
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         loss, targets = trainer.epoch()
         progress(epoch, config.epochs, loss, targets / (time.perf_counter() - start))
-        found = ndcg(cast(Net, trainer.averaged.module), content, seen, nexts)
+        found = ndcg(cast(Net, trainer.averaged.module), seen, nexts)
         since += 1
         if found > best:
             best, kept, since = found, trainer.weights(), 0
@@ -101,17 +101,14 @@ def _best(whole: Histories, net: Net, content: Tensor | None, config: Config, se
 
 
 @torch.no_grad()
-def _items(net: Net, codes: Array, counts: Array, mean: Array | None, content: Tensor | None) -> dict[str, Array]:
+def _items(net: Net, codes: Array, counts: Array) -> dict[str, Array]:
     """The items' tower as arrays. Of an item that nothing is known of: the mean of the least seen tenth."""
     rare = tensor(np.argsort(counts, kind="stable")[: -(-len(counts) // 10)])
-    made = {
+    return {
         "codes": codes,
         "residuals": net.items.residuals().numpy(),
-        "unknown": net.items(content)[rare].mean(0).numpy(),
+        "unknown": net.items()[rare].mean(0).numpy(),
     }
-    if mean is None or net.items.project is None:
-        return made
-    return {**made, "mean": mean, "projection": np.ascontiguousarray(net.items.project.weight.T.numpy())}
 
 
 def onnx_of(users: Users, dim: int) -> Array:

@@ -36,7 +36,7 @@ class Config:
     heads: int = 2
     length: int = 50
     dropout: float = 0.2
-    bound: float = 4.0
+    bound: float = 1.0
     batch: int = 64
     rate: float = 2e-3
     epochs: int = 100
@@ -45,11 +45,11 @@ class Config:
 
 
 class Net(nn.Module):
-    """Both towers over the items that were seen in training."""
+    """Both towers over the items that were seen in training. content: float32 [n, d] as Items takes it."""
 
-    def __init__(self, config: Config, read: Tensor, content: Tensor | None) -> None:
+    def __init__(self, config: Config, content: Tensor) -> None:
         super().__init__()
-        self.items = Items(read, config.dim, content, config.bound)
+        self.items = Items(content, config.bound)
         self.users = Users(config.dim, config.blocks, config.heads, config.length)
 
 
@@ -63,8 +63,8 @@ class Share(NamedTuple):
 class Trainer:
     """One training, epoch by epoch."""
 
-    def __init__(self, histories: Histories, net: Net, content: Tensor | None, config: Config, seed: int) -> None:
-        self.histories, self.net, self.content, self.config = histories, net, content, config
+    def __init__(self, histories: Histories, net: Net, config: Config, seed: int) -> None:
+        self.histories, self.net, self.config = histories, net, config
         self.rng = np.random.default_rng(seed)
         seeds = np.random.SeedSequence(seed).spawn(torch.get_num_threads())
         self.noises = [Noise(config.dropout, each) for each in seeds]
@@ -90,7 +90,7 @@ class Trainer:
 
     def step(self, batch: Histories, targets: int) -> float:
         """One step of Adam on the batch's mean loss, which every thread takes its share of."""
-        table = self.net.items(self.content)
+        table = self.net.items()
         many = len(self.noises)
         parts = [batch.take(np.arange(i, len(batch.starts), many)) for i in range(many)]
         work = [(noise, part) for noise, part in zip(self.noises, parts, strict=True) if len(part.starts)]
@@ -136,10 +136,10 @@ def _averaged(so_far: Tensor, now: Tensor, steps: Tensor | int) -> Tensor:
 
 
 @torch.no_grad()
-def ndcg(net: Net, content: Tensor | None, seen: Histories, nexts: Array, k: int = 10) -> float:
+def ndcg(net: Net, seen: Histories, nexts: Array, k: int = 10) -> float:
     """Mean NDCG@k of the next items, ranked among all that their history does not hold."""
     net.eval()
-    table, gain = net.items(content), 0.0
+    table, gain = net.items(), 0.0
     for low in range(0, len(nexts), 256):
         rows = np.arange(low, min(low + 256, len(nexts)))
         part, right = seen.take(rows), tensor(nexts[rows].astype(np.int64))[:, None]

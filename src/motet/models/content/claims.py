@@ -61,6 +61,13 @@ def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str]) -
     return claims + (loose if len(loose) > _LOOSE else [])
 
 
+def goes_round(sentence: str) -> bool:
+    """Whether it says three words twice, as small models do that have lost their thread."""
+    said = [word.lower() for word in _WORD.findall(sentence)]
+    threes = list(zip(said, said[1:], said[2:], strict=False))
+    return len(set(threes)) < len(threes)
+
+
 def _inner_names(sentence: str) -> list[str]:
     """Capitalised words that do not open a sentence."""
     found = [(match.start(), match.group()) for match in _WORD.finditer(sentence)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,8 @@ from motet.errors import GraphError, RunError
 from motet.model import Model, State
 from motet.models.content.words import words
 
+GRID = 2**12  # places from 0 to 1: products are multiples of 2**-24, as a float32 below 1 can hold them
+SHORTER = 2**-10  # keeps lengths below 1 after rounding
 MOST = 50_000  # words of the vocabulary, the most frequent ones
 
 
@@ -26,13 +28,18 @@ class TFIDF(Model):
     Cheap (some thousand texts a second) and learnt from the texts themselves; it knows words, not meaning.
 
     dim: of the vectors.
-    Call: tfidf(words) learns from the texts and gives their Vectors, of length 1, or 0 without known words.
+    Call: tfidf(words) learns from the texts and gives their Vectors, of length 1 to a thousandth, or 0 without known
+        words.
         tfidf(Visit.query, learnt_from=words) puts other texts into the same space, so that
         tfidf(words) @ tfidf(Visit.query, learnt_from=words) is their cosine similarity.
+    A similarity is the same in every batch. Of texts without a common word it is 0 to a thousandth with as many
+        dimensions as texts or words; with fewer, related words count too.
     Errors: no word in any text. Source: Deerwester et al. 1990 (latent semantic indexing).
     """
 
     dim: int = 256
+
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.dim < 1:
@@ -101,5 +108,8 @@ def _directions(weights: Any, dim: int, seed: int) -> Array:
 
 
 def _unit(vectors: Array) -> Array:
+    """Of length 1, on a grid so coarse that a float32 holds every product and sum of two of them exactly: no
+    order of adding, and so no size of a batch, makes another similarity."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
+    unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
+    return np.rint(unit * ((1 - SHORTER) * GRID)) / np.float32(GRID)

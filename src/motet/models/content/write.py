@@ -18,7 +18,7 @@ from motet.column import Category, Column, Late, Number, Tags, Text, Unready, co
 from motet.errors import GraphError, listed
 from motet.llm import LLM, Client, Prompt
 from motet.model import Model, State
-from motet.models.content.claims import Facts, unfounded
+from motet.models.content.claims import Facts, goes_round, unfounded
 from motet.record import Entity
 
 # One sentence goes on from the item's name: no second name in quotes, no list, no line break.
@@ -158,6 +158,8 @@ def _wrong(sentence: str, facts: Facts, asked: str, labels: Sequence[str]) -> st
     rest = sentence[len(facts.title) :]
     if not rest.endswith((".", "!", "?")) or len(rest) <= 10:
         return "it is no whole sentence"
+    if goes_round(rest):
+        return "it goes round in circles"
     return "it claims what the columns do not hold" if unfounded(rest, facts, asked, labels) else ""
 
 
