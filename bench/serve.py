@@ -3,10 +3,10 @@
     python bench/serve.py --data DIR [--json] [--seconds 10] [--rounds 3]
 
 The graph: MiniLM-L6 (fp32) embeds a query, the 100 nearest of 10,000 items are found exactly, a DLRM scores them, the
-best ten are answered (bench/_reference.py). The limit: the same three models called by hand in this process, no HTTP, no
-JSON, no graph: one at a time on one thread, 8 and 16 at a time on two threads. Then the server, one process, is asked
-by wrk over 1, 8 and 32 connections, every query a new one. By turns, so that both see the same machine; ratios are
-medians of the rounds. --data is not read: items and queries are drawn at random.
+best ten are answered (bench/_reference.py). The limit: the same three models called by hand in this process, no HTTP,
+no JSON, no graph: one at a time on one thread, 8 and 16 at a time on two threads. Then the server, one process, is
+asked by wrk over 1, 8 and 32 connections, every query a new one. By turns, so that both see the same machine; ratios
+are medians of the rounds. --data is not read: items and queries are drawn at random.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,16 @@ def same(one: Any, other: Any) -> bool:
     return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype == np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A table, equal to another of the same columns."""
+
+    table: Table
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Read) and equal(self.table, other.table)
+
+
 def equal(one: Table, other: Table) -> bool:
     assert one.columns.keys() == other.columns.keys()
     return (
@@ -84,14 +96,15 @@ def equal(one: Table, other: Table) -> bool:
 
 @given(st.lists(rows | st.just(PLAIN), min_size=1, max_size=4))
 def test_it_is_what_parse_makes_of_any_rows(asks: list[dict[str, Any]]) -> None:
+    assert outcome_of(intake.table_of, asks) == outcome_of(partial(parse, partial=True), asks)
+
+
+def outcome_of(read: Callable[..., Table], asks: list[dict[str, Any]]) -> Read | str:
+    """What reading the asks gives, or what it says is wrong."""
     try:
-        expected = parse(Payment, asks, KEYS, partial=True)
+        return Read(read(Payment, asks, KEYS))
     except DataError as error:
-        with pytest.raises(DataError) as refused:
-            intake.table_of(Payment, asks, KEYS)
-        assert str(refused.value) == str(error)
-    else:
-        assert equal(intake.table_of(Payment, asks, KEYS), expected)
+        return str(error)
 
 
 def test_plain_values_need_no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
