@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 TICK = os.sysconf("SC_CLK_TCK")
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 # A request of its own every time, so that nothing is answered out of a cache.
 SCRIPT = """
@@ -135,7 +134,7 @@ def serving(
     command = [sys.executable, "-m", "motet", "serve", target, "--store", str(store), "--port", str(port), *options]
     with open(store / "serve.log", "wb") as log:
         process = subprocess.Popen(
-            command, env={**os.environ, **ONE_THREAD, **(env or {})}, stdout=log, stderr=log, start_new_session=True
+            command, env={**os.environ, **(env or {})}, stdout=log, stderr=log, start_new_session=True
         )
     try:
         while True:

@@ -11,6 +11,8 @@ from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
 
+from threadpoolctl import threadpool_limits
+
 from motet import fitted, loading
 from motet.folder import existing_store
 from motet.serve import workers
@@ -73,6 +75,7 @@ def answer(
     settings: Settings, sock: socket, shared: Path | None = None, begun: Callable[[], None] = lambda: None
 ) -> None:
     """What one process does. shared: a folder that all workers share."""
+    threadpool_limits(1)  # batches run side by side: threads inside one would take the other's core
     graph, name = loading.graph(settings.target), loading.name(settings.target)
     made = fitted.published(graph, name=name, store=settings.store, quiet=True)
     assert made.version is not None

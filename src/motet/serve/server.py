@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -97,6 +98,8 @@ class Server:
             self.log.start()
         await asyncio.to_thread(self._open)
         self._following = asyncio.create_task(self._follow())
+        gc.collect()
+        gc.freeze()  # what is loaded stays: no request waits while all of it is looked through
         self.ready = True
 
     def drain(self) -> None:
