@@ -23,7 +23,7 @@ Answer = dict[str, Any]
 
 
 def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]) -> list[Answer]:
-    """One answer per ask: its outputs by name. An ask is the event's fields without its outcomes.
+    """One answer per ask: what the outline answers, by name. An ask is the event's fields without its outcomes.
 
     A key that is not known (a new viewer) is answered as one without a past; a missing time is now.
     Errors: DataError for a field that does not exist, is missing, is of another type or is an outcome.
@@ -35,7 +35,7 @@ def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]
     now = {event.time_field(): round(time.time() * 1e6) / 1e6}
     table = table_of(event, [{**now, **ask} for ask in asks], context.entities())
     run = context.asked(event, table)
-    columns = {name: plain(run, column) for name, column in outline.outputs.items()}
+    columns = {name: plain(run, column) for name, column in outline.answered.items()}
     return [{name: values[i] for name, values in columns.items()} for i in range(len(asks))]
 
 

@@ -42,6 +42,7 @@ def check(target: Target, as_json: Json = False) -> None:
     """Builds the graph and says what it is made of; nothing is read or computed."""
     graph = loading.graph(target)
     outputs = {name: f"{column.kind} per {grain_name(column.grain)}" for name, column in graph.outputs.items()}
+    outputs |= {name: f"{said}, prepared, not asked" for name, said in outputs.items() if name not in graph.answered}
     event = graph.event.__name__ if graph.event else None
     found = {
         "graph": target,

@@ -31,9 +31,9 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
     if event is None:
         raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
     rows = _asked(context, event, relevant)
-    rankings = {name: c for name, c in outline.outputs.items() if item_of(c.grain) is not None}
-    targets = {name: _target(c) for name, c in outline.outputs.items() if name not in rankings}
-    predictions = {name: outline.outputs[name] for name, target in targets.items() if target is not None}
+    rankings = {name: c for name, c in outline.answered.items() if item_of(c.grain) is not None}
+    targets = {name: _target(c) for name, c in outline.answered.items() if name not in rankings}
+    predictions = {name: outline.answered[name] for name, target in targets.items() if target is not None}
     if not rankings and not predictions:
         raise GraphError(
             "no output can be measured: none ranks items or predicts an outcome",

@@ -141,7 +141,10 @@ def published(
     kept = existing_store(store)
     number = kept.pointed(name) if version is None else version
     if number is None:
-        raise RunError(f"nothing is published as {name!r} in {kept.root}", help="motet prepare FILE.py:GRAPH")
+        raise RunError(
+            f"nothing is published as {name!r} in {kept.root}; {listed(kept.graphs(), name)}",
+            help=f'motet prepare FILE.py:GRAPH, or fitted.prepare(name="{name}")',
+        )
     manifest = kept.version(name, number).manifest
     data, states = snapshot.read(outline, kept, manifest)
     return Fitted(outline, data, states, kept, quiet, manifest["values"], number)

@@ -52,7 +52,7 @@ def document(server: Server, protocols: Iterable[Spoken]) -> dict[str, Any]:
 
 
 def _about(server: Server) -> str:
-    outputs = ", ".join(server.version.outline.outputs)
+    outputs = ", ".join(server.version.outline.answered)
     return f"Answers {server.version.event.__name__} with {outputs}."
 
 

@@ -61,5 +61,5 @@ def first_reference(version: Version) -> str | None:
 
 def late_text(version: Version) -> str | None:
     """The output that is written for people: the first late Text."""
-    outputs: dict[str, Column] = dict(version.outline.outputs)
+    outputs: dict[str, Column] = dict(version.outline.answered)
     return next((name for name, column in outputs.items() if isinstance(column, Text) and name in version.late), None)

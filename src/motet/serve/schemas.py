@@ -114,7 +114,7 @@ def _or_missing(schema: Schema) -> Schema:
 
 def answered(version: Version) -> Schema:
     """An answer: every output by its name."""
-    outputs = version.outline.outputs
+    outputs = version.outline.answered
     keys = version.context.entities()
     return object_of({name: output_of(column, keys) for name, column in outputs.items()})
 

@@ -47,7 +47,7 @@ class Version:
             )
         self.fitted, self.number, self.outline = fitted, number, fitted.outline
         self.context = fitted.live
-        self.late = frozenset(n for n, column in self.outline.outputs.items() if _is_late(column))
+        self.late = frozenset(n for n, column in self.outline.answered.items() if _is_late(column))
 
     @property
     def event(self) -> type[Event]:
@@ -115,11 +115,11 @@ class Running:
 
     def early(self) -> list[Answer]:
         """What can be answered at once, per ask."""
-        return self._outputs([name for name in self.version.outline.outputs if name not in self.version.late])
+        return self._outputs([name for name in self.version.outline.answered if name not in self.version.late])
 
     def late(self) -> list[Answer]:
         """What waits for a late value, per ask: it blocks until that is there, or its time is over."""
-        return self._outputs([name for name in self.version.outline.outputs if name in self.version.late])
+        return self._outputs([name for name in self.version.outline.answered if name in self.version.late])
 
     def answered_by(self, row: int) -> dict[str, str]:
         """Per place with an alternative: which of the two answered this ask."""
@@ -132,7 +132,7 @@ class Running:
         }
 
     def _outputs(self, names: list[str]) -> list[Answer]:
-        columns = {name: plain(self.run, self.version.outline.outputs[name]) for name in names}
+        columns = {name: plain(self.run, self.version.outline.answered[name]) for name in names}
         return [{name: values[i] for name, values in columns.items()} for i in range(self.rows)]
 
 

@@ -189,7 +189,7 @@ def _graph(server: Server) -> Callee:
     given = schemas.known(version.event)
     inputs = tuple(spec for name in given if (spec := _asked_spec(version, version.event, name)))
     outputs = tuple(
-        spec for name, column in version.outline.outputs.items() for spec in _told_specs(version, name, column)
+        spec for name, column in version.outline.answered.items() for spec in _told_specs(version, name, column)
     )
 
     async def call(asked: Asked, ends: float) -> Tensors:

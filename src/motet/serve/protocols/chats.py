@@ -61,7 +61,7 @@ def written(version: Version, answer: Answer) -> str:
     late = parts.late_text(version)
     if late and answer[late]:
         return str(answer[late])
-    outputs = version.outline.outputs.items()
+    outputs = version.outline.answered.items()
     listed = next((name for name, column in outputs if isinstance(column, Candidates)), None)
     if listed is None:
         return json.dumps(answer, ensure_ascii=False)
