@@ -16,7 +16,7 @@ from _shop import ITEMS, ask
 
 ASKS, EVENTS = 40.0, 30.0  # a second
 DEADLINE = 2.0  # seconds that an ask waits, its second try included
-KEPT = 8  # connections that wait for a request, at least
+KEPT, MOST = 8, 24  # connections that wait for a request; one that waits for long is closed by the server
 USES = 25  # requests after which a connection is closed, so that every worker has some
 AGAIN = 0.2  # seconds until an event that was not acknowledged is sent again
 GIVEN_UP = 30.0  # seconds after which it is not
@@ -145,7 +145,7 @@ class Steady:
             headers = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = next(int(line[15:]) for line in headers.split(b"\r\n") if line.startswith(b"content-length:"))
             said = await reader.readexactly(length)
-            kept = uses + 1 < USES and b"connection: close" not in headers
+            kept = uses + 1 < USES and len(self._idle) < MOST and b"connection: close" not in headers
         finally:
             if kept:
                 self._idle.append((reader, writer, uses + 1))

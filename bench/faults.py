@@ -42,7 +42,7 @@ from _shop import graph, shop
 from _steady import DEADLINE, Seen, Steady
 
 GAP = 1.0  # seconds that what was killed stays away
-CALM = 1.5  # seconds between one fault and the next, and up to as many more
+CALM = 1.2  # seconds between one fault and the next, and up to as many more
 LIVES = 5.0  # seconds between two workers' deaths, at least
 NAME = "served"
 HERE = Path(__file__).resolve().parent
