@@ -7,7 +7,7 @@
 SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo serve test lint bench lock clean
 
 # Threads that wait sleep instead of spinning: where others want the cores too, that is three times as fast.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -39,6 +39,9 @@ $(READY): requirements.lock pyproject.toml
 demo: setup  ## the main job on real films, start to end
 	@$(BIN)/python -m examples.films.demo
 
+serve: setup  ## the demo's films over HTTP on http://127.0.0.1:8000, after `make demo`
+	@$(BIN)/motet serve examples/films/graph.py:films
+
 test: lint  ## lint, types, tests
 	@MOTET_DATA='$(MOTET_DATA)' $(BIN)/python -m pytest
 
@@ -59,7 +62,7 @@ lock:  ## resolve pyproject.toml anew and write requirements.lock
 	@rm -rf .lock-venv
 	@$(PYTHON) -m venv .lock-venv
 	@.lock-venv/bin/python -m pip install --quiet 'torch==2.13.*'
-	@.lock-venv/bin/python -m pip install --quiet --editable '.[torch,llm,plot,pandas,dev]'
+	@.lock-venv/bin/python -m pip install --quiet --editable '.[torch,llm,serve,traces,plot,pandas,dev]'
 	@# By name and version only, so that no index and no path gets in. A build's own suffix (+cpu) and what only
 	@# a CUDA build brings stay out: torch asks for those itself.
 	@{ echo '# Written by `make lock` from pyproject.toml: every package of a CPU set-up, for pip.'; \

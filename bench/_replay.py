@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from motet.answer import plain
 from motet.apply import Apply, PerPair
-from motet.batch import Array, Codes, Pairs, Ragged, Scores
+from motet.batch import Array, Codes, Pairs, Ragged, is_scores
 from motet.column import Column
 from motet.fitted import Fitted
 from motet.models.content.write import Write
@@ -76,7 +76,7 @@ def per_request(run: Batched, column: Column) -> list[Any]:
     value = run.value(column)
     if isinstance(value, PerPair):
         return [None] * n
-    if isinstance(value, Scores):
+    if is_scores(value):
         return list(value.dense(slice(0, n)))
     if isinstance(value, np.ndarray) and value.ndim == 2:
         return list(value)

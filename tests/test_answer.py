@@ -181,3 +181,12 @@ def test_a_graph_without_an_event_cannot_be_asked(tmp_path: Path) -> None:
     fitted = mt.Graph(price=Item.price * 1).fit(shop(), store=tmp_path, quiet=True)
     with pytest.raises(mt.GraphError, match="asked by no event"):
         fitted.ask()
+
+
+def test_an_output_of_an_entity_is_that_of_the_one_that_asks(tmp_path: Path) -> None:
+    mixed = mt.Graph(age=Buyer.age, amount=Purchase.amount, price=Item.price, fame=fame)
+    fitted = mixed.fit(shop(), store=tmp_path, quiet=True)
+    answers = fitted.ask_many([{"buyer": buyer, "amount": 1, "at": NOW} for buyer in ("b7", "b3", "nobody")])
+    assert [answer["age"] for answer in answers] == [27, 23, None]
+    # Which item it is nobody knows yet: its columns are prepared, and no answer.
+    assert all(answer.keys() == {"age", "amount"} for answer in answers)

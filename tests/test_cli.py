@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from motet import cli
+from motet.serve.journal import Happened
+from motet.serve.log import opened, written
 
 MOTET = Path(sys.executable).parent / "motet"
 
@@ -251,6 +253,21 @@ def test_with_json_an_error_is_json_too(folder: Path) -> None:
     done = motet(folder, "check", "shop.py:shopp", "--json")
     assert done.returncode == 2
     assert "did you mean 'shop'" in json.loads(done.stdout.splitlines()[-1])["error"]
+
+
+def test_events_are_written_to_a_file_that_data_can_be_bound_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    assert "there is no store" in refused_here(monkeypatch, capsys, "events", "shop.py:shop", "--export", "new.jsonl")
+    journal = opened(None, "shop", Path(".motet"))
+    written(journal, [[Happened("a", "Purchase", '{"buyer": "b1", "at": 9e5, "amount": 2, "item": 3}', "d")]])
+    journal.close()
+    monkeypatch.setattr(sys, "argv", ["motet", "events", "shop.py:shop", "--export", "new.jsonl", "--json"])
+    cli.app(standalone_mode=False)
+    assert json.loads(capsys.readouterr().out) == {"events": 1, "file": "new.jsonl"}
+    row = {"buyer": "b1", "at": 9e5, "amount": 2, "item": 3, "liked": None}
+    assert json.loads(Path("new.jsonl").read_text()) == row
 
 
 def test_ctrl_c_keeps_the_states_that_were_finished(folder: Path) -> None:

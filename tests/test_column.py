@@ -128,3 +128,9 @@ def test_what_is_no_column_is_refused_in_words() -> None:
         mt.Logistic()("price", target=Thing.yes)  # pyright: ignore[reportArgumentType]
     with pytest.raises(mt.GraphError, match="Thing is a record"):
         mt.Logistic()(Thing, target=Thing.yes)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_column_of_another_kind_than_a_model_reads_is_refused_where_it_is_given() -> None:
+    with pytest.raises(mt.GraphError, match=r"reads text as Text, and .* is Number") as refused:
+        mt.Embed("minilm-l6")(Thing.x)  # pyright: ignore[reportArgumentType]
+    assert "mt.Text" in refused.value.help

@@ -184,3 +184,13 @@ def test_what_fell_back_is_counted(tmp_path: Path) -> None:
     assert "out of order" in str(found)
     alone, _, _ = fitted(mt.Graph(likes=likes), tmp_path)
     assert found.figure("likes", "AUC") == alone.evaluate(test).figure("likes", "AUC")
+
+
+def test_an_output_that_no_request_has_is_not_measured(tmp_path: Path) -> None:
+    train, test = shop().split(last=1, by=Purchase.buyer)
+    fame = mt.Popular()(Purchase.item)
+    graph = mt.Graph(
+        top=mt.retrieve(Item, k=5, by=[fame], exclude=mt.past(Purchase.item, by=Purchase.buyer)), fame=fame
+    )
+    found = graph.fit(train, store=tmp_path, quiet=True).evaluate(test)
+    assert {figure.output for figure in found.figures} == {"top"}

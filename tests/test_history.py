@@ -48,3 +48,13 @@ def test_a_key_that_only_an_event_has_named_has_a_past_from_then_on() -> None:
     made.observe(np.array([9]), np.array([2 * SECOND]), np.array([7.0]))
     windows = made.windows(np.array([9, 0, 8]), np.array([3 * SECOND] * 3))
     assert [windows.windows.row(i).tolist() for i in range(3)] == [[7.0], [5.0], []]
+
+
+def test_a_history_as_of_a_moment_does_not_see_what_is_observed_later() -> None:
+    made = history([(0, 1, 5.0)])
+    made.observe(np.array([0]), np.array([2 * SECOND]), np.array([6.0]), 1)
+    then = made.upto(1)
+    made.observe(np.array([0, 2]), np.array([3 * SECOND] * 2), np.array([7.0, 8.0]), 2)
+    asked = np.array([0, 2], np.int32), np.array([9 * SECOND] * 2)
+    assert [then.windows(*asked).windows.row(i).tolist() for i in range(2)] == [[5.0, 6.0], []]
+    assert [made.windows(*asked).windows.row(i).tolist() for i in range(2)] == [[5.0, 6.0, 7.0], [8.0]]

@@ -18,6 +18,7 @@ class Slow(mt.Model):
 
     seconds_taken: float = 0.0
     fails: bool = False
+    says: str = ""
     calls_llm: ClassVar[bool] = True
 
     def __call__(self, text: mt.Text) -> mt.Late[mt.Text]:
@@ -27,6 +28,8 @@ class Slow(mt.Model):
         time.sleep(self.seconds_taken)
         if self.fails:
             raise mt.RunError("the endpoint is down")
+        if self.says:
+            batch.note(self.says)
         return pa.array(["hello"] * batch.rows, pa.large_string())
 
 
@@ -49,3 +52,12 @@ def test_what_fails_is_answered_by_its_otherwise_which_may_be_a_column() -> None
     said = run.value(Slow(fails=True)(Purchase.search).within(seconds=5, otherwise=Purchase.search + "?"))
     assert set(said.to_pylist()) == {"?"}
     assert [problem for _, problem in run.context.notes] == ["the endpoint is down"]
+
+
+def test_what_a_model_says_of_a_row_does_not_mean_that_its_otherwise_answered() -> None:
+    run = asked_batch(shop(events=10))
+    run.value(Slow(says="one sentence was no sentence")(Purchase.search).within(seconds=5, otherwise=""))
+    assert [problem for _, problem in run.context.notes] == ["one sentence was no sentence"]
+    assert not run.fell
+    run.value(Slow(fails=True)(Purchase.search).within(seconds=5, otherwise=""))
+    assert len(run.fell) == 1

@@ -36,6 +36,7 @@ from motet.models.content.extract import Extract
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.write import Write
 from motet.models.function import function
+from motet.models.onnx import ONNX
 from motet.past import past
 from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
 from motet.sources import read, sql
@@ -45,6 +46,7 @@ __all__ = [
     "BM25",
     "EASE",
     "LLM",
+    "ONNX",
     "TFIDF",
     "Candidates",
     "Category",

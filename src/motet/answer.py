@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from motet.batch import Codes, Pairs, Ragged, Scores, take
+from motet.batch import Codes, Pairs, Ragged, is_scores, take
 from motet.column import Text
 from motet.errors import GraphError
+from motet.intake import table_of
 from motet.node import item_of
 from motet.outline import Outline
 from motet.rows.asks import outcomes
 from motet.rows.problems import refuse
 from motet.run.context import Batched, Context
-from motet.table import parse
 
 Answer = dict[str, Any]
 
 
 def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]) -> list[Answer]:
-    """One answer per ask: its outputs by name. An ask is the event's fields without its outcomes.
+    """One answer per ask: what the outline answers, by name. An ask is the event's fields without its outcomes.
 
     A key that is not known (a new viewer) is answered as one without a past; a missing time is now.
     Errors: DataError for a field that does not exist, is missing, is of another type or is an outcome.
@@ -33,9 +33,9 @@ def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]
         raise GraphError(f"{outline} is asked by no event", help="give it an output that depends on one")
     refuse(outcomes(event, asks))
     now = {event.time_field(): round(time.time() * 1e6) / 1e6}
-    table = parse(event, [{**now, **ask} for ask in asks], context.entities(), partial=True)
+    table = table_of(event, [{**now, **ask} for ask in asks], context.entities())
     run = context.asked(event, table)
-    columns = {name: plain(run, column) for name, column in outline.outputs.items()}
+    columns = {name: plain(run, column) for name, column in outline.answered.items()}
     return [{name: values[i] for name, values in columns.items()} for i in range(len(asks))]
 
 
@@ -44,7 +44,7 @@ def plain(run: Batched, column: Any) -> list[Any]:
     value = run.value(column)
     if isinstance(value, Pairs):
         return _items(run, item_of(column.grain), value)
-    if isinstance(value, Scores):
+    if is_scores(value):
         raise GraphError(
             f"an ask cannot answer {column!r}, a score of every item",
             help="answer the best of them: mt.retrieve(Film, k=10, by=[score])",

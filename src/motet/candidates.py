@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from motet import search
-from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, offsets_of
+from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, is_scores, offsets_of
 from motet.column import Column, Number, Reference, Sequence
 from motet.errors import GraphError
 from motet.node import Grain, Node, Otherwise, Run, event_of, grain_name, name_of
@@ -18,6 +18,7 @@ from motet.past import Past
 from motet.record import Entity, entity_of
 from motet.windows import Windows
 
+NONE = "has no candidates"
 BLOCK = 256  # requests whose scores over all items are held at a time
 
 
@@ -151,7 +152,7 @@ class Retrieve(Node):
 
 
 def _scores(value: Any, n: int) -> Scores:
-    return value if isinstance(value, Scores) else PerItem(np.asarray(value, np.float32), n)
+    return value if is_scores(value) else PerItem(np.asarray(value, np.float32), n)
 
 
 def _best(run: Run, scores: Scores, rows: slice, k: int, excluded: Windows | None) -> search.Found:
@@ -240,7 +241,10 @@ class Fallback(Otherwise):
     def evaluate(self, run: Run) -> Pairs:
         found: Pairs = super().evaluate(run)
         empty = np.diff(found.offsets) == 0
-        return filled_in(found, run.value(self.cheap), empty) if empty.any() else found
+        if not empty.any():
+            return found
+        run.note(self.strong, NONE, empty)
+        return filled_in(found, run.value(self.cheap), empty)
 
 
 def filled_in(strong: Pairs, cheap: Pairs, empty: Array) -> Pairs:

@@ -29,12 +29,20 @@ At = Annotated[str | None, typer.Option(help="test on the events from this time 
 Last = Annotated[int | None, typer.Option(help="test on the last so many events of each reference --by")]
 By = Annotated[str | None, typer.Option(help="the reference of --last, such as viewer")]
 
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--events", metavar="FILE|URL", help="the event log: a file, or postgresql://...; default: in the store"
+    ),
+]
+
 
 @app.command()
 def check(target: Target, as_json: Json = False) -> None:
     """Builds the graph and says what it is made of; nothing is read or computed."""
     graph = loading.graph(target)
     outputs = {name: f"{column.kind} per {grain_name(column.grain)}" for name, column in graph.outputs.items()}
+    outputs |= {name: f"{said}, prepared, not asked" for name, said in outputs.items() if name not in graph.answered}
     event = graph.event.__name__ if graph.event else None
     found = {
         "graph": target,
@@ -117,6 +125,57 @@ def ask(
     kinds: dict[str, type] = dict(event.fields) if event else {}
     answer = fitted.ask(**dict(_field(given, kinds) for given in fields or []))
     _say(answer, json.dumps(answer, indent=2, ensure_ascii=False, default=str), as_json)
+
+
+@app.command()
+def serve(
+    target: Target,
+    store: Folder = None,
+    host: Annotated[str, typer.Option(help="the address to listen on; another than loopback is open to others")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="the port to listen on")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="processes that answer on the one port")] = 1,
+    canary: Annotated[
+        str | None, typer.Option(metavar="VERSION=SHARE", help="another version answers so many viewers: 7=5%")
+    ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(metavar="VERSION[=SHARE]", help="another version is asked too, and only compared")
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="a file that answers are logged in, a JSON object a line")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--api-key-file", help="a file of API keys, one a line; one must be shown")
+    ] = None,
+    log: Log = None,
+) -> None:
+    """Answers over HTTP from the published version, and from the next one as soon as that is published."""
+    from motet import serve as serving
+
+    def path(given: Path | None) -> str | None:
+        return None if given is None else str(given)
+
+    told = target, path(store), host, port, workers, log, canary, shadow, path(answers), path(keys)
+    serving.serve(serving.Settings(*told))
+
+
+@app.command()
+def events(
+    target: Target,
+    export: Annotated[Path, typer.Option(help="the file that they are written to, a JSON object a line")],
+    event: Annotated[
+        str | None, typer.Option("--type", help="the kind of event, where the graph reads several")
+    ] = None,
+    log: Log = None,
+    store: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Writes what has happened since to a file that data can be bound to: mt.Data({Visit: "visits.jsonl"})."""
+    from motet.serve.export import exported
+
+    found = exported(loading.graph(target), loading.name(target), export, event, log, store)
+    _say({"events": found, "file": str(export)}, f"{found:,} events in {export}", as_json)
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, cast
+from functools import cache
+from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
 from motet.apply import Apply, Fit, Whole, Within, aligned_of
 from motet.errors import GraphError
@@ -19,6 +20,7 @@ def column(kind: type[K], model: Model, fit: Fit | None = None, among: Column | 
     fit: what it learnt, from `learn(...)`. among: the candidates it is confined to.
     args: columns, references, or `Whole(column)` for a table that is read as a whole.
     """
+    check_kinds(model, args)
     given = arguments(model, args)
     node = Apply(model, given, fit, among)
     check_candidates(model, node)
@@ -79,6 +81,34 @@ def argument(model: Model, arg: Any) -> Column | Whole:
         f"{model} reads columns, and got {arg!r}",
         help="columns are fields such as Film.title, or what a model made of them",
     )
+
+
+def check_kinds(model: Model, args: dict[str, Any]) -> None:
+    """Refuses what a type checker would have: a column of another kind than the model's `__call__` says it reads."""
+    for name, kinds in _kinds(type(model)).items():
+        arg = args.get(name)
+        if isinstance(arg, Column) and not isinstance(arg, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise GraphError(
+                f"{model} reads {name} as {wanted}, and {name_of(arg)} is {arg.kind}",
+                help=f"give a column that is {wanted}: a field declared as mt.{kinds[0].__name__}, or one made of it",
+            )
+
+
+@cache
+def _kinds(model: type[Model]) -> dict[str, tuple[type[Column], ...]]:
+    """The columns that a model's `__call__` takes by name, where its annotations name nothing else."""
+    try:
+        hints = get_type_hints(cast(Any, model).__call__)
+    except (AttributeError, NameError):
+        return {}
+    found = {name: get_args(hint) or (hint,) for name, hint in hints.items() if name != "return"}
+    found = {name: tuple(kind for kind in kinds if kind is not type(None)) for name, kinds in found.items()}
+    return {n: kinds for n, kinds in found.items() if kinds and all(_is_column(kind) for kind in kinds)}
+
+
+def _is_column(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Column)
 
 
 def _check_known(model: Model, arg: Column) -> None:

@@ -11,7 +11,7 @@ class MotetError(Exception):
 
     def __init__(self, message: str, help: str = "") -> None:
         super().__init__(f"{message}\nhelp: {help}" if help else message)
-        self.help = help
+        self.what, self.help = message, help
 
 
 class GraphError(MotetError, TypeError):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from motet.apply import Apply
-from motet.batch import Array, Codes, Pairs, Scores
+from motet.batch import Array, Codes, Pairs, is_scores
 from motet.candidates import Candidates, held
 from motet.column import Column, argument
 from motet.data import Data
@@ -31,9 +31,9 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
     if event is None:
         raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
     rows = _asked(context, event, relevant)
-    rankings = {name: c for name, c in outline.outputs.items() if item_of(c.grain) is not None}
-    targets = {name: _target(c) for name, c in outline.outputs.items() if name not in rankings}
-    predictions = {name: outline.outputs[name] for name, target in targets.items() if target is not None}
+    rankings = {name: c for name, c in outline.answered.items() if item_of(c.grain) is not None}
+    targets = {name: _target(c) for name, c in outline.answered.items() if name not in rankings}
+    predictions = {name: outline.answered[name] for name, target in targets.items() if target is not None}
     if not rankings and not predictions:
         raise GraphError(
             "no output can be measured: none ranks items or predicts an outcome",
@@ -70,7 +70,7 @@ def ranks(run: Batched, column: Column) -> Array:
     value = run.value(column)
     if isinstance(value, Pairs):
         return places(value, target)
-    if isinstance(value, Scores):
+    if is_scores(value):
         return rank_of(value.dense(slice(0, len(target))), target)
     raise GraphError(f"{name_of(column)} per {grain_name(column.grain)} is no ranking", help="retrieve, then .top(10)")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from motet.table import parse
 class Fitted:
     """What a graph's models have learnt, on data as of a time.
 
-    Made by `Graph.fit` or, from a published version, by `published`.
+    Made by `Graph.fit` or, from a published version, by `published`. version: its number, None where there is none.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Fitted:
         store: Store,
         quiet: bool = False,
         prepared: Mapping[str, str] | None = None,
+        version: int | None = None,
     ) -> None:
         self.outline, self.data, self.states, self.store = outline, data, states, store
-        self.train, self.prepared = data, prepared or {}
+        self.train, self.prepared, self.version = data, prepared or {}, version
         self.progress = Progress(quiet)
         self.meter = Meter(store)
 
@@ -68,7 +70,7 @@ class Fitted:
         self.meter.keep()
         self.store.sweep()
         self.__dict__.pop("live", None)
-        self.data, self.prepared = context.data, done.values
+        self.data, self.prepared, self.version = context.data, done.values, version
         return done.as_version(version)
 
     def ask(self, **fields: Any) -> Answer:
@@ -94,13 +96,19 @@ class Fitted:
     @cached_property
     def live(self) -> Context:
         """What asks are answered from."""
-        return self.context(self.data, self.prepared)
+        return self.context(self.data, self.prepared, time.perf_counter)
 
-    def context(self, data: Data, prepared: Mapping[str, str] | None = None) -> Context:
-        """An evaluation over data. prepared: where whole columns are kept that need not be put together again."""
+    def context(
+        self,
+        data: Data,
+        prepared: Mapping[str, str] | None = None,
+        cpu: Callable[[], float] = time.process_time,
+    ) -> Context:
+        """An evaluation over data. prepared: where whole columns are kept that need not be put together again.
+        cpu: the clock of processor seconds that its work is metered by."""
         known = self.states.values, self.states.names, prepared
         name = self.outline.name
-        return Context(data, Local(self.meter.spent), self.store, *known, self.progress.rows(name), name)
+        return Context(data, Local(self.meter.spent, cpu), self.store, *known, self.progress.rows(name), name)
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
@@ -118,14 +126,25 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
     return Fitted(outline, data, states, kept, quiet)
 
 
-def published(outline: Outline, *, name: str = "graph", store: Path | str | None = None, quiet: bool = False) -> Fitted:
-    """The version that is published now, with the data and states that it was prepared from.
+def published(
+    outline: Outline,
+    *,
+    name: str = "graph",
+    store: Path | str | None = None,
+    quiet: bool = False,
+    version: int | None = None,
+) -> Fitted:
+    """A published version, with the data and states that it was prepared from: the current one, or one by its number.
 
-    Errors: there is no such store, nothing is published in it, or it was prepared from another graph.
+    Errors: there is no such store, no such version in it, or it was prepared from another graph.
     """
     kept = existing_store(store)
-    current = kept.current(name)
-    if current is None:
-        raise RunError(f"nothing is published as {name!r} in {kept.root}", help="motet prepare FILE.py:GRAPH")
-    data, states = snapshot.read(outline, kept, current[1])
-    return Fitted(outline, data, states, kept, quiet, current[1]["values"])
+    number = kept.pointed(name) if version is None else version
+    if number is None:
+        raise RunError(
+            f"nothing is published as {name!r} in {kept.root}; {listed(kept.graphs(), name)}",
+            help=f'motet prepare FILE.py:GRAPH, or fitted.prepare(name="{name}")',
+        )
+    manifest = kept.version(name, number).manifest
+    data, states = snapshot.read(outline, kept, manifest)
+    return Fitted(outline, data, states, kept, quiet, manifest["values"], number)

@@ -5,9 +5,11 @@ Offline and online ask the same object, so a feature is the same number in train
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from motet.batch import Array, Codes, Ragged, Vocabulary, offsets_of
 from motet.windows import Windows, asof
@@ -15,9 +17,21 @@ from motet.windows import Windows, asof
 SECOND = 1_000_000
 
 
+class Since(NamedTuple):
+    """What has been observed of one key, in the order in which it was. Never changed once made."""
+
+    moments: Array
+    times: Array
+    values: Array
+
+
+NOTHING = Since(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+
 class History:
     """One column's past values by key: a sorted array, and what has been observed since, per key.
 
+    One thread may observe while others look up: what they see of a key is always whole.
     codes: int32 [n] the key of each event, -1 for none. times: int64 [n]. values: float64 [n] or Codes.
     """
 
@@ -28,14 +42,31 @@ class History:
         order = order[codes[order] >= 0]
         self._values, self._times = flat[order], times[order]
         self._offsets = offsets_of(np.bincount(codes[order], minlength=keys))
-        self._since: dict[int, list[tuple[int, Any]]] = {}
+        self._since: dict[int, Since] = {}
+        self._moment: int | None = None
 
-    def observe(self, codes: Array, times: Array, values: Array | Codes) -> None:
-        """Adds events that have happened since; the next windows see them."""
-        flat = values.coded_by(self.names) if isinstance(values, Codes) and self.names else values
-        for code, time, value in zip(codes.tolist(), times.tolist(), np.asarray(flat), strict=True):
-            if code >= 0:
-                self._since.setdefault(code, []).append((time, value))
+    def observe(self, codes: Array, times: Array, values: Array | Codes, moment: int = 0) -> None:
+        """Adds events that have happened since; the next windows see them. moment: a number that never falls, which
+        `upto` tells these events by."""
+        flat = self._coded(values) if isinstance(values, Codes) else np.asarray(values, self._values.dtype)
+        for code in np.unique(codes[codes >= 0]).tolist():
+            rows = np.flatnonzero(codes == code)
+            new = Since(np.full(len(rows), moment), times[rows], flat[rows])
+            old = self._since.get(code)
+            self._since[code] = new if old is None else Since(*map(np.concatenate, zip(old, new, strict=True)))
+
+    def upto(self, moment: int) -> History:
+        """This history as it was then: events that are observed at a later moment are not in it."""
+        seen = copy.copy(self)
+        seen._moment = moment
+        return seen
+
+    def _coded(self, values: Codes) -> Array:
+        """The values as codes of this history's names. One by one: they are few, and the names may be many."""
+        if self.names is None or values.names is self.names:
+            return values.codes
+        names = values.names.names.take(pa.array(values.codes, mask=values.codes < 0))
+        return np.array([self.names.code(name) for name in names.to_pylist()], self._values.dtype)
 
     def windows(
         self, codes: Array, now: Array, delay: float = 0, within: float | None = None, last: int | None = None
@@ -43,9 +74,8 @@ class History:
         """Per probe the values of its key strictly before now - delay, and no older than `within` seconds."""
         span = None if within is None else round(within * SECOND)
         late = round(delay * SECOND)
-        new = np.isin(codes, list(self._since)) if self._since else np.zeros(len(codes), bool)
         values, times, offsets, probes = self._values, self._times, self._offsets, codes
-        if new.any():
+        if self._since and any(code in self._since for code in codes.tolist()):
             values, times, offsets, probes = self._with_recent(codes)
         probes = np.where(probes < len(offsets) - 1, probes, -1)
         starts, ends = asof(times, offsets, probes, now, within=span, delay=late)
@@ -62,11 +92,11 @@ class History:
         for key in keys.tolist():
             known = 0 <= key < len(self._offsets) - 1
             base = slice(*self._offsets[key : key + 2]) if known else slice(0, 0)
-            since = self._since.get(key, [])
-            when = np.concatenate([self._times[base], np.array([t for t, _ in since], np.int64)])
+            since = self._since.get(key, NOTHING)
+            seen = slice(None if self._moment is None else np.searchsorted(since.moments, self._moment, "right"))
+            when = np.concatenate([self._times[base], since.times[seen]])
             order = np.argsort(when, kind="stable")
-            recent = np.array([v for _, v in since], self._values.dtype)
-            values.append(np.concatenate([self._values[base], recent])[order])
+            values.append(np.concatenate([self._values[base], since.values[seen].astype(self._values.dtype)])[order])
             times.append(when[order])
         offsets = offsets_of(np.array([len(v) for v in values]))
         return np.concatenate(values), np.concatenate(times), offsets, np.where(codes < 0, -1, probes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.plan import cost_key
@@ -9,20 +11,23 @@ from motet.store import Store
 
 
 class Meter:
-    """What was spent since it was last written down in the store, which plans read."""
+    """What was spent since it was last written down in the store, which plans read. Threads may share it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._costs: dict[str, Cost] = {}
+        self._costs: dict[str, tuple[Apply, Cost]] = {}
+        self._lock = Lock()
 
     def spent(self, node: Apply | Fit, cost: Cost) -> None:
         """Adds what one call took. Fits are not gathered: a state says itself how long its fit took."""
         if isinstance(node, Apply):
-            key = cost_key(node)
-            self._costs[key] = self._costs.get(key, Cost()) + cost
+            with self._lock:
+                known = self._costs.get(node.fingerprint)
+                self._costs[node.fingerprint] = (node, known[1] + cost if known else cost)
 
     def keep(self) -> None:
         """Writes it down: after long work, never while somebody waits."""
-        for key, cost in self._costs.items():
-            self._store.add_cost(key, cost)
-        self._costs.clear()
+        with self._lock:
+            costs, self._costs = self._costs, {}
+        for node, cost in costs.values():
+            self._store.add_cost(cost_key(node), cost)

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from motet.batch import Array, Batch, Pairs, Scores
-from motet.errors import GraphError, RunError
+from motet.batch import Array, Batch, Pairs, is_scores
+from motet.errors import GraphError
 from motet.model import State, digest
 from motet.search import Index
 
@@ -41,8 +41,12 @@ class Run(Protocol):
         """The column's value, None where it is not there in time."""
         ...
 
-    def note(self, column: Column, problem: str) -> None:
-        """Counts that the column could not be had, and why."""
+    def tried(self, column: Column, pairs: Pairs | None = None) -> Any:
+        """The column's value (for the candidates, where given), None where it fails or the requests' time is over."""
+        ...
+
+    def note(self, column: Column, problem: str, rows: Array | None = None) -> None:
+        """Counts that the column could not be had, and why. rows: bool per request, None for all of them."""
         ...
 
 
@@ -96,7 +100,7 @@ class Node:
     def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
         """The value for each of the given candidates; only for nodes that exist per candidate."""
         value = run.value(Column(self))
-        if isinstance(value, (Scores, Pairs)):
+        if isinstance(value, Pairs) or is_scores(value):
             return value.at(pairs.requests, pairs.items)
         raise GraphError(f"{self.label()} has no value per candidate", help="define evaluate_at in its node")
 
@@ -189,18 +193,12 @@ class Otherwise(Node):
         return [("", self.strong), ("otherwise", self.cheap)]
 
     def evaluate(self, run: Run) -> Any:
-        try:
-            return run.value(self.strong)
-        except RunError as error:
-            run.note(self.strong, str(error))
-            return run.value(self.cheap)
+        value = run.tried(self.strong)
+        return run.value(self.cheap) if value is None else value
 
     def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
-        try:
-            return run.at(self.strong, pairs)
-        except RunError as error:
-            run.note(self.strong, str(error))
-            return run.at(self.cheap, pairs)
+        value = run.tried(self.strong, pairs)
+        return run.at(self.cheap, pairs) if value is None else value
 
 
 def given(column: Column | None) -> tuple[Column, ...]:

@@ -49,6 +49,16 @@ class Outline:
         return next(iter(events), None)
 
     @cached_property
+    def answered(self) -> Mapping[str, Column]:
+        """What an ask is answered with: outputs that exist per request, and those of an entity that it refers to.
+
+        An output of another entity, or of one that only the outcome tells, is prepared and answers no ask.
+        """
+        event = self.event
+        found = {} if event is None else {name: event.lookup(column) for name, column in self.outputs.items()}
+        return {name: column for name, column in found.items() if event in column.grain}
+
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """Every column that it needs, inputs before what reads them."""
         return tuple(upstream(tuple(self.outputs.values())))

@@ -25,6 +25,7 @@ from motet.run.runner import Local
 from motet.store import Store
 
 SAMPLE = 8  # rows that are really computed to measure a column's unit cost
+NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure tries costly models on a few rows"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Plan:
         console = Console(width=140, no_color=True, highlight=False)
         with console.capture() as captured:
             console.print(grid)
-        return "\n".join(row.rstrip() for row in captured.get().splitlines())
+        rows = [row.rstrip() for row in captured.get().splitlines()]
+        known = any(line.seconds is not None for line in self.lines)
+        return "\n".join(rows if known else [*rows, "", NOTHING_MEASURED])
 
 
 def plan(outline: Outline, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-import polars as pl
 import pyarrow as pa
 
 from motet.errors import DataError
@@ -58,11 +57,10 @@ def _found(what: Any, name: str, wanted: Sequence[str]) -> Found:
         return of_table(pa.Table.from_batches([what]), name, wanted)
     if isinstance(what, pa.Table):
         return of_table(what, name, wanted)
-    if isinstance(what, pl.LazyFrame):
-        return of_polars(what.collect(), name, wanted)
-    if isinstance(what, pl.DataFrame):
-        return of_polars(what, name, wanted)
-    if type(what).__module__.partition(".")[0] == "pandas" and hasattr(what, "columns"):
+    library = type(what).__module__.partition(".")[0]
+    if library == "polars" and type(what).__name__ in ("DataFrame", "LazyFrame"):
+        return of_polars(what.lazy().collect(), name, wanted)
+    if library == "pandas" and hasattr(what, "columns"):
         return _pandas(what, name, wanted)
     if isinstance(what, list):
         return of_rows(cast("list[Any]", what), name, wanted)

@@ -90,9 +90,21 @@ class Store:
         number = versions.pointed()
         return None if number is None else (number, dict(versions.read(number).manifest))
 
+    def pointed(self, graph: str) -> int | None:
+        """The number of the current version: one small file, cheap to ask for every second."""
+        return self._versions(graph).pointed()
+
+    def version(self, graph: str, number: int) -> Version:
+        """Errors: it is gone, or never was."""
+        return self._versions(graph).read(number)
+
     def versions(self, graph: str) -> list[Version]:
         """What was published and is still kept, oldest first."""
         return self._versions(graph).all()
+
+    def graphs(self) -> list[str]:
+        """The names that something is published under."""
+        return sorted(unquote(path.name) for path in self.root.glob("versions/*") if path.is_dir())
 
     def rollback(self, graph: str) -> int:
         """Makes the version current that was so before the current one, and returns its number."""
@@ -114,7 +126,7 @@ class Store:
         may be about to publish it, or still answer from it.
         """
         freed = sum(_removed(path) for path in durable.leftovers(self.root, seconds))
-        if not (graphs := self._graphs()):
+        if not (graphs := [self._versions(name) for name in self.graphs()]):
             return freed
         with locked(self.root / "versions"):
             needed = {text for graph in graphs for version in graph.kept(keep) for text in _texts(version.manifest)}
@@ -134,10 +146,6 @@ class Store:
         """What is kept under a fingerprint."""
         places = (self._state(fingerprint), self._value(fingerprint), self._cells(fingerprint))
         return [path for path in places if path.exists()]
-
-    def _graphs(self) -> list[Versions]:
-        folders = [path for path in self.root.glob("versions/*") if path.is_dir()]
-        return [Versions(self.root / "versions", unquote(path.name)) for path in folders]
 
     def _versions(self, graph: str) -> Versions:
         return Versions(self.root / "versions", graph)

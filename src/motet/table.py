@@ -84,7 +84,7 @@ def newcomers(
         named = distinct([as_keys(each, keys) for each in given])
         new = named.filter(pa.array(keys.codes(named) < 0))
         if len(new):
-            met[entity] = Vocabulary(pa.concat_arrays([keys.names, new]) if len(keys) else new)
+            met[entity] = keys.extended(new)
     return met
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,11 @@ def test_a_file_that_is_not_there_is_named() -> None:
 def test_travels_between_processes() -> None:
     llm = LLM("smollm2-135m")
     assert pickle.loads(pickle.dumps(llm)) == llm
+
+
+def test_several_threads_open_one_runtime() -> None:
+    llm = LLM("opened by several", url=URL)
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: llm.open(), range(8)))
+    assert all(client is opened[0] for client in opened)
+    opened[0].close()

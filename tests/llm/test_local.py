@@ -151,3 +151,20 @@ def test_a_closed_model_says_so() -> None:
     local.close()
     with pytest.raises(RunError, match="closed"):
         local.complete([Prompt("Hello")], max_tokens=2)
+
+
+def test_what_was_said_before_is_read_in_its_order(llm: Client) -> None:
+    assert isinstance(llm, Local)
+    text = llm._text(Prompt("Who am I?", "Be kind.", earlier=("I am Bo.", "Hello, Bo.")))
+    places = [text.index(said) for said in ("Be kind.", "I am Bo.", "Hello, Bo.", "Who am I?")]
+    assert places == sorted(places)
+    assert text.count("assistant") == 2
+
+
+def test_a_stream_ends_with_the_whole_reply(llm: Client) -> None:
+    story = llm.stream(Prompt("Say hello."), max_tokens=4)
+    pieces = [next(story) for _ in range(4)]
+    with pytest.raises(StopIteration) as end:
+        next(story)
+    assert end.value.value.text == "".join(pieces)
+    assert end.value.value.tokens_out == 4

@@ -32,7 +32,7 @@ def tops(**logprobs: float) -> dict[str, object]:
 
 @contextmanager
 def serving(
-    answer: Callable[[dict, int], Answer], pause: float = 0.0, trickle: bool = False
+    answer: Callable[[dict, int], Answer], pause: float = 0.0, trickle: bool = False, port: int = 0
 ) -> Generator[str, None, None]:
     calls: list[dict] = []
 
@@ -59,7 +59,7 @@ def serving(
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -72,8 +72,8 @@ def serving(
 
 
 @contextmanager
-def client(url: str, retries: int = 3) -> Generator[Endpoint, None, None]:
-    opened = Endpoint(LLM("any", url=url, retries=retries))
+def client(url: str, retries: int = 3, parallel: int = 8) -> Generator[Endpoint, None, None]:
+    opened = Endpoint(LLM("any", url=url, retries=retries, parallel=parallel))
     try:
         yield opened
     finally:
@@ -113,6 +113,38 @@ def test_a_slow_endpoint_costs_each_prompt_its_deadline_and_no_more() -> None:
         replies = llm.complete([Prompt("a"), Prompt("b")], max_tokens=5, seconds=0.5)
         assert time.monotonic() - started < 2
         assert all("deadline" in reply.problem for reply in replies)
+
+
+def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
+    asked: list[int] = []
+
+    def answer(request: dict, n: int) -> Answer:
+        asked.append(n)
+        return 200, {}, chat("hello")
+
+    with serving(answer, pause=0.4) as url, client(url, parallel=1) as llm:
+        replies = llm.complete([Prompt("a")] * 5, max_tokens=5, until=time.monotonic() + 0.6)
+    assert [reply.problem for reply in replies] == ["", *["not finished by its deadline"] * 4]
+    assert len(asked) == 2
+
+
+def test_who_has_a_deadline_does_not_wait_for_an_endpoint_that_was_away_a_moment_ago() -> None:
+    with client(f"http://127.0.0.1:{free_port()}/v1", retries=1) as llm:
+        for most in (1.0, 0.1):
+            started = time.monotonic()
+            with pytest.raises(RunError, match="does not answer"):
+                llm.complete([Prompt("a")] * 20, max_tokens=5, until=started + 5)
+            assert time.monotonic() - started < most
+
+
+def test_an_endpoint_that_is_back_is_asked_again() -> None:
+    port = free_port()
+    with client(f"http://127.0.0.1:{port}/v1", retries=0) as llm:
+        with pytest.raises(RunError):
+            llm.complete([Prompt("a")], max_tokens=5, until=time.monotonic() + 5)
+        with serving(lambda request, n: (200, {}, chat("hello")), port=port):
+            time.sleep(0.3)
+            assert llm.complete([Prompt("a")], max_tokens=5, until=time.monotonic() + 5)[0].text == "hello"
 
 
 def test_an_answer_that_trickles_ends_at_the_deadline() -> None:
@@ -173,6 +205,23 @@ def test_an_endpoint_without_schemas_is_asked_without() -> None:
 
     with serving(older) as url, client(url) as llm:
         assert [r.problem for r in llm.complete([Prompt("a")] * 3, max_tokens=5, schema=SCHEMA)] == ["", "", ""]
+
+
+def test_a_stream_ends_with_the_whole_reply_and_its_usage() -> None:
+    def streamed(request: dict, n: int) -> Answer:
+        if "stream_options" in request:
+            return 400, {}, b'{"error": {"message": "unknown field stream_options"}}'
+        pieces = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in ("he", "llo")]
+        usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}}
+        lines = [f"data: {json.dumps(each)}\n\n" for each in (*pieces, usage)]
+        return 200, {"content-type": "text/event-stream"}, "".join([*lines, "data: [DONE]\n\n"]).encode()
+
+    with serving(streamed) as url, client(url) as llm:
+        stream = llm.stream(Prompt("a", earlier=("b", "c")), max_tokens=5)
+        assert [next(stream), next(stream)] == ["he", "llo"]
+        with pytest.raises(StopIteration) as end:
+            next(stream)
+        assert (end.value.value.text, end.value.value.tokens_out, llm.usage.prompts) == ("hello", 2, 1)
 
 
 def test_a_wrong_key_is_one_error() -> None:

@@ -1,5 +1,6 @@
 """What a run keeps of costly rows: once for good, and never a failure that may pass."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 import motet as mt
 from motet.batch import Batch
+from motet.intake import table_of
+from motet.record import reference_of
 from tests.shop import Item, Purchase, shop
 
 calls: list[int] = []
@@ -80,3 +83,40 @@ def test_where_no_row_can_be_computed_the_reason_is_said(fitted: mt.Fitted) -> N
     with pytest.raises(mt.RunError, match=r"no row of worth could be computed: the endpoint was busy") as raised:
         fitted.prepare()
     assert "motet prepare it again" in raised.value.help
+
+
+def test_batches_see_whole_events_while_others_are_observed(tmp_path: Path) -> None:
+    """Two histories of one event are of one length and tell of the same events, whoever observes meanwhile."""
+    items, paid = mt.past(Purchase.item, by=Purchase.buyer), mt.past(Purchase.amount, by=Purchase.buyer)
+    fitted = mt.Graph(items=items, paid=paid).fit(shop(), store=tmp_path, quiet=True)
+    context, wrong, over = fitted.live, list[Any](), threading.Event()
+    ask = {"buyer": "b1", "amount": 1.0, "at": 3_000_000}
+
+    def read() -> None:
+        while not over.is_set():
+            run = context.asked(Purchase, table_of(Purchase, [ask], context.entities()))
+            seen, amounts = run.value(items).windows.row(0), run.value(paid).windows.row(0)
+            if len(seen) != len(amounts) or np.any(seen[amounts > 100] != amounts[amounts > 100] % 10):
+                wrong.append((seen, amounts))
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for i in range(100):
+        row = {"buyer": "b1", "at": 2_000_000 + i, "amount": 1000.0 + i % 10, "item": i % 10}
+        fitted.observe(Purchase, [row, {**row, "buyer": f"new {i}"}])
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(fitted.ask(**ask)["items"]) >= 100
+
+
+def test_a_settled_context_keeps_no_event_twice_and_makes_no_history_later(tmp_path: Path) -> None:
+    items = mt.past(Purchase.item, by=Purchase.buyer)
+    fitted = mt.Graph(items=items).fit(shop(), store=tmp_path, quiet=True)
+    fitted.live.settle(fitted.outline.columns)
+    fitted.observe(Purchase, [{"buyer": "new", "at": 2_000_000, "amount": 1.0, "item": 3}])
+    assert fitted.ask(buyer="new", amount=1.0, at=2_000_001)["items"] == [3]
+    with pytest.raises(mt.RunError, match="settled"):
+        fitted.live.history(Purchase.stars, reference_of(Purchase.buyer))

@@ -6,6 +6,7 @@ import atexit
 import functools
 import hashlib
 import os
+import threading
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -82,7 +83,13 @@ class LLM:
 
     def open(self) -> Client:
         """The running model: loaded at the first call, shared in this process, closed when it exits."""
-        return _opened(self, os.getpid())
+        # One thread at a time: else several that ask at once would each load the model.
+        with _opening.setdefault(os.getpid(), threading.Lock()):
+            return _opened(self, os.getpid())
+
+
+_opening: dict[int, threading.Lock] = {}
+"""By process: a fork may happen while its parent opens a model."""
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,11 +14,21 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is asked. `start` opens its reply: it continues from there, and scored labels follow it."""
+    """What a model is asked. `start` opens its reply: it continues from there, and scored labels follow it.
+
+    earlier: what was said before, by the user and the assistant in turns: the user begins, the assistant ends.
+    """
 
     user: str
     system: str = ""
     start: str = ""
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def turns(self) -> list[tuple[str, str]]:
+        """Who said what, up to where the reply begins: (role, text)."""
+        said = [(("user", "assistant")[i % 2], text) for i, text in enumerate(self.earlier)]
+        return [*([("system", self.system)] if self.system else []), *said, ("user", self.user)]
 
 
 @dataclass(frozen=True)
@@ -78,19 +88,24 @@ class Client(Protocol):
         grammar: str | None = None,
         stop: Sequence[str] = (),
         seconds: float | None = None,
+        until: float | None = None,
     ) -> list[Reply]:
         """One reply a prompt, in order, the likeliest tokens.
 
         With a schema, a reply's text is JSON that fits it, or it has a `problem`. seconds: the most one
-        prompt may take, waiting for its turn not counted; None: the LLM's own. Raises RunError when
-        nothing can be answered at all, and never for one prompt.
+        prompt may take, waiting for its turn not counted; None: the LLM's own. until: when nobody waits for
+        the replies any more, as time.monotonic() tells it; a prompt whose turn comes later is left out. Raises
+        RunError when nothing can be answered at all, and never for one prompt.
         """
         ...
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
-    ) -> Generator[str, None, None]:
-        """The reply, piece by piece; it ends at the deadline. Leaving the iterator ends the generation."""
+    ) -> Generator[str, None, Reply]:
+        """The reply, piece by piece, and at its end as a whole; it ends at the deadline.
+
+        Leaving the iterator ends the generation.
+        """
         ...
 
     def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> NDArray[np.float32] | None:

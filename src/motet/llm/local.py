@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 # Far above any difference between logits, so that only the labels' tokens are left, their differences kept.
 _LIFT = 100.0
-_SYSTEM, _USER = "\x02system\x02", "\x02user\x02"
+_HERE = "\x02here\x02"
+_LATE = "not finished by its deadline"
 
 
 class Local:
@@ -64,7 +65,7 @@ class Local:
         # As many workers as slots, so that a worker always finds a free one.
         self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="motet-llm")
         self._usage, self._counting = Usage(), threading.Lock()
-        self._template = lru_cache(maxsize=2)(self._rendered)
+        self._template = lru_cache(maxsize=64)(self._rendered)
         self._tokens = lru_cache(maxsize=4096)(self._tokenized)
 
     @property
@@ -80,6 +81,7 @@ class Local:
         grammar: str | None = None,
         stop: Sequence[str] = (),
         seconds: float | None = None,
+        until: float | None = None,
     ) -> list[Reply]:
         request: dict[str, Any] = {"n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
         if schema is not None:
@@ -89,7 +91,11 @@ class Local:
 
         def one(numbered: tuple[int, Prompt]) -> Reply:
             number, prompt = numbered
-            reply = self._complete(number, request | {"prompt": self._text(prompt)}, seconds)
+            if until is not None and time.monotonic() >= until:
+                return Reply("", problem=_LATE, passing=True)
+            left = self._seconds if seconds is None else seconds
+            left = left if until is None else min(left, until - time.monotonic())
+            reply = self._complete(number, request | {"prompt": self._text(prompt)}, left)
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
             return replace(reply, problem=problem)
 
@@ -97,21 +103,22 @@ class Local:
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
-    ) -> Generator[str, None, None]:
+    ) -> Generator[str, None, Reply]:
         request = {"prompt": self._text(prompt), "n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
         pieces: SimpleQueue[str | None] = SimpleQueue()
         left = threading.Event()
 
-        def work() -> None:
+        def work() -> Reply:
             try:
-                self._complete(0, request, seconds, pieces.put, left)
+                return self._complete(0, request, seconds, pieces.put, left)
             finally:
                 pieces.put(None)
 
-        self._open_pool().submit(work)
+        whole = self._open_pool().submit(work)
         try:
             while (piece := pieces.get()) is not None:
                 yield piece
+            return whole.result()
         finally:
             left.set()
 
@@ -218,14 +225,15 @@ class Local:
 
     def _text(self, prompt: Prompt) -> str:
         """The prompt in the model's own chat form. Users' texts cannot contain its control marks."""
-        form = self._template(bool(prompt.system))
-        form = form.replace(_SYSTEM, _unmarked(prompt.system)).replace(_USER, _unmarked(prompt.user))
-        return form + _unmarked(prompt.start)
+        roles, texts = zip(*prompt.turns, strict=True)
+        parts = self._template(roles)
+        filled = [_unmarked(text) + after for text, after in zip(texts, parts[1:], strict=True)]
+        return parts[0] + "".join(filled) + _unmarked(prompt.start)
 
-    def _rendered(self, with_system: bool) -> str:
-        messages = [{"role": "system", "content": _SYSTEM}] if with_system else []
-        messages.append({"role": "user", "content": _USER})
-        return str(self._post("/apply-template", {"messages": messages})["prompt"])
+    def _rendered(self, roles: tuple[str, ...]) -> list[str]:
+        """What stands before the first message, between them, and after the last."""
+        messages = [{"role": role, "content": _HERE} for role in roles]
+        return str(self._post("/apply-template", {"messages": messages})["prompt"]).split(_HERE)
 
     def _tokenized(self, text: str) -> tuple[int, ...]:
         return tuple(self._post("/tokenize", {"content": text, "add_special": False})["tokens"])
@@ -284,7 +292,7 @@ def _problem(last: Mapping[str, Any], late: bool) -> str:
     if "error" in last:
         return str(last["error"].get("message", last["error"]))
     finished = any(choice.get("finish_reason") for choice in last.get("choices", ()))
-    return "" if finished else "not finished by its deadline" if late else "no answer"
+    return "" if finished else _LATE if late else "no answer"
 
 
 def _closed(schema: Schema) -> dict[str, Any]:

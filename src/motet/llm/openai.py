@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from motet.llm import LLM
 
 _TOP = 20  # the most alternatives that the protocol gives for a token
+_LATE = "not finished by its deadline"
+_AWAY = 0.25  # seconds for which an endpoint that was not there is taken to be away still, by who has a deadline
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """An endpoint's answer, or why there is none. `down`: nobody was there; `refused`: an HTTP status."""
+    """An endpoint's answer, or why there is none. seconds: 0 where it was not asked. down: nobody was there.
+    refused: an HTTP status."""
 
     body: Mapping[str, Any]
     seconds: float
@@ -47,7 +50,8 @@ class Endpoint:
         self._pool = ThreadPoolExecutor(llm.parallel, thread_name_prefix="motet-llm")
         self._usage, self._counting = Usage(), threading.Lock()
         self._closed = threading.Event()
-        self._takes_schemas = True
+        self._takes_schemas = self._tells_usage = True
+        self._back = 0.0  # when it is next worth asking, as time.monotonic() tells it
 
     @property
     def usage(self) -> Usage:
@@ -62,6 +66,7 @@ class Endpoint:
         grammar: str | None = None,
         stop: Sequence[str] = (),
         seconds: float | None = None,
+        until: float | None = None,
     ) -> list[Reply]:
         if grammar is not None:
             raise RunError("an endpoint keeps to no grammar", help="schema={...}, or a model in process")
@@ -70,32 +75,52 @@ class Endpoint:
             request["stop"] = list(stop)
 
         def one(prompt: Prompt) -> _Answer:
-            return self._ask(prompt, request, seconds, schema)
+            return self._ask(prompt, request, seconds, until, schema)
 
         return [_reply(answer, schema) for answer in self._each(prompts, one)]
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
-    ) -> Generator[str, None, None]:
-        until = time.monotonic() + (seconds or self._llm.seconds)
+    ) -> Generator[str, None, Reply]:
+        started, text, usage = time.monotonic(), list[str](), dict[str, Any]()
+        until = started + (seconds or self._llm.seconds)
         request = self._request(prompt) | {"max_tokens": max_tokens, "stream": True}
         if stop:
             request["stop"] = list(stop)
+        late = False
         try:
-            with self._api.chat.completions.create(**request, timeout=until - time.monotonic()) as chunks:
+            with self._chunks(request, until) as chunks:
                 for chunk in chunks:
-                    if time.monotonic() > until:
-                        return
+                    late = time.monotonic() > until
+                    if late:
+                        break
+                    usage = chunk.usage.model_dump() if chunk.usage else usage
                     if chunk.choices and chunk.choices[0].delta.content:
-                        yield str(chunk.choices[0].delta.content)
+                        text.append(str(chunk.choices[0].delta.content))
+                        yield text[-1]
+        except _errors().APITimeoutError:
+            late = True
         except _errors().APIError as error:
             raise self._unreachable(str(error)) from error
+        answer = _Answer({"usage": usage}, time.monotonic() - started, _LATE if late else "")
+        self._count(answer)
+        return Reply("".join(text), *_tokens(answer.body), answer.seconds, answer.problem, passing=late)
+
+    def _chunks(self, request: Mapping[str, Any], until: float) -> Any:
+        """The pieces, and the tokens that they took where the endpoint can say."""
+        create, left = self._api.chat.completions.create, until - time.monotonic()
+        if self._tells_usage:
+            try:
+                return create(**request, stream_options={"include_usage": True}, timeout=left)
+            except (_errors().BadRequestError, _errors().UnprocessableEntityError):
+                self._tells_usage = False
+        return create(**request, timeout=left)
 
     def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> NDArray[np.float32] | None:
         request = {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP}
 
         def one(prompt: Prompt) -> _Answer:
-            return self._ask(prompt, request, None)
+            return self._ask(prompt, request)
 
         # The first tells whether there are log-probabilities at all, before all the others are paid for.
         first = self._each(prompts[:1], one)
@@ -126,35 +151,51 @@ class Endpoint:
             if gone.is_set():
                 return _Answer({}, 0.0, "the endpoint went away", down=True)
             answer = one(prompt)
-            (gone if answer.down else answered).set()
+            if answer.down or answer.seconds:
+                (gone if answer.down else answered).set()
             return answer
 
         answers = list(self._pool.map(guarded, prompts))
         if gone.is_set() and not answered.is_set():
-            raise self._unreachable(next(each.problem for each in answers if each.down and each.seconds))
+            raise self._unreachable(max((each for each in answers if each.down), key=lambda each: each.seconds).problem)
         denied = [each for each in answers if each.refused in (401, 403, 404)]
         if denied and len(denied) == len(answers):
             raise self._unreachable(denied[0].problem)
         return answers
 
     def _ask(
-        self, prompt: Prompt, extra: Mapping[str, Any], seconds: float | None, schema: Schema | None = None
+        self,
+        prompt: Prompt,
+        extra: Mapping[str, Any],
+        seconds: float | None = None,
+        until: float | None = None,
+        schema: Schema | None = None,
     ) -> _Answer:
         request = self._request(prompt) | dict(extra)
         if schema is not None and self._takes_schemas:
             request["response_format"] = _response_format(schema)
-        answer = self._patiently(request, self._llm.seconds if seconds is None else seconds)
+        if until is not None and (skipped := self._skipped(until)):
+            return skipped
+        ends = time.monotonic() + (self._llm.seconds if seconds is None else seconds)
+        answer = self._patiently(request, ends if until is None else min(ends, until))
         if answer.refused in (400, 422) and "response_format" in request:
             # An older endpoint: the prompt alone must bring it to JSON, and what comes is checked anyway.
             self._takes_schemas = False
-            return self._ask(prompt, extra, seconds, schema)
+            return self._ask(prompt, extra, seconds, until, schema)
         self._count(answer)
         return answer
 
-    def _patiently(self, request: Mapping[str, Any], seconds: float) -> _Answer:
+    def _skipped(self, until: float) -> _Answer | None:
+        """What is not asked at all, so that those who wait behind it are: nobody waits for it any more, or the
+        endpoint was away a moment ago."""
+        now = time.monotonic()
+        if now >= until:
+            return _Answer({}, 0.0, _LATE)
+        return _Answer({}, 0.0, "it was away a moment ago", down=True) if now < self._back else None
+
+    def _patiently(self, request: Mapping[str, Any], until: float) -> _Answer:
         """Tries again where that may help, within the deadline, waiting twice as long each time."""
         started = time.monotonic()
-        until = started + seconds
         answer = _Answer({}, 0.0, "not asked")
         for attempt in range(self._llm.retries + 1):
             answer, wait = self._once(request, until)
@@ -170,7 +211,7 @@ class Endpoint:
         """One request, and the seconds that the endpoint asks to wait before another."""
         errors = _errors()
         left = max(until - time.monotonic(), 0.001)
-        late = _Answer({}, 0.0, "not finished by its deadline")
+        late = _Answer({}, 0.0, _LATE)
         try:
             return self._read(request, left, until), 0.0
         except (errors.APITimeoutError, TimeoutError):
@@ -181,6 +222,8 @@ class Endpoint:
             wait = float(asked) if asked.replace(".", "", 1).isdigit() else 0.0
             return _Answer({}, 0.0, problem, refused=int(error.status_code)), wait
         except errors.APIConnectionError as error:
+            if _nobody_there(error):
+                self._back = time.monotonic() + _AWAY
             return _Answer({}, 0.0, f"{error} ({error.__cause__})", down=True), 0.0
         except Exception as error:
             # A connection that breaks inside an answer surfaces as the transport's own error.
@@ -204,8 +247,7 @@ class Endpoint:
         return _Answer(cast("dict[str, Any]", body), 0.0)
 
     def _request(self, prompt: Prompt) -> dict[str, Any]:
-        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        messages.append({"role": "user", "content": prompt.user})
+        messages = [{"role": role, "content": text} for role, text in prompt.turns]
         if prompt.start:
             # The protocol knows no reply that is already begun, so the beginning closes the question.
             messages[-1]["content"] += f"\n\n{prompt.start}"
@@ -285,6 +327,12 @@ def _api(llm: LLM) -> Any:
         raise RunError(f"{llm.api_key_env} is not set", help=f"export {llm.api_key_env}=...")
     # Retries are ours, since they must stay within a prompt's deadline.
     return _errors().OpenAI(base_url=llm.url, api_key=key, max_retries=0)
+
+
+def _nobody_there(error: Exception) -> bool:
+    """Whether nobody listened. A connection that broke may be an idle one that was closed a moment too early."""
+    # By its name: openai's transport has changed its package's before.
+    return type(error.__cause__).__name__ == "ConnectError"
 
 
 def _errors() -> Any:

@@ -153,4 +153,5 @@ def _name(value: object) -> str:
 
 def _place(fn: Any) -> str:
     code = getattr(fn, "__code__", None)
-    return f"look at {code.co_filename}:{code.co_firstlineno}" if code else f"look at {_name(fn)}"
+    where = f"{code.co_filename}:{code.co_firstlineno}" if code else _name(fn)
+    return f"look at {where}: it is given whole columns as arrays, and returns one value per row"

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pyarrow as pa
 from pyarrow import feather
 
 from motet.errors import DataError, listed
 from motet.rows.found import Found, of_polars, of_rows, of_table
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 def load_file(path: Path, wanted: Sequence[str]) -> Found:
     """The wanted columns of a file. Errors: it does not exist, is of no known kind or cannot be read."""
+    import polars as pl  # here: what serves reads no files, and it takes as long to load as all the rest
+
     kind = path.suffix.lower()
     if kind not in _READERS:
         raise DataError(
@@ -50,10 +54,14 @@ def _parquet(path: Path, wanted: Sequence[str]) -> Found:
 
 def _csv(path: Path, wanted: Sequence[str]) -> Found:
     """All as text: only the record knows that 007 is a name and 7.0 a number."""
+    import polars as pl
+
     return of_polars(pl.read_csv(path, infer_schema=False), str(path), wanted, untyped=True)
 
 
 def _json_lines(path: Path, wanted: Sequence[str]) -> Found:
+    import polars as pl
+
     try:
         frame = pl.read_ndjson(path, infer_schema_length=None)
     except pl.exceptions.PolarsError:  # it says neither which line is broken nor which value differs
@@ -65,7 +73,7 @@ def _json_lines(path: Path, wanted: Sequence[str]) -> Found:
 
 def _may_be_json(column: pl.Series) -> bool:
     """Polars makes a text of a list or an object that stands among texts, and says nothing."""
-    return column.dtype == pl.String and bool(column.str.contains(r"^[\[{]").any())
+    return str(column.dtype) == "String" and bool(column.str.contains(r"^[\[{]").any())
 
 
 def _lines(path: Path, wanted: Sequence[str]) -> Found:

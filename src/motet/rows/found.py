@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import polars as pl
 import pyarrow as pa
 
 from motet.errors import DataError
 from motet.rows.problems import shown
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _ABSENT = {"NoneType", "NAType", "NaTType"}
 
@@ -42,6 +44,8 @@ def of_table(
 
 
 def of_polars(frame: pl.DataFrame, source: str, wanted: Sequence[str], untyped: bool = False) -> Found:
+    import polars as pl  # here: what serves reads no files, and it takes as long to load as all the rest
+
     some = frame.select(name for name in dict.fromkeys(wanted) if name in frame.columns)
     try:
         table = some.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -98,7 +98,7 @@ def _whole(given: Given) -> pa.Array:
     gone = np.isnan(floats)
     # Beyond 2**53 a float no longer says which whole number it was; an integer still does.
     limit = 2.0**53 if pa.types.is_floating(values.type) else 2.0**63
-    wrong = ~gone & ((np.mod(floats, 1) != 0) | (np.abs(floats) >= limit))
+    wrong = ~gone & ~((np.abs(floats) < limit) & (np.trunc(floats) == floats))
     given.note(wrong, "not a whole number of 64 bits", HELP)
     fits = pa.array(~(gone | wrong))
     return pc.if_else(fits, values, None).cast(pa.int64())

@@ -52,7 +52,9 @@ def _scaled(values: pa.Array) -> Array:
 
 
 def _seconds(given: Given, seconds: Array) -> Array:
-    return _in_range(given, np.round(seconds * 1e6), np.isnan(seconds))
+    with np.errstate(over="ignore"):  # to infinity, which is out of range
+        micros = np.round(seconds * 1e6)
+    return _in_range(given, micros, np.isnan(seconds))
 
 
 def _written(given: Given) -> Array:

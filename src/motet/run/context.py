@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
@@ -19,6 +21,7 @@ from motet.errors import MotetError, RunError
 from motet.history import History
 from motet.model import Model, State, digest
 from motet.node import Column, Grain, Run, event_of, name_of, upstream
+from motet.past import Past
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
 from motet.search import Index
@@ -57,7 +60,10 @@ class Context:
         self._shared: dict[str, Any] = {}
         self._indexes: dict[int, tuple[Array, Index]] = {}
         self._histories: dict[tuple[str, str], tuple[Column, Column, History]] = {}
-        self._observed: list[tuple[type[Event], Table]] = []
+        self.moment = 0
+        self._observed: list[tuple[type[Event], Table, int]] = []
+        self._settled = False
+        self._telling = threading.RLock()
 
     def batch(self, event: type[Event] | None = None, rows: Array | None = None) -> Batched:
         """A batch of rows of an event's table."""
@@ -152,31 +158,54 @@ class Context:
     def history(self, value: Column, by: Column) -> History:
         key = (value.fingerprint, by.fingerprint)
         if key not in self._histories:
-            event = event_of(by.grain)
-            run = self.batch(event, self.data.seen[event])
-            reference = run.value(by)
-            times, values = run.value(event.time_column()), run.value(value)
-            self._histories[key] = value, by, History(reference.codes, times, values, len(reference.names))
-            for observed, table in self._observed:
-                self._tell(key, observed, table)
+            with self._telling:
+                if key not in self._histories:
+                    self._histories[key] = value, by, self._history(value, by)
         return self._histories[key][2]
+
+    def settle(self, columns: Sequence[Column]) -> None:
+        """Makes every history that these columns read, all that will ever be asked for: what is observed is then
+        told to those and kept nowhere else."""
+        for column in upstream(tuple(columns)):
+            if isinstance(column.node, Past):
+                self.history(column.node.past_value, column.node.by)
+        with self._telling:
+            self._settled, self._observed = True, []
+
+    def _history(self, value: Column, by: Column) -> History:
+        if self._settled:
+            raise RunError(f"past({self.name(value)}) was not among the columns that this context was settled for")
+        event = event_of(by.grain)
+        run = self.batch(event, self.data.seen[event])
+        reference = run.value(by)
+        made = History(reference.codes, run.value(event.time_column()), run.value(value), len(reference.names))
+        for observed in self._observed:
+            self._tell(value, by, made, *observed)
+        return made
 
     def meet(self, event: type[Event], rows: Sequence[Mapping[str, Any]]) -> None:
         """Gives a code to keys that no table has: a new viewer has a past from the first event on."""
-        self.known |= newcomers(event, rows, self.entities())
+        with self._telling:
+            self.known = {**self.known, **newcomers(event, rows, self.entities())}
 
     def observe(self, event: type[Event], table: Table) -> None:
-        """Events that have happened: every history that reads them sees them from now on."""
-        self._observed.append((event, table))
-        for key in self._histories:
-            self._tell(key, event, table)
+        """Events that have happened: batches that begin from now on see them, in every history that reads them.
 
-    def _tell(self, key: tuple[str, str], event: type[Event], table: Table) -> None:
+        A batch that has begun sees none of them: its histories stay of one length.
+        """
+        with self._telling:
+            moment = self.moment + 1
+            if not self._settled:
+                self._observed.append((event, table, moment))
+            for value, by, history in list(self._histories.values()):
+                self._tell(value, by, history, event, table, moment)
+            self.moment = moment
+
+    def _tell(self, value: Column, by: Column, history: History, event: type[Event], table: Table, moment: int) -> None:
         """Adds observed events to a history, if it reads them."""
-        value, by, history = self._histories[key]
         if event_of(by.grain) is event:
             run = self.asked(event, table)
-            history.observe(run.value(by).codes, run.value(event.time_column()), run.value(value))
+            history.observe(run.value(by).codes, run.value(event.time_column()), run.value(value), moment)
 
     def entities(self) -> dict[type[Entity], Vocabulary]:
         """The keys of every entity, with those that only events have named so far."""
@@ -198,11 +227,21 @@ def _by_row(node: Apply) -> list[str]:
 
 
 class Batched(Run):
-    """The values of columns for one batch of events (or, without one, of entities alone), each computed once."""
+    """The values of columns for one batch of events (or, without one, of entities alone), each computed once.
+
+    ends: when the requests' time is over, as time.monotonic() tells it; None: they wait as long as it takes.
+    waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
+    fell: what could not be had, why, and for which requests (None: all).
+    """
 
     def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
         self.context, self.event, self.table, self.taken = context, event, table, rows
+        self.moment = context.moment
+        self.runner = context.runner
         self.seconds: float | None = None
+        self.ends: float | None = None
+        self.waited = 0.0
+        self.fell: list[tuple[Column, str, Array | None]] = []
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
 
@@ -240,7 +279,7 @@ class Batched(Run):
         return column if self.taken is None else take(column, self.taken)
 
     def history(self, value: Column, by: Column) -> History:
-        return self.context.history(value, by)
+        return self.context.history(value, by).upto(self.moment)
 
     def index(self, items: Array) -> Index:
         return self.context.index(items)
@@ -249,8 +288,8 @@ class Batched(Run):
         return self.context.states[fit.fingerprint]
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
-        note = partial(self.note, Column(node))
-        made = self.context.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
+        note = partial(self.context.note, Column(node))  # of some rows: the model has answered all the same
+        made = self.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
         problems: Sequence[str | None] = getattr(made, "problems", ())
         for problem in filter(None, problems):
             note(problem)
@@ -259,19 +298,44 @@ class Batched(Run):
     def in_time(self, column: Column, seconds: float) -> Any:
         for needed in column.node.inputs:
             self.value(needed)
+        late, seconds = f"not there within {seconds:g} s", seconds - self.waited
+        if self.ends is not None:
+            seconds = min(seconds, self.ends - time.monotonic())
         self.seconds = seconds
+        try:
+            return self._by(column, lambda: self.value(column), seconds, late)
+        finally:
+            self.seconds = None
+
+    def tried(self, column: Column, pairs: Pairs | None = None) -> Any:
+        def work() -> Any:
+            return self.value(column) if pairs is None else self.at(column, pairs)
+
+        if self.ends is not None:
+            return self._by(column, work, self.ends - time.monotonic(), "not there by the request's deadline")
+        try:
+            return work()
+        except RunError as error:
+            self.note(column, str(error))
+            return None
+
+    def _by(self, column: Column, work: Callable[[], Any], seconds: float, late: str) -> Any:
+        """What the work gives, None where it fails or takes longer: it then goes on by itself, and nobody waits."""
+        if seconds <= 0:
+            self.note(column, late)
+            return None
         pool = ThreadPoolExecutor(1)
         try:
-            return pool.submit(self.value, column).result(timeout=seconds)
+            return pool.submit(work).result(timeout=seconds)
         except TimeoutError:
-            self.note(column, f"not there within {seconds:g} s")
+            self.note(column, late)
             return None
         except MotetError as error:
             self.note(column, str(error))
             return None
         finally:
-            self.seconds = None
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def note(self, column: Column, problem: str) -> None:
+    def note(self, column: Column, problem: str, rows: Array | None = None) -> None:
+        self.fell.append((column, problem, rows))
         self.context.note(column, problem)

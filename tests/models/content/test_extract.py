@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,26 @@ def test_an_endpoint_that_is_down_is_one_error() -> None:
     down = LLM("any", url=f"http://127.0.0.1:{free_port()}/v1", retries=0)
     with pytest.raises(RunError, match="does not answer"):
         Extract(down, Mood).read(TEXTS * 50)
+
+
+def slow(request: Any, n: int) -> Any:
+    time.sleep(3)
+    return 200, {}, chat('{"mood": "funny"}')
+
+
+def test_with_a_deadline_what_is_slow_or_away_is_null_in_time_with_a_reason() -> None:
+    """Also while labels are scored: an endpoint with log-probabilities is asked for them first."""
+    batch = Batch({"text": pa.array(TEXTS, pa.large_string())}, rows=3)
+    with serving(slow) as url:
+        began = time.perf_counter()
+        late = Extract(LLM("any", url=url, parallel=3), Mood, seconds=0.5).apply(NOTHING, batch)
+        assert time.perf_counter() - began < 1.5
+    away = LLM("any", url=f"http://127.0.0.1:{free_port()}/v1", retries=0)
+    gone = Extract(away, Mood, seconds=2).apply(NOTHING, batch)
+    for read, why in ((late, "not there within 0.5 s"), (gone, "does not answer")):
+        assert names(read["mood"]) == [None] * 3
+        assert all(problem and why in problem for problem in read.problems)
+        assert read.passing == (True,) * 3
 
 
 def test_identity_follows_labels_and_model_but_no_deadline() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_every_candidate_gets_a_sentence_under_its_own_name() -> None:
 
 def test_no_sentence_claims_what_the_columns_do_not_hold() -> None:
     facts = [Facts(f"Film {n}", {"genre": ["Comedy"], "year": "1980"}) for n in range(6)]
-    said = Write(LOCAL, ASK).sentences(["something funny"] * 6, facts, ["Comedy", "Crime"], seconds=60)
+    said = Write(LOCAL, ASK).sentences(["something funny"] * 6, facts, ["Comedy", "Crime"])
     for sentence, fact in zip(said, facts, strict=True):
         assert sentence.startswith(fact.title)
         assert unfounded(sentence[len(fact.title) :], fact, "something funny", ["Comedy", "Crime"]) == []
@@ -92,7 +93,8 @@ def test_a_sentence_that_is_replaced_is_counted_among_what_could_not_be_had(tmp_
 
 def test_what_is_not_written_in_time_is_the_facts() -> None:
     with serving(lambda request, n: (200, {}, chat("late")), pause=2) as url:
-        said = Write(LLM("any", url=url), ASK).sentences(["x"], [Facts("Big", {"year": "1988"})], [], seconds=0.3)
+        until = time.monotonic() + 0.3
+        said = Write(LLM("any", url=url), ASK).sentences(["x"], [Facts("Big", {"year": "1988"})], [], until)
     assert said == ["Big: 1988."]
 
 

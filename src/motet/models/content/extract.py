@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from motet.batch import Batch, Value
 from motet.column import Column, Tags, Text, column
-from motet.errors import GraphError
+from motet.errors import GraphError, RunError
 from motet.llm import LLM, Client, Prompt, Reply
 from motet.model import Model, State
 from motet.models.content import fields as record_fields
@@ -41,6 +42,7 @@ VARIED = (
 )
 
 
+SLACK = 1.1  # what a text may take is looked at text by text first, and then for all of them
 NO_TEXT = Reply("", problem="there is no text")
 
 
@@ -102,7 +104,23 @@ class Extract(Model, Generic[R]):
     def apply(self, state: State, batch: Batch) -> Read:
         texts: pa.Array = batch["text"]
         seconds = self.seconds if batch.seconds is None else batch.seconds
-        return self.read([text or "" for text in texts.to_pylist()], seconds)
+        read = [text or "" for text in texts.to_pylist()]
+        return self.read(read) if seconds is None else self._in_time(read, seconds)
+
+    def _in_time(self, texts: Sequence[str], seconds: float) -> Read:
+        """What is read by then; all of it is null where the model cannot be asked at all, or does not answer."""
+        rounds = -(-len(texts) // self.llm.open().parallel)
+        pool = ThreadPoolExecutor(1)
+        try:
+            return pool.submit(self.read, texts, seconds).result(SLACK * seconds * rounds)
+        except TimeoutError:
+            why = f"not there within {seconds:g} s"
+        except RunError as error:
+            why = str(error)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        nothing = record_fields.columns(record_fields.wanted(self.record), [{} for _ in texts])
+        return Read(nothing, [why] * len(texts), [True] * len(texts))
 
     def block(self) -> int:
         """As many texts as are worked on at once: a kill loses only the replies that were on their way."""

@@ -66,14 +66,14 @@ class Write(Model):
         return Late(Text, made)
 
     def apply(self, state: State, batch: Batch) -> pa.Array:
-        until = time.monotonic() + (self.llm.seconds if batch.seconds is None else batch.seconds) * 0.9
+        until = None if batch.seconds is None else time.monotonic() + batch.seconds * 0.9
         name = next(n for n, value in batch.columns.items() if isinstance(value, Pairs))
         pairs: Pairs = batch[name]
         about = {n.partition(".")[2]: v for n, v in batch.columns.items() if n.startswith(f"{name}.")}
         facts = facts_of(about, pairs.items)
         queries = [self._asked(batch, name, row) for row in range(batch.rows)]
         asked = [queries[int(row)] for row in pairs.requests.tolist()]
-        said = self.sentences(asked, facts, _labels(about), max(until - time.monotonic(), 0.01), batch.note)
+        said = self.sentences(asked, facts, _labels(about), until, batch.note)
         texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
         return pa.array(texts, pa.large_string())
 
@@ -82,17 +82,18 @@ class Write(Model):
         asked: Sequence[str],
         facts: Sequence[Facts],
         labels: Sequence[str],
-        seconds: float,
+        until: float | None = None,
         note: Callable[[str], None] = lambda problem: None,
     ) -> list[str]:
         """One sentence for each of the facts, each the answer to what is asked beside it.
 
-        note: told why, for every sentence that the facts stand in for.
+        until: when they are needed, as time.monotonic() tells it. note: told why, for every sentence that the
+        facts stand in for.
         """
         client = self.llm.open()
         prompts = [_prompt(client, what, fact) for what, fact in zip(asked, facts, strict=True)]
         grammar = _REST if client.grammars else None
-        replies = client.complete(prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), seconds=seconds)
+        replies = client.complete(prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), until=until)
         said: list[str] = []
         for reply, fact, what in zip(replies, facts, asked, strict=True):
             sentence = _sentence(reply.text, fact)

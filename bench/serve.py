@@ -1,0 +1,152 @@
+"""How much of what the models alone could do is left when a graph of them is served over HTTP.
+
+    python bench/serve.py --data DIR [--json] [--seconds 10] [--rounds 3]
+
+The graph: MiniLM-L6 (fp32) embeds a query, the 100 nearest of 10,000 items are found exactly, a DLRM scores them, the
+best ten are answered (bench/_reference.py). The limit: the same three models called by hand in this process, no HTTP,
+no JSON, no graph: one at a time on one thread, 8 and 16 at a time on two threads. Then the server, one process, is
+asked by wrk over 1, 8 and 32 connections, every query a new one. By turns, so that both see the same machine; ratios
+are medians of the rounds. --data is not read: items and queries are drawn at random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+from _reference import TOP, USERS, WORDS, Ask, ByHand, Item, chain, graph, items, requests, write_ranker
+from _server import Load, Serving, needs_wrk, serving
+
+import motet as mt
+
+# connections, then how the limit beside them is taken: requests at a time, threads
+POINTS = ((1, 1, 1), (8, 8, 2), (32, 16, 2))
+NODES = 20
+HERE = Path(__file__).resolve().parent
+
+
+def limit(models: ByHand, batch: int, threads: int, seconds: float) -> tuple[float, float]:
+    """Requests a second of the models alone, and milliseconds of processor for each."""
+    asks, done = requests(), [0] * threads
+    stop = time.perf_counter() + seconds
+
+    def work(thread: int) -> None:
+        at = thread * batch
+        while time.perf_counter() < stop:
+            models([asks[(at + i) % len(asks)] for i in range(batch)])
+            done[thread] += batch
+            at += threads * batch
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
+    began, cpu = time.perf_counter(), time.process_time()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return sum(done) / wall, 1e3 * cpu / sum(done)
+
+
+def same(server: Serving, models: ByHand) -> None:
+    """The server's answers are those of the models called by hand."""
+    for ask in requests(5):
+        status, said = server.ask(ask)
+        (wanted, scores), found = models([ask])[0], said["answer"]["top"]
+        assert status == 200, said
+        assert [item["item_id"] for item in found] == wanted, (found, wanted)
+        assert np.allclose([item["score"] for item in found], scores, atol=1e-4)
+        assert len(found) == TOP
+
+
+def prepared(folder: Path, made: mt.Graph, name: str) -> str:
+    """Publishes a graph, and names it as the command line does."""
+    data = mt.Data({Item: items(), Ask: [{"user": 1.0, "query": "x", "at": 0, "item": 0}]})
+    made.fit(data, store=folder, quiet=True).prepare(name=name)
+    file = folder / "reference.py"
+    file.write_text(
+        f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom _reference import chain, graph\n"
+        f"served = graph({str(folder / 'ranker.onnx')!r})\nshort, long = chain(0), chain({NODES})\n"
+    )
+    return f"{file}:{name}"
+
+
+def measured(folder: Path, seconds: float, rounds: int) -> dict[str, float]:
+    models = ByHand(folder / "ranker.onnx")
+    target = prepared(folder, graph(folder / "ranker.onnx"), "served")
+    taken: dict[str, list[float]] = {}
+
+    def keep(name: str, value: float) -> None:
+        taken.setdefault(name, []).append(value)
+
+    with serving(target, folder, requests(1)[0]) as server:
+        same(server, models)
+        asked(server, 32, 2)
+        for turn in range(rounds):
+            for connections, batch, threads in POINTS:
+                most, alone = limit(models, batch, threads, seconds)
+                cpu = server.cpu()
+                found = asked(server, connections, seconds)
+                keep(f"limit_{connections}", most)
+                keep(f"rps_{connections}", found.per_second)
+                keep(f"ratio_{connections}", found.per_second / most)
+                keep(f"p50_ms_{connections}", found.p50_ms)
+                keep(f"p99_ms_{connections}", found.p99_ms)
+                keep(f"bad_{connections}", found.bad)
+                if connections == 32:
+                    keep("cpu_ms_per_request", 1e3 * (server.cpu() - cpu) / found.requests)
+                    keep("limit_cpu_ms_per_request", alone)
+            last = ", ".join(f"{n} {v[-1]:.3g}" for n, v in taken.items() if n.startswith(("ratio", "rps", "limit_")))
+            print(f"round {turn + 1}: {last}", flush=True)
+        keep("rss_mb", server.memory_mb())
+        keep("cold_start_s", server.cold_start)
+    for _ in range(2):
+        with serving(target, folder, requests(1)[0]) as server:
+            keep("cold_start_s", server.cold_start)
+    with serving(target, folder, requests(1)[0], "--workers", "2") as server:
+        asked(server, 8, 3)
+        keep("second_worker_mb", server.memory_mb() - taken["rss_mb"][0])
+    return {name: float(np.median(values)) for name, values in taken.items()}
+
+
+def noop_node_us(folder: Path, seconds: float, rounds: int) -> float:
+    """What a node that does nothing adds to a request, in microseconds: a chain of many against none, by turns."""
+    short, long = (prepared(folder, chain(n), name) for n, name in ((0, "short"), (NODES, "long")))
+    first = {"user": 1, "query": "x"}
+    with serving(short, folder, first) as one, serving(long, folder, first) as other:
+        more = [asked(other, 1, seconds).p50_ms - asked(one, 1, seconds).p50_ms for _ in range(rounds)]
+    return 1e3 * float(np.median(more)) / NODES
+
+
+def asked(server: Serving, connections: int, seconds: float) -> Load:
+    return server.load(connections, seconds, WORDS, USERS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="not read")
+    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    needs_wrk()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        write_ranker(folder / "ranker.onnx")
+        figures: dict[str, Any] = measured(folder, given.seconds, given.rounds)
+        figures["noop_node_us"] = noop_node_us(folder, min(given.seconds, 5), given.rounds)
+    figures = {name: round(value, 4) for name, value in figures.items()}
+    print(json.dumps(figures) if given.json else "\n".join(f"{name:<26} {value}" for name, value in figures.items()))
+
+
+if __name__ == "__main__":
+    main()

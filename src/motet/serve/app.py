@@ -1,0 +1,67 @@
+"""All endpoints of a served graph as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from motet.serve import openapi, problems
+from motet.serve.http import json_reply
+from motet.serve.metrics import CONTENT
+from motet.serve.protocols import events, inference, openai, own
+from motet.serve.server import Server
+
+LOG = logging.getLogger("motet.serve")
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai, inference)
+
+
+def application(server: Server) -> Starlette:
+    @asynccontextmanager
+    async def running(app: Starlette) -> AsyncGenerator[None]:
+        await server.start()
+        yield
+        await server.stop()
+
+    async def live(request: Request) -> Response:
+        return json_reply({"status": "live"})
+
+    async def ready(request: Request) -> Response:
+        return json_reply({"status": "ready" if server.ready else "draining"}, 200 if server.ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(await asyncio.to_thread(server.metrics.text), media_type=CONTENT)
+
+    return Starlette(
+        routes=[
+            *[route for protocol in PROTOCOLS for route in protocol.routes(server)],
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+            Route("/metrics", metrics),
+            *openapi.routes(server, PROTOCOLS),
+        ],
+        lifespan=running,
+        exception_handlers={
+            HTTPException: _no_such_thing,
+            Exception: _failed,
+            **dict.fromkeys(problems.KNOWN, problems.refused),
+        },
+    )
+
+
+async def _no_such_thing(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    help = "GET /openapi.json lists what there is" if error.status_code == 404 else ""
+    return problems.problem(error.status_code, error.detail, help, dict(error.headers or {}))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return await problems.refused(request, error)

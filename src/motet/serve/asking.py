@@ -1,0 +1,31 @@
+"""One ask whose outputs are told as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from motet.answer import Answer
+from motet.serve.engine import Reply
+from motet.serve.server import Server
+
+
+async def told(
+    server: Server, row: Mapping[str, Any], *, size: int, ends: float
+) -> AsyncGenerator[Answer | Reply, None]:
+    """What can be answered at once, where something else takes longer; then the whole reply.
+
+    Leaving it withdraws the ask. Errors: those of `Server.ask`.
+    """
+    heard: asyncio.Queue[Answer] = asyncio.Queue()
+    work = asyncio.ensure_future(server.ask(row, size=size, ends=ends, early=heard.put_nowait))
+    first = asyncio.ensure_future(heard.get())
+    try:
+        await asyncio.wait({work, first}, return_when=asyncio.FIRST_COMPLETED)
+        if first.done():
+            yield first.result()
+        yield await work
+    finally:
+        first.cancel()
+        work.cancel()

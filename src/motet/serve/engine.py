@@ -1,0 +1,239 @@
+"""Requests become batches: what arrives while the engine works is its next batch.
+
+No timer: a batch begins as soon as a thread is free and the event loop has read all that has arrived, so a lone
+request never waits for company. Late values (a language model that writes) run beside the engine's threads, which
+go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from motet.answer import Answer
+from motet.errors import MotetError
+from motet.serve.trace import SPAN
+from motet.serve.version import Running, Version
+
+Row = Mapping[str, Any]
+LATE_BATCHES = 16  # batches that may wait for late values at once
+RESERVED = 0.1  # share of a request's time that is kept for what is answered instead
+WAITING = 0.5  # share of a request's time that it may wait for its turn
+SMOOTH = 0.1  # weight of the newest batch in the mean time that a request takes
+
+
+class Overloaded(Exception):
+    """The queue is full. seconds: after which it is worth trying again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the queue is full, try again in {seconds:g} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Limits:
+    """threads: that work on batches. batch: requests in one at most. waiting: requests that may wait before more are
+    refused. waiting_bytes: of bodies that are not answered yet. seconds: that a request has when it does not say."""
+
+    threads: int = 2
+    batch: int = 16
+    waiting: int = 1024
+    waiting_bytes: int = 64 << 20
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one ask got. answered_by: per place with an alternative, the model that answered. propensity: how likely
+    it was that this version would answer this viewer."""
+
+    version: int
+    answer: Answer
+    answered_by: Mapping[str, str]
+    propensity: float = 1.0
+
+
+@dataclass(eq=False)
+class Request:
+    """One ask on its way. ends: when the time of the strong models is over, as time.monotonic() tells it.
+    early: told what can be answered at once, where somebody reads along."""
+
+    row: Row
+    version: Version
+    ends: float
+    future: asyncio.Future[Reply]
+    early: Callable[[Answer], None] | None = None
+    arrived: float = field(default_factory=time.perf_counter)
+    span: Any = field(default_factory=SPAN.get)
+
+
+class Engine:
+    """Answers asks on a few threads. catch_up: called with a version before every batch that it answers, so that it
+    sees what has happened; several threads call it. measured: told of a batch and how long it kept its thread. ran:
+    told what was run for a batch, once it is answered."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        catch_up: Callable[[Version], None] = lambda version: None,
+        measured: Callable[[Sequence[Request], float], None] = lambda batch, seconds: None,
+        ran: Callable[[Running, Sequence[Request]], None] = lambda running, batch: None,
+    ) -> None:
+        self.limits, self._catch_up, self._measured, self._ran = limits, catch_up, measured, ran
+        self.waiting: deque[Request] = deque()
+        self.bytes = 0
+        self._ready = threading.Condition()
+        self._idle, self._open = 0, True
+        self._seconds = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._called = False
+        self._late = ThreadPoolExecutor(LATE_BATCHES, "motet-late")
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.threads)]
+
+    def start(self) -> None:
+        """Begins to work, for the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+
+    async def stop(self) -> None:
+        """Finishes what waits; takes nothing new."""
+        with self._ready:
+            self._open = False
+            self._ready.notify_all()
+        await asyncio.to_thread(self._join)
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+        self._late.shutdown()
+
+    async def ask(
+        self, version: Version, row: Row, *, size: int = 0, ends: float | None = None, early: Any = None
+    ) -> Reply:
+        """The reply to one ask. ends: when the client's time is over, as time.monotonic() tells it.
+
+        Errors: Overloaded; TimeoutError where even what was declared for this case was not there in time; those of
+        the graph. Where nobody waits any more it is not computed, unless it already is.
+        """
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        seconds = self.limits.seconds if ends is None else ends - now
+        self._admit(size, seconds)
+        request = Request(row, version, now + seconds * (1 - RESERVED), loop.create_future(), early)
+        self.waiting.append(request)
+        if not self._called:
+            # After this turn of the loop: whatever has arrived by then is read, and goes along.
+            self._called = True
+            loop.call_soon(self._call)
+        self.bytes += size
+        try:
+            async with asyncio.timeout(seconds):
+                return await request.future
+        finally:
+            self.bytes -= size
+
+    def _admit(self, size: int, seconds: float) -> None:
+        """Refuses what there is no room for, and what would wait for most of its time."""
+        waits = len(self.waiting) * self._seconds / self.limits.threads
+        full = len(self.waiting) >= self.limits.waiting or self.bytes + size > self.limits.waiting_bytes
+        if full or waits > seconds * WAITING or not self._open:
+            raise Overloaded(max(1.0, waits))
+
+    def _call(self) -> None:
+        self._called = False
+        with self._ready:
+            self._ready.notify(len(self._threads))
+
+    def _take(self) -> list[Request]:
+        """The next batch, shared fairly among the threads that are free; empty when all is done."""
+        with self._ready:
+            self._idle += 1
+            while self._open and not self.waiting:
+                self._ready.wait()
+            share = -(-len(self.waiting) // self._idle)
+            self._idle -= 1
+            taken: list[Request] = []
+            while self.waiting and len(taken) < min(share, self.limits.batch):
+                request = self.waiting.popleft()
+                if not request.future.done():
+                    taken.append(request)
+            return taken
+
+    def _work(self) -> None:
+        while self._open or self.waiting:
+            batch = self._take()
+            if not batch:
+                continue
+            began = time.perf_counter()
+            for version in dict.fromkeys(request.version for request in batch):
+                mine = [request for request in batch if request.version is version]
+                try:
+                    self._catch_up(version)
+                    self._answer(version, mine)
+                except Exception as error:  # a thread that ended would take no batch any more
+                    self._deliver(mine, [error] * len(mine))
+            seconds = time.perf_counter() - began
+            self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
+            self._measured(batch, seconds)
+
+    def _answer(self, version: Version, batch: list[Request]) -> None:
+        """Answers a batch; where it fails as a whole, each request by itself, so that none spoils the others'."""
+        try:
+            running = version.begin([request.row for request in batch], min(request.ends for request in batch))
+            early = running.early()
+        except Exception as error:
+            if len(batch) == 1 or not isinstance(error, MotetError):
+                self._deliver(batch, [error] * len(batch))
+                return
+            for request in batch:
+                self._answer(version, [request])
+            return
+        if version.late:
+            self._tell(batch, early)
+            self._late.submit(self._finish, running, batch, early, time.monotonic())
+        else:
+            self._deliver(batch, _replies(running, early))
+            self._ran(running, batch)
+
+    def _finish(self, running: Running, batch: list[Request], early: list[Answer], since: float) -> None:
+        running.run.waited = time.monotonic() - since
+        try:
+            late = running.late()
+        except Exception as error:
+            self._deliver(batch, [error] * len(batch))
+            return
+        self._deliver(batch, _replies(running, [one | two for one, two in zip(early, late, strict=True)]))
+        self._ran(running, batch)
+
+    def _tell(self, batch: list[Request], early: list[Answer]) -> None:
+        told = [(request.early, answer) for request, answer in zip(batch, early, strict=True) if request.early]
+        if told:
+            self._soon(lambda: [tell(answer) for tell, answer in told])
+
+    def _deliver(self, batch: list[Request], results: Sequence[Reply | Exception]) -> None:
+        def deliver() -> None:
+            for request, result in zip(batch, results, strict=True):
+                if request.future.done():
+                    continue
+                if isinstance(result, Exception):
+                    request.future.set_exception(result)
+                else:
+                    request.future.set_result(result)
+
+        self._soon(deliver)
+
+    def _soon(self, call: Callable[[], Any]) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(call)
+
+
+def _replies(running: Running, answers: list[Answer]) -> list[Reply]:
+    number = running.version.number
+    return [Reply(number, answer, running.answered_by(i)) for i, answer in enumerate(answers)]

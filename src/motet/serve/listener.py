@@ -1,0 +1,132 @@
+"""The listening side: connections that are given time but not forever, and an end that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from motet.errors import RunError
+from motet.serve.server import Server
+
+BACKLOG = 4096
+HEADERS = 20.0  # seconds that a client has to send a request's headers
+KEPT = 75  # seconds that a connection is kept without a request
+LAST = 1.0  # seconds that connections have, when the server ends, to hear of it with their next reply
+FINISHING = 30  # seconds that what is in flight has then
+
+
+class Patient(HttpToolsProtocol):
+    """A connection that is closed where nothing comes, or a request's headers come too slowly."""
+
+    _half = False
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(KEPT, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        if self._timer is not None and not self._half:
+            self._timer.cancel()
+            self._timer = None
+        super().data_received(data)
+        if self._half and self._timer is None:
+            self._timer = self.loop.call_later(HEADERS, self._give_up)
+
+    def on_message_begin(self) -> None:
+        self._half = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._half = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class Listener(uvicorn.Server):
+    """Serves until a signal ends it. begun: called once it answers."""
+
+    def __init__(self, app: Any, served: Server, begun: Callable[[], None] = lambda: None) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http=Patient,
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            timeout_keep_alive=KEPT,
+            timeout_graceful_shutdown=FINISHING,
+            server_header=False,
+        )
+        super().__init__(config)
+        self._served, self._begun = served, begun
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Returns when SIGTERM has ended it. Errors: KeyboardInterrupt where SIGINT has; why it could not start."""
+        signal.signal(signal.SIGTERM, lambda number, frame: None)  # the signal is raised again at the end
+        super().run(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if not self.started:
+            # Nothing is in flight, and a thread that loads or tries a version cannot be stopped.
+            os._exit(0 if sig == signal.SIGTERM else 128 + sig)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._served.start()
+        await super().startup(sockets)
+        self._begun()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._served.drain()
+        for listening in self.servers:
+            listening.close()
+        await self._last_replies()
+        await super().shutdown(sockets)
+        await self._served.stop()
+
+    async def _last_replies(self) -> None:
+        """A client that has just sent a request over a kept connection is answered before that is closed."""
+        until = asyncio.get_running_loop().time() + LAST
+        while self.server_state.connections and asyncio.get_running_loop().time() < until and not self.force_exit:
+            await asyncio.sleep(0.02)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Errors: the address is taken, or none of this machine's."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        why = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot listen on {host}:{port}: {why}", help="--port 8001, or --host 127.0.0.1") from None
+    return sock
+
+
+def many_files() -> None:
+    """As many open connections as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,113 @@
+"""The processes of a server: one that listens and answers, or one that listens and several that answer for it."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from tempfile import TemporaryDirectory
+
+from threadpoolctl import threadpool_limits
+
+from motet import fitted, loading
+from motet.folder import existing_store
+from motet.serve import workers
+from motet.serve.app import application
+from motet.serve.beside import SAMPLE, Share
+from motet.serve.gate import Gate
+from motet.serve.keys import Keys
+from motet.serve.listener import Listener, listening, many_files
+from motet.serve.log import Log, journal_at, opened
+from motet.serve.server import Beside, Server
+from motet.serve.trace import Traces
+from motet.serve.version import Version
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `motet serve` was told.
+
+    target: FILE.py:GRAPH. workers: processes that answer. events: where the log of what has happened is, a file or a
+    PostgreSQL URL; None for a file in the store. canary, shadow: VERSION=SHARE. answers: a file that answers are
+    logged in. keys: a file of API keys.
+    """
+
+    target: str
+    store: str | None = None
+    host: str = LOOPBACK
+    port: int = 8000
+    workers: int = 1
+    events: str | None = None
+    canary: str | None = None
+    shadow: str | None = None
+    answers: str | None = None
+    keys: str | None = None
+
+
+def serve(settings: Settings) -> None:
+    """Answers over HTTP from the published version until SIGTERM; then finishes what is in flight.
+
+    Errors: KeyboardInterrupt where SIGINT ended it; why it could not start.
+    """
+    log_to_stderr()
+    many_files()
+    if settings.keys:
+        Keys.read(Path(settings.keys))
+    elif not _is_loopback(settings.host):
+        _say(f"warning: whoever reaches {settings.host} may ask: --api-key-file FILE asks for a key")
+    opened(settings.events, loading.name(settings.target), existing_store(settings.store).root)
+    with listening(settings.host, settings.port) as sock:
+        if settings.workers == 1:
+            answer(settings, sock, begun=lambda: _say(_where(settings, sock)))
+            return
+        with TemporaryDirectory(prefix="motet-") as shared:
+            _say(f"{_where(settings, sock)} by {settings.workers} workers")
+            workers.supervise(settings, sock, Path(shared))
+
+
+def answer(
+    settings: Settings, sock: socket, shared: Path | None = None, begun: Callable[[], None] = lambda: None
+) -> None:
+    """What one process does. shared: a folder that all workers share."""
+    threadpool_limits(1)  # batches run side by side: threads inside one would take the other's core
+    graph, name = loading.graph(settings.target), loading.name(settings.target)
+    made = fitted.published(graph, name=name, store=settings.store, quiet=True)
+    assert made.version is not None
+    beside = Beside(
+        Share.read(settings.canary) if settings.canary else None,
+        Share.read(settings.shadow, SAMPLE) if settings.shadow else None,
+        Path(settings.answers) if settings.answers else None,
+    )
+    log, traces = Log(journal_at(settings.events, name, made.store.root)), Traces.wanted(name)
+    server = Server(name, Version(made, made.version), beside=beside, shared=shared, log=log, traces=traces)
+    keys = Keys.read(Path(settings.keys)) if settings.keys else None
+    Listener(Gate(application(server), server, keys, traces), server, begun).run([sock])
+
+
+def log_to_stderr() -> None:
+    """What this project has to say; what others log is theirs."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logging.getLogger("motet").addHandler(handler)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _where(settings: Settings, sock: socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{loading.name(settings.target)} is served on http://{host}:{sock.getsockname()[1]}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

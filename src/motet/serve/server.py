@@ -1,0 +1,164 @@
+"""What one process serves: the current version, the engine, and what else an endpoint may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from motet import intake
+from motet.serve.answers import Answers
+from motet.serve.beside import Canary, Shadow, Share
+from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
+from motet.serve.log import Log
+from motet.serve.metrics import Metrics
+from motet.serve.trace import Traces
+from motet.serve.trial import Recent
+from motet.serve.version import Running, Version
+from motet.serve.versions import EVERY, Versions
+
+Row = Mapping[str, Any]
+LOG = logging.getLogger("motet.serve")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What runs beside the current version. answers: the file that answers are logged in."""
+
+    canary: Share | None = None
+    shadow: Share | None = None
+    answers: Path | None = None
+
+
+@dataclass
+class Server:
+    """name: of the graph. version: what answers now; it is replaced as a whole when a newer one is published.
+
+    shared: a folder that the workers of a server share. log: of what has happened; without one no events are taken.
+    """
+
+    name: str
+    version: Version
+    limits: Limits = field(default_factory=Limits)
+    beside: Beside = Beside()
+    shared: Path | None = None
+    log: Log | None = None
+    traces: Traces | None = None
+    metrics: Metrics = field(default_factory=Metrics, init=False)
+    engine: Engine = field(init=False)
+    ready: bool = field(default=False, init=False)
+    canary: Canary | None = field(default=None, init=False)
+    shadow: Shadow | None = field(default=None, init=False)
+    answers: Answers | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(self.limits, catch_up=self._caught_up, measured=self._measured, ran=self._ran)
+        self._recent = Recent()
+        self._versions = Versions(self.name, self.metrics, self._caught_up, self.shared)
+        self._following: asyncio.Task[None] | None = None
+
+    async def ask(self, row: Row, *, size: int = 0, ends: float | None = None, early: Any = None) -> Reply:
+        """The reply to one ask. Errors: DataError for a wrong row, before it costs the others anything."""
+        version, propensity = self._chosen(row)
+        intake.check(version.event, row, version.context.entities())
+        began = time.perf_counter()
+        try:
+            reply = await self.engine.ask(version, row, size=size, ends=ends, early=early)
+        except Overloaded:
+            self.metrics.shed.inc()
+            raise
+        finally:
+            self.metrics.queue(len(self.engine.waiting), self.engine.bytes)
+        if propensity < 1:
+            reply = replace(reply, propensity=propensity)
+        self._recent.keep(row)
+        if self.answers is not None:
+            self.answers.keep(row, reply)
+        if self.shadow is not None and version is self.version:
+            self.shadow.see(row, reply.answer, time.perf_counter() - began)
+        return reply
+
+    def _chosen(self, row: Row) -> tuple[Version, float]:
+        """The version that answers, and how likely it was that it would answer this viewer."""
+        if self.canary is None or self.canary.version.number == self.version.number:
+            return self.version, 1.0
+        if self.canary.answers(row):
+            return self.canary.version, self.canary.share
+        return self.version, 1 - self.canary.share
+
+    async def start(self) -> None:
+        self.engine.start()
+        if self.log is not None:
+            self.log.start()
+        await asyncio.to_thread(self._open)
+        self._following = asyncio.create_task(self._follow())
+        gc.collect()
+        gc.freeze()  # what is loaded stays: no request waits while all of it is looked through
+        self.ready = True
+
+    def drain(self) -> None:
+        """What is in flight is finished; who asks whether it is ready hears no, and replies end their connection."""
+        self.ready = False
+
+    async def stop(self) -> None:
+        self.drain()
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+        await self.engine.stop()
+        if self.shadow is not None:
+            await asyncio.to_thread(self.shadow.close)
+        if self.answers is not None:
+            self.answers.close()
+        if self.log is not None:
+            await asyncio.to_thread(self.log.stop)
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
+
+    def _open(self) -> None:
+        """Proves the version that answers first, and what runs beside it."""
+        self.version = self._versions.first(self.version)
+        self.answers = self.beside.answers and Answers(self.beside.answers)
+        if share := self.beside.canary:
+            found = self._versions.beside(self.version, share.number)
+            self.canary = found and Canary(found, share.share)
+        if share := self.beside.shadow:
+            found = self._versions.beside(self.version, share.number)
+            self.shadow = found and Shadow(found, share.share, self.metrics, self._caught_up)
+
+    async def _follow(self) -> None:
+        """Lets what is newly published take over; the one before answers until then, whatever happens."""
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                new = await asyncio.to_thread(self._versions.next, self.version, self._recent.rows())
+            except Exception:
+                LOG.exception("could not look for a new version of %s", self.name)
+                continue
+            if new is not None:
+                LOG.warning("version %d of %s answers now, not %d any more", new.number, self.name, self.version.number)
+                self.version = new
+                self.metrics.switched.inc()
+
+    def _caught_up(self, version: Version) -> None:
+        """Brings a version up to what has happened: before it is tried, and before every batch that it answers."""
+        if self.log is not None:
+            self.log.look(version)
+
+    def _measured(self, batch: Sequence[Request], seconds: float) -> None:
+        self.metrics.batch(batch)
+
+    def _ran(self, running: Running, batch: Sequence[Request]) -> None:
+        try:
+            self.metrics.ran(running)
+            if self.traces is not None:
+                self.traces.ran(running, [request.span for request in batch])
+        except Exception:
+            LOG.exception("a batch was not counted")

@@ -1,0 +1,82 @@
+"""Work on threads for clients of an event loop: so much at once, so much waiting, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from motet.serve.engine import Overloaded
+
+T = TypeVar("T")
+R = TypeVar("R")
+WAITING = 8  # times as much may wait as is worked on at once
+
+
+class Threads:
+    """at_once: how many work."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once, self.busy = at_once, 0
+        self._pool = ThreadPoolExecutor(at_once, "motet-beside")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What the work gives. Errors: its own; Overloaded."""
+        with self._place():
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def pieces(self, work: Callable[[], Generator[T, None, R]]) -> AsyncGenerator[T | R, None]:
+        """What a generator yields, as it comes, and last what it returns. Leaving it leaves the generator.
+
+        Errors: those of the work; Overloaded.
+        """
+        with self._place():
+            loop = asyncio.get_running_loop()
+            heard: asyncio.Queue[tuple[bool, Any]] = asyncio.Queue()
+            left = threading.Event()
+
+            def tell(last: bool, value: Any) -> None:
+                with contextlib.suppress(RuntimeError):  # the loop is gone, and everybody with it
+                    loop.call_soon_threadsafe(heard.put_nowait, (last, value))
+
+            started = self._pool.submit(_through, work, left, tell)
+            try:
+                last = False
+                while not last:
+                    last, value = await heard.get()
+                    if isinstance(value, Exception):
+                        raise value
+                    yield value
+            finally:
+                left.set()
+                started.cancel()
+
+    @contextlib.contextmanager
+    def _place(self) -> Generator[None, None, None]:
+        if self.busy >= self.at_once * (1 + WAITING):
+            raise Overloaded(1.0)
+        self.busy += 1
+        try:
+            yield
+        finally:
+            self.busy -= 1
+
+
+def _through(
+    work: Callable[[], Generator[Any, None, Any]], left: threading.Event, tell: Callable[[bool, Any], None]
+) -> None:
+    """Goes through a generator until somebody has left."""
+    try:
+        with contextlib.closing(work()) as pieces:
+            while not left.is_set():
+                try:
+                    piece = next(pieces)
+                except StopIteration as end:
+                    tell(True, end.value)
+                    return
+                tell(False, piece)
+    except Exception as error:
+        tell(True, error)

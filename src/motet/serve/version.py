@@ -1,0 +1,144 @@
+"""One published version, ready to answer: asks in, answers out, a batch at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from motet.answer import Answer, plain
+from motet.apply import Apply, Fit, Within
+from motet.batch import Array
+from motet.candidates import Retrieve
+from motet.cost import Cost
+from motet.errors import GraphError
+from motet.fitted import Fitted
+from motet.intake import table_of
+from motet.node import Column, Otherwise, upstream
+from motet.record import Event, Field
+from motet.run.context import Batched
+from motet.run.runner import Local
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one of two answers: the strong column, or what was declared for when it cannot be had."""
+
+    name: str
+    column: Column
+    strong: str
+    cheap: str
+
+
+class Version:
+    """A fitted graph with what its requests share. number: of the published version."""
+
+    def __init__(self, fitted: Fitted, number: int) -> None:
+        if fitted.outline.event is None:
+            raise GraphError(
+                f"{fitted.outline} is asked by no event, so there is nothing to serve",
+                help="give it an output that depends on one: mt.retrieve(Film, k=10, by=[...])",
+            )
+        self.fitted, self.number, self.outline = fitted, number, fitted.outline
+        self.context = fitted.live
+        self.late = frozenset(n for n, column in self.outline.answered.items() if _is_late(column))
+
+    @property
+    def event(self) -> type[Event]:
+        return self.outline.event
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Where an `otherwise` is declared."""
+        made: list[Place] = []
+        for column in self.outline.columns:
+            node = column.node
+            if isinstance(node, Otherwise):
+                made.append(self._place(column, node.strong, node.cheap))
+            elif isinstance(node, Within):
+                made.append(self._place(column, node.late, node.cheap))
+        return tuple(made)
+
+    def _place(self, column: Column, strong: Column, cheap: Column | None) -> Place:
+        called = "otherwise" if cheap is None else self._called(cheap)
+        return Place(self.outline.name(column), strong, self._called(strong), called)
+
+    def _called(self, column: Column) -> str:
+        """What the author calls it; candidates by one scorer alone are called by that."""
+        node = column.node
+        if isinstance(node, Field):
+            return node.label()
+        if isinstance(node, Retrieve) and len(node.by) == 1:
+            return self.outline.name(node.by[0])
+        return self.outline.name(column)
+
+    def begin(self, rows: Sequence[Row], ends: float | None = None) -> Running:
+        """A batch of asks. ends: when their time is over, as time.monotonic() tells it."""
+        now = {self.event.time_field(): round(time.time() * 1e6) / 1e6}
+        table = table_of(self.event, [{**now, **row} for row in rows], self.context.entities())
+        run = self.context.asked(self.event, table)
+        run.ends = ends
+        spent: list[Spent] = []
+        run.runner = Local(lambda node, cost: spent.append(Spent(node, cost, time.time())), time.perf_counter)
+        return Running(self, run, len(rows), spent)
+
+    def answer(self, rows: Sequence[Row]) -> list[Answer]:
+        """All outputs of each ask."""
+        running = self.begin(rows)
+        early, late = running.early(), running.late()
+        return [one | other for one, other in zip(early, late, strict=True)]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one call of a model took. ended: seconds since 1970."""
+
+    node: Apply | Fit
+    cost: Cost
+    ended: float
+
+
+@dataclass(frozen=True)
+class Running:
+    """One batch on its way through the graph. spent: what its models' calls took so far."""
+
+    version: Version
+    run: Batched
+    rows: int
+    spent: list[Spent]
+
+    def early(self) -> list[Answer]:
+        """What can be answered at once, per ask."""
+        return self._outputs([name for name in self.version.outline.answered if name not in self.version.late])
+
+    def late(self) -> list[Answer]:
+        """What waits for a late value, per ask: it blocks until that is there, or its time is over."""
+        return self._outputs([name for name in self.version.outline.answered if name in self.version.late])
+
+    def answered_by(self, row: int) -> dict[str, str]:
+        """Per place with an alternative: which of the two answered this ask."""
+        fell: dict[str, list[Array | None]] = {}
+        for column, _, rows in self.run.fell:
+            fell.setdefault(column.fingerprint, []).append(rows)
+        return {
+            place.name: place.cheap if _concerns(fell.get(place.column.fingerprint, []), row) else place.strong
+            for place in self.version.places
+        }
+
+    def _outputs(self, names: list[str]) -> list[Answer]:
+        columns = {name: plain(self.run, self.version.outline.answered[name]) for name in names}
+        return [{name: values[i] for name, values in columns.items()} for i in range(self.rows)]
+
+
+def _concerns(masks: list[Array | None], row: int) -> bool:
+    return any(mask is None or bool(np.asarray(mask)[row]) for mask in masks)
+
+
+def _is_late(column: Column) -> bool:
+    return any(isinstance(needed.node, Within) for needed in upstream((column,)))

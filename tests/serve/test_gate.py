@@ -1,0 +1,214 @@
+"""Who is let in, what is counted and traced, and what no client may learn."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import motet as mt
+from motet.batch import Batch
+from motet.errors import RunError
+from motet.fitted import Fitted
+from motet.model import Model, State
+from motet.serve import listener, trace
+from motet.serve.app import application
+from motet.serve.gate import Gate
+from motet.serve.keys import Keys
+from motet.serve.listener import Listener, listening
+from motet.serve.server import Server
+from motet.serve.trace import Traces
+from motet.serve.version import Version
+from tests.serve.served import NAME, Served, prepared
+from tests.shop import Purchase
+
+
+@contextlib.contextmanager
+def gated(fitted: Fitted, keys: Keys | None = None, traces: Traces | None = None) -> Generator[Served]:
+    """A server as `motet serve` runs it, in a thread."""
+    server = Server(NAME, Version(fitted, 1), traces=traces)
+    sock = listening("127.0.0.1", 0)
+    running = Listener(Gate(application(server), server, keys, traces), server)
+    thread = threading.Thread(target=super(Listener, running).run, args=([sock],))
+    thread.start()
+    try:
+        while not running.started and thread.is_alive():
+            time.sleep(0.01)
+        yield Served(server, fitted, sock.getsockname()[1])
+    finally:
+        running.should_exit = True
+        thread.join(20)
+        sock.close()
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    return prepared(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def keyed(fitted: Fitted) -> Iterator[Served]:
+    with gated(fitted, Keys(["first-key", "second-key"])) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic first-key"},
+        {"Authorization": "first-key"},
+        {"X-API-Key": "first-ke"},
+        {"X-API-Key": ""},
+    ],
+)
+def test_without_a_key_nothing_but_health_is_told(keyed: Served, headers: dict[str, str]) -> None:
+    for path in ("/v1/ask", "/metrics", "/openapi.json", "/nothing", "/health/../v1/ask"):
+        said = keyed.call("GET", path, headers=headers)
+        if not path.startswith("/health/"):
+            assert said.status == 401
+            assert said.headers["www-authenticate"] == "Bearer"
+            assert said.headers["content-type"] == "application/problem+json"
+            assert "Authorization: Bearer KEY" in said.json["help"]
+        else:
+            assert said.status == 404
+    assert keyed.call("GET", "/health/ready", headers=headers).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": "Bearer first-key"}, {"Authorization": "bearer second-key"}, {"X-API-Key": "second-key"}],
+)
+def test_any_of_the_keys_lets_in(keyed: Served, headers: dict[str, str]) -> None:
+    assert keyed.ask(headers, buyer="b3", amount=3.0).status == 200
+
+
+@pytest.mark.parametrize("text", ["", "\n# nothing but a remark\n"])
+def test_a_file_without_keys_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "keys").write_text(text)
+    with pytest.raises(RunError, match="there is no key in"):
+        Keys.read(tmp_path / "keys")
+    with pytest.raises(RunError, match="cannot read the keys"):
+        Keys.read(tmp_path / "absent")
+
+
+def test_a_scrape_counts_requests_models_and_fallbacks_under_few_names(fitted: Fitted) -> None:
+    with gated(fitted) as running:
+        for i in range(3):
+            assert running.ask(buyer=f"b{i}", amount=3.0).status == 200
+        running.ask(buyer="nobody", amount=3.0)
+        running.ask(buyer="b3")
+        for i in range(5):
+            running.call("GET", f"/made/up/{i}")
+        said = running.call("GET", "/metrics")
+    assert said.headers["content-type"].startswith("text/plain")
+    lines = said.body.decode().splitlines()
+    assert 'motet_requests_total{endpoint="/v1/ask",status="200"} 4.0' in lines
+    assert 'motet_requests_total{endpoint="/v1/ask",status="422"} 1.0' in lines
+    assert 'motet_requests_total{endpoint="other",status="404"} 5.0' in lines
+    assert 'motet_answers_total{version="1"} 4.0' in lines
+    assert "motet_batch_size_count 4.0" in lines
+    assert "motet_queue_length 0.0" in lines
+    assert "motet_queue_bytes 0.0" in lines
+    assert any(line.startswith('motet_model_calls_total{model="BM25') and line.endswith(" 4.0") for line in lines)
+    assert 'motet_model_fallbacks_total{model="found"} 1.0' in lines
+
+
+def test_a_trace_has_the_request_and_inside_it_each_model(fitted: Fitted) -> None:
+    exporter = InMemorySpanExporter()
+    with gated(fitted, traces=Traces(NAME, exporter)) as running:
+        parent = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        assert running.ask(parent, buyer="b3", amount=3.0).status == 200
+    spans = exporter.get_finished_spans()
+    request = next(span for span in spans if span.name == "POST /v1/ask")
+    assert request.parent is not None
+    assert f"{request.parent.span_id:x}" == "b7ad6b7169203331"
+    assert request.attributes is not None
+    assert request.attributes["http.response.status_code"] == 200
+    models = [span for span in spans if span is not request]
+    assert any(span.name.startswith("BM25") for span in models)
+    for span in models:
+        assert span.context is not None
+        assert request.context is not None
+        assert span.parent is not None
+        assert span.parent.span_id == request.context.span_id
+        assert span.context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
+
+
+def test_nothing_is_traced_where_no_endpoint_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in trace.ENDPOINTS:
+        monkeypatch.delenv(name, raising=False)
+    assert Traces.wanted(NAME) is None
+
+
+@dataclass(frozen=True)
+class Careless(Model):
+    """Fails with a path in what it says, once the amount is large."""
+
+    def __call__(self, number: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, number=number)
+
+    def apply(self, state: State, batch: Batch) -> np.ndarray:
+        if (batch["number"] > 100).any():
+            raise FileNotFoundError("/home/someone/secrets/model.bin is gone")
+        return batch["number"]
+
+
+def test_what_a_model_says_of_its_files_stays_inside(tmp_path: Path) -> None:
+    careless = mt.Graph(score=Careless()(Purchase.amount))
+    with gated(prepared(tmp_path, careless)) as running:
+        assert running.ask(buyer="b1", amount=3.0).status == 200
+        said = running.ask(buyer="b1", amount=300.0)
+        assert said.status == 503
+        for secret in (b"/home", b"secrets", b"model.bin", b"Traceback", b".py", b"line "):
+            assert secret not in said.body
+        assert running.ask(buyer="b1", amount=3.0).status == 200
+
+
+def test_idle_half_closed_and_dripping_connections_do_not_hurt_others(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "HEADERS", 0.5)
+    with gated(fitted) as running, contextlib.ExitStack() as opened:
+        address = ("127.0.0.1", running.port)
+        idle = [opened.enter_context(socket.create_connection(address)) for _ in range(300)]
+        half = opened.enter_context(socket.create_connection(address))
+        half.sendall(b"POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        half.shutdown(socket.SHUT_WR)
+        slow = opened.enter_context(socket.create_connection(address))
+        slow.settimeout(10)
+        began = time.perf_counter()
+        with contextlib.suppress(OSError):
+            for letter in b"POST /v1/ask HTTP/1.1\r\nHost: example\r\nX-Slow: and so on and on and on and on":
+                slow.sendall(bytes([letter]))
+                time.sleep(0.05)
+        assert time.perf_counter() - began < 3, "whoever drips headers is cut off"
+        began = time.perf_counter()
+        assert {running.ask(buyer="b3", amount=3.0).status for _ in range(20)} == {200}
+        assert time.perf_counter() - began < 5
+        idle[0].sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle[0].recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_over_a_kept_connection_is_answered_while_the_server_ends(fitted: Fitted) -> None:
+    with gated(fitted) as running:
+        kept = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+        kept.request("GET", "/health/ready")
+        kept.getresponse().read()
+        running.server.drain()
+        kept.request("GET", "/health/ready")
+        response = kept.getresponse()
+        assert (response.status, response.getheader("connection")) == (503, "close")
+        response.read()
+        kept.close()

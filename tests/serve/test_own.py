@@ -1,0 +1,80 @@
+"""The graph's own endpoint, spoken to over a real connection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.serve.served import Served, prepared, served
+
+
+@pytest.fixture(scope="module")
+def shop_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(prepared(tmp_path_factory.mktemp("store"))) as running:
+        yield running
+
+
+def test_an_ask_gets_what_the_fitted_graph_answers(shop_server: Served) -> None:
+    fields: dict[str, Any] = {"buyer": "b3", "amount": 3.0, "search": "tea", "at": 2_000_000}
+    said = shop_server.ask(**fields)
+    assert said.status == 200
+    assert said.json["answer"] == json.loads(json.dumps(shop_server.fitted.ask(**fields)))
+    assert said.json["version"] == 1
+
+
+def test_a_buyer_nobody_knows_is_answered_by_what_is_popular(shop_server: Served) -> None:
+    said = shop_server.ask(buyer="new", amount=3.0)
+    assert said.status == 200
+    assert len(said.json["answer"]["top"]) == 3
+    assert said.json["answered_by"] == {"chosen": "popular"}
+    assert shop_server.ask(buyer="b3", amount=3.0).json["answered_by"] == {"chosen": "found"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b'{"buyer": "b3", ', 400, "no JSON"),
+        (b'{"buyer": "b3", "amount": NaN}', 400, "no JSON"),
+        (b"\xff\xfe", 400, "no JSON"),
+        (b"[" * 100_000, 400, "nested too deeply"),
+        (b"[]", 400, "no JSON object"),
+        (b'{"buyer": "b3"}', 422, "Purchase.amount is not given"),
+        (b'{"buyer": "b3", "amount": "much"}', 422, "not a number"),
+        (b'{"buyer": {"deep": 1}, "amount": 3}', 422, "Purchase.buyer"),
+        (b'{"buyer": "b3", "amount": 3, "colour": 1}', 422, "no field 'colour'"),
+        (b'{"buyer": "b3", "amount": 3, "item": 3}', 422, "outcome"),
+        (b'{"buyer": "b3", "amount": 3, "search": "' + b"x" * (5 << 20) + b'"}', 413, "longer than"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(shop_server: Served, body: bytes, status: int, says: str) -> None:
+    said = shop_server.call("POST", "/v1/ask", body)
+    assert said.status == status
+    assert said.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = said.json
+    assert says in problem["detail"]
+    assert problem["help"]
+
+
+def test_a_wrong_deadline_is_refused_and_a_short_one_answered_in_time(shop_server: Served) -> None:
+    assert shop_server.ask({"Request-Timeout": "soon"}, buyer="b3", amount=3).status == 400
+    assert shop_server.ask({"Request-Timeout": "0.5"}, buyer="b3", amount=3).status == 200
+
+
+def test_what_is_asked_for_as_events_comes_as_events(shop_server: Served) -> None:
+    fields = {"buyer": "b3", "amount": 3.0, "at": 2_000_000}
+    said = shop_server.call("POST", "/v1/ask", fields, {"Accept": "text/event-stream"})
+    names = [line for line in said.body.decode().splitlines() if line.startswith("event: ")]
+    assert names == ["event: answer", "event: done"]
+    wrong = shop_server.call("POST", "/v1/ask", {"buyer": "b3"}, {"Accept": "text/event-stream"})
+    assert b"event: problem" in wrong.body
+    assert b"Purchase.amount is not given" in wrong.body
+
+
+def test_health_says_live_and_ready_and_nothing_else_is_there(shop_server: Served) -> None:
+    assert shop_server.call("GET", "/health/live").status == 200
+    assert shop_server.call("GET", "/health/ready").json == {"status": "ready"}
+    assert shop_server.call("GET", "/nothing").status == 404
+    assert shop_server.call("GET", "/v1/ask").status == 405
