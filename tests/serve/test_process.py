@@ -90,13 +90,15 @@ def motet_serve(store: Path, log: Path, *options: str) -> Generator[Running]:
 
 
 def replies_until_the_end(running: Running, results: list[int | str], answered: threading.Event) -> None:
-    """Asks over one connection until the server ends it; a request without its reply is an error's name."""
+    """Asks over one connection after the other until the server ends. A request without its reply is an error's name,
+    but not the first one of a connection that was reset: the system took that in, and the server never had it."""
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
     while True:
         try:
             connection.connect()
         except OSError:
             return  # nothing was asked
+        fresh = True
         while connection.sock:
             try:
                 connection.request("POST", "/v1/ask", ASK)
@@ -104,8 +106,10 @@ def replies_until_the_end(running: Running, results: list[int | str], answered: 
                 response.read()
                 results.append(response.status)
                 answered.set()
+                fresh = False
             except (OSError, http.client.HTTPException) as error:
-                results.append(type(error).__name__)
+                if not (fresh and isinstance(error, ConnectionResetError)):
+                    results.append(type(error).__name__)
                 connection.close()
                 return
 

@@ -99,6 +99,8 @@ class Listener(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._served.drain()
+        for _ in range(2):  # turns of the loop, which take the connections that wait: closing would reset them
+            await asyncio.sleep(0)
         for listening in self.servers:
             listening.close()
         await self._last_replies()
