@@ -64,13 +64,16 @@ def test_scores_are_log_probabilities_among_the_labels(llm: Client) -> None:
     assert LABELS[int(scores[1].argmax())] == "funny"
 
 
-def test_scores_do_not_depend_on_the_prompts_beside(llm: Client) -> None:
-    together = llm.score(moods(FILMS), LABELS)
-    backwards = llm.score(moods(FILMS[::-1]), LABELS)
-    alone = [llm.score(moods([film]), LABELS) for film in FILMS]
+def test_scores_are_equal_to_the_bit_whatever_is_scored_beside_or_before(llm: Client) -> None:
+    """Texts of many lengths: they share forward passes and cached beginnings with others where nothing prevents it."""
+    texts = [f"A story of {'the sea and ' * n}a {word}." for n, word in enumerate(("ghost", "joke", "kiss", "war") * 3)]
+    prompts = [Prompt("Name the mood.", start=f"Text: {text}\nMood:") for text in texts]
+    labels = ("funny", "romantic", "scary")
+    together, reversed_ = llm.score(prompts, labels), llm.score(prompts[::-1], labels)
+    alone = [llm.score([prompt], labels) for prompt in prompts]
     assert together is not None
-    assert backwards is not None
-    assert np.array_equal(together, backwards[::-1])
+    assert reversed_ is not None
+    assert np.array_equal(together, reversed_[::-1])
     assert np.array_equal(together, np.concatenate([each for each in alone if each is not None]))
 
 

@@ -89,6 +89,7 @@ class Extract(Model, Generic[R]):
     characters: int = 1500
     typical: tuple[str, ...] = ()
 
+    version: ClassVar[int] = 2
     costly: ClassVar[bool] = True
     calls_llm: ClassVar[bool] = True
 
