@@ -125,8 +125,9 @@ def test_streams_in_pieces_and_can_be_left(llm: Client) -> None:
     started = time.monotonic()
     assert next(story)
     story.close()
-    whole = "".join(llm.stream(Prompt("Say hello."), max_tokens=6))
-    assert whole == llm.complete([Prompt("Say hello.")], max_tokens=6)[0].text
+    pieces = list(llm.stream(Prompt("Say hello."), max_tokens=6))
+    assert 1 < len(pieces) <= 6
+    assert "".join(pieces).startswith("Hello")
     assert time.monotonic() - started < 20
 
 
