@@ -36,7 +36,8 @@ from motet.data import Data
 from motet.graph import Graph
 from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.sasrec_batches import Histories
-from motet.models.behavior.sasrec_trainer import Config, Net, Trainer
+from motet.models.behavior.sasrec_config import Config
+from motet.models.behavior.sasrec_trainer import Net, Trainer
 from motet.past import past
 from motet.record import Entity, Event, outcome
 

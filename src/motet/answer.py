@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
+from motet import intake
 from motet.batch import Codes, Pairs, Ragged, is_scores
 from motet.column import Text
 from motet.errors import GraphError
-from motet.intake import table_of
 from motet.node import item_of
 from motet.outline import Outline
 from motet.rows.asks import outcomes
@@ -32,9 +31,7 @@ def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]
     if event is None:
         raise GraphError(f"{outline} is asked by no event", help="give it an output that depends on one")
     refuse(outcomes(event, asks))
-    now = {event.time_field(): round(time.time() * 1e6) / 1e6}
-    table = table_of(event, [{**now, **ask} for ask in asks], context.entities())
-    run = context.asked(event, table)
+    run = context.asked(event, intake.asked(event, asks, context.entities()))
     columns = {name: plain(run, column) for name, column in outline.answered.items()}
     return [{name: values[i] for name, values in columns.items()} for i in range(len(asks))]
 

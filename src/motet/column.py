@@ -114,10 +114,11 @@ def _is_column(kind: Any) -> bool:
 def _check_known(model: Model, arg: Column) -> None:
     if arg.after:
         event = next(iter(arg.after))
+        by = event.first_reference() or "reference"
         raise GraphError(
             f"{model} would read {name_of(arg)}, an outcome of {event.__name__} that is not known when it is asked"
             + _where(arg),
-            help=f"read the earlier ones: mt.past({name_of(arg)}, by={event.__name__}.{event.first_reference()})",
+            help=f"read the earlier ones: mt.past({name_of(arg)}, by={event.__name__}.{by})",
         )
 
 

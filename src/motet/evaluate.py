@@ -106,7 +106,7 @@ def _target(column: Column) -> Column | None:
 
 def _groups(run: Batched, event: Any) -> Array | None:
     """What requests depend on each other by: the first entity that the event refers to."""
-    name = next((n for n in event.references() if not event.specs[n].outcome), None)
+    name = event.first_reference()
     return None if name is None else run.field(event, name).codes
 
 

@@ -6,6 +6,7 @@ of the plain type that its column wants, the column is written down directly; ot
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
@@ -29,6 +30,12 @@ LARGEST = 2**63  # keys are whole numbers of 64 bits
 def table_of(event: type[Event], rows: Sequence[Row], entities: Entities) -> Table:
     """Rows of an event that is asked, as `parse(..., partial=True)` reads them. Errors: those of `parse`."""
     return _plain(event, rows, entities) or parse(event, rows, entities, partial=True)
+
+
+def asked(event: type[Event], rows: Sequence[Row], entities: Entities) -> Table:
+    """Asks that arrive now: one without a time has this one. Errors: those of `parse`."""
+    now = {event.time_field(): round(time.time() * 1e6) / 1e6}
+    return table_of(event, [{**now, **row} for row in rows], entities)
 
 
 def check(event: type[Event], row: Row, entities: Entities) -> None:

@@ -111,9 +111,9 @@ class Record(metaclass=_Names):
         return {name: kind for name, kind in cls.fields.items() if issubclass(kind, Entity)}
 
     @classmethod
-    def first_reference(cls) -> str:
-        known = [name for name in cls.references() if not cls.specs[name].outcome]
-        return known[0] if known else "reference"
+    def first_reference(cls) -> str | None:
+        """The field that says whose it is: its first reference that is no outcome."""
+        return next((name for name in cls.references() if not cls.specs[name].outcome), None)
 
     if not TYPE_CHECKING:
 

@@ -43,13 +43,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Canary:
-    """Answers a share of the viewers, always the same ones, whichever worker they ask."""
+    """Answers a share of the viewers, always the same ones, whichever worker they ask.
+
+    Where asks name nobody, the share is one of asks.
+    """
 
     version: Version
     share: float
 
     def answers(self, row: Row) -> bool:
-        viewer = row.get(self.version.event.first_reference())
+        name = self.version.event.first_reference()
+        viewer = dict(row) if name is None else row.get(name)
         drawn = blake2b(repr(viewer).encode(), digest_size=8, person=b"canary").digest()
         return int.from_bytes(drawn, "big") < self.share * 2.0**64
 

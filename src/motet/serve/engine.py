@@ -1,8 +1,8 @@
 """Requests become batches: what arrives while the engine works is its next batch.
 
-No timer: a batch begins as soon as a thread is free and the event loop has read all that has arrived, so a lone
-request never waits for company. Late values (a language model that writes) run beside the engine's threads, which
-go on.
+No timer: a free thread begins once the event loop has read what has arrived, a thread that becomes free takes what
+waits by then, so a lone request never waits for company. Late values (a language model that writes) run beside the
+engine's threads, which go on.
 """
 
 from __future__ import annotations

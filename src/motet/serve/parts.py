@@ -53,12 +53,6 @@ def first_text(version: Version) -> str | None:
     return next((name for name, kind in fields.items() if kind is Text and not specs[name].outcome), None)
 
 
-def first_reference(version: Version) -> str | None:
-    """The field of the event that says who asks: its first reference that is no outcome."""
-    specs = version.event.specs
-    return next((name for name in version.event.references() if not specs[name].outcome), None)
-
-
 def late_text(version: Version) -> str | None:
     """The output that is written for people: the first late Text."""
     outputs: dict[str, Column] = dict(version.outline.answered)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from motet import intake
 from motet.answer import Answer, plain
 from motet.apply import Apply, Fit, Within
 from motet.batch import Array
@@ -17,7 +18,6 @@ from motet.candidates import Retrieve
 from motet.cost import Cost
 from motet.errors import GraphError
 from motet.fitted import Fitted
-from motet.intake import table_of
 from motet.node import Column, Otherwise, upstream
 from motet.record import Event, Field
 from motet.run.context import Batched
@@ -80,9 +80,7 @@ class Version:
 
     def begin(self, rows: Sequence[Row], ends: float | None = None) -> Running:
         """A batch of asks. ends: when their time is over, as time.monotonic() tells it."""
-        now = {self.event.time_field(): round(time.time() * 1e6) / 1e6}
-        table = table_of(self.event, [{**now, **row} for row in rows], self.context.entities())
-        run = self.context.asked(self.event, table)
+        run = self.context.asked(self.event, intake.asked(self.event, rows, self.context.entities()))
         run.ends = ends
         spent: list[Spent] = []
         run.runner = Local(lambda node, cost: spent.append(Spent(node, cost, time.time())), time.perf_counter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,13 +17,14 @@ from motet.models.behavior import sasrec_towers as towers
 from motet.models.behavior.interactions import learnt_from
 from motet.models.behavior.known import places, plain
 from motet.models.behavior.outcome import checked
+from motet.models.behavior.sasrec_config import Config
 from motet.models.behavior.sequences import sequences
 from motet.node import item_of, name_of
 from motet.record import Entity
 
 
 @dataclass(frozen=True)
-class SASRec(Model):
+class SASRec(Model, Config):
     """Self-attentive sequence recommender: scores items by what a history of items leads to.
 
     Trained with softmax cross-entropy over every item seen in training at every position, which decides its
@@ -41,18 +42,6 @@ class SASRec(Model):
         items on average.
     Source: Kang & McAuley 2018 (arXiv 1808.09781); content: Let It Go? (arXiv 2507.19473).
     """
-
-    dim: int = 64
-    blocks: int = 2
-    heads: int = 2
-    length: int = 50
-    dropout: float = 0.2
-    bound: float = 1.0
-    batch: int = 64
-    rate: float = 2e-3
-    epochs: int = 100
-    patience: int = 20
-    held: int = 1_000
 
     def __post_init__(self) -> None:
         for name in ("dim", "blocks", "heads", "length", "batch", "epochs", "patience", "held"):
@@ -79,7 +68,7 @@ class SASRec(Model):
 
     def fit(self, batch: Batch, target: Any) -> State:
         try:
-            from motet.models.behavior import sasrec_train, sasrec_trainer
+            from motet.models.behavior import sasrec_train
         except ModuleNotFoundError:
             raise needs("torch", "torch") from None
         history = cast(Ragged, batch["history"])
@@ -87,12 +76,11 @@ class SASRec(Model):
         values, offsets = sequences(history, batch["who"], target)
         n = len(history.names)
         content = _rows(batch["content"], n) if "content" in batch else None
-        config = sasrec_trainer.Config(**{field.name: getattr(self, field.name) for field in fields(self)})
 
         def tell(epoch: int, epochs: int, loss: float, rate: float) -> None:
             batch.progress(epoch, epochs, f"loss {loss:.3f}, {rate:,.0f} items/s")
 
-        made = sasrec_train.fit(values, offsets, n, content, config=config, seed=batch.seed, progress=tell)
+        made = sasrec_train.fit(values, offsets, n, content, config=self, seed=batch.seed, progress=tell)
         keys = history.names.names.take(pa.array(made.pop("codes")))
         return State(keys=plain(keys), **made)
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from motet.batch import Array
 from motet.errors import DataError
 from motet.models.behavior.sasrec_batches import Histories, tensor
+from motet.models.behavior.sasrec_config import Config
 from motet.models.behavior.sasrec_net import Noise, Users
 from motet.models.behavior.sasrec_towers import Reading
-from motet.models.behavior.sasrec_trainer import Config, Net, Trainer, ndcg
+from motet.models.behavior.sasrec_trainer import Net, Trainer, ndcg
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
 

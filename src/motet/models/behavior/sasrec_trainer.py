@@ -6,7 +6,6 @@ import functools
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,31 +16,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from motet.batch import Array
 from motet.models.behavior.sasrec_batches import Histories, batches, tensor
+from motet.models.behavior.sasrec_config import Config
 from motet.models.behavior.sasrec_net import CatalogueLoss, Items, Noise, Users
 
 AVERAGED = 0.99  # share of the averaged weights that a step leaves as they were, once there are many
 STEPS = 16  # an epoch has at least so many: few histories are gone through several times
-
-
-@dataclass(frozen=True)
-class Config:
-    """length: items of a history that are read. batch: histories a step. rate: of Adam.
-
-    bound: the longest residual that an item with content may have. patience: epochs without a better
-    validation before it stops. held: at most so many histories give their last item to validation.
-    """
-
-    dim: int = 64
-    blocks: int = 2
-    heads: int = 2
-    length: int = 50
-    dropout: float = 0.2
-    bound: float = 1.0
-    batch: int = 64
-    rate: float = 2e-3
-    epochs: int = 100
-    patience: int = 20
-    held: int = 1_000
 
 
 class Net(nn.Module):

@@ -50,7 +50,7 @@ async def by_graph(server: Server, chat: Chat, ends: float) -> AsyncGenerator[Pi
 
 def row_of(version: Version, chat: Chat) -> dict[str, Any]:
     """The event that a chat is: who asks, what, and further fields in `metadata` (texts) and in `ask` (any)."""
-    text, reference = parts.first_text(version), parts.first_reference(version)
+    text, reference = parts.first_text(version), version.event.first_reference()
     said = {text: chat.question} if text else {}
     asks = {reference: chat.user} if reference and chat.user else {}
     return {**said, **asks, **chat.metadata, **chat.ask}
