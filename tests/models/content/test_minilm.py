@@ -94,10 +94,19 @@ def test_a_vector_does_not_depend_on_its_neighbours(precision) -> None:
     assert np.array_equal(together, backwards)
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_a_row_of_a_table_and_an_ask_are_read_alike(precision) -> None:
+    model = MiniLM(precision)
+    table = [f"film {n} is about {'a shark and ' * (n % 40)}a train" for n in range(400)]
+    together = model.embed(table)
+    assert np.array_equal(together[100:140], model.embed(table[100:140]))
+    assert np.array_equal(together[7], model.embed(table[7:8])[0])
+
+
 def test_equal_texts_are_embedded_once(fast: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     real = fast._vectors
-    monkeypatch.setattr(fast, "_vectors", lambda ids: (seen.append(len(ids)), real(ids))[1])
+    monkeypatch.setattr(fast, "_vectors", lambda ids, ragged: (seen.append(len(ids)), real(ids, ragged))[1])
     vectors = fast.embed(["a shark", "a train", "a shark", "a shark"])
     assert sum(seen) == 2
     assert np.array_equal(vectors[0], vectors[3])

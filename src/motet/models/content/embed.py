@@ -14,7 +14,7 @@ from motet.column import Text, Vector, column
 from motet.errors import GraphError, listed
 from motet.model import Model, State
 from motet.models.content.minilm import MiniLM
-from motet.models.content.minilm_graph import Precision
+from motet.models.content.minilm_shape import Precision
 from motet.models.content.remembered import Remembered, remembered
 
 KNOWN = ("minilm-l6",)
@@ -34,6 +34,7 @@ class Embed(Model):
     name: str = "minilm-l6"
     precision: Precision = "int8"
 
+    version: ClassVar[int] = 2
     costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

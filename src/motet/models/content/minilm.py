@@ -7,18 +7,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motet import weights
-from motet.models.content.minilm_graph import POSITIONS, WIDTH, Precision, encoder, read_safetensors
+from motet.models.content.minilm_shape import POSITIONS, WIDTH, Precision
 from motet.models.cores import threads
 
-_BUILD = 1  # raise it when the graph changes: it names the built file
+_BUILD = 2  # raise it when the graph changes: it names the built file
 _CHARACTERS = 32 * POSITIONS
+_FEW = 256  # texts that are asked for at once, at most; more are rows of a table
 _BATCH_TOKENS = 1024
+_ENOUGH = 128  # tokens of equally long texts that are worth a batch of their own
+_MARKS = 2  # tokens that every text gets
+
+
+class _Lot(NamedTuple):
+    """Texts that are embedded at once: their token ids. ragged: whether they may differ in length."""
+
+    ones: list[int]
+    ragged: bool
 
 
 class MiniLM:
@@ -33,8 +43,7 @@ class MiniLM:
     width = WIDTH
 
     def __init__(self, precision: Precision = "int8") -> None:
-        self._tokenizer = _tokenizer()
-        self._session = _session(precision, os.getpid())
+        self._tokenizer, self._precision = _tokenizer(), precision
         self._workers = threads()
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -44,28 +53,45 @@ class MiniLM:
         for place, text in enumerate(texts):
             places.setdefault(_readable(text), []).append(place)
         tokens = [each.ids for each in self._tokenizer.encode_batch_fast(list(places))]
-        batches = list(_equally_long(tokens))
+        lots = list(_lots([len(ids) for ids in tokens]))
         rows = list(places.values())
-        for batch, vectors in zip(batches, self._each(tokens, batches), strict=True):
-            for one, vector in zip(batch, vectors, strict=True):
+        for lot, vectors in zip(lots, self._each(tokens, lots), strict=True):
+            for one, vector in zip(lot.ones, vectors, strict=True):
                 found[rows[one]] = vector
         return found
 
-    def _each(self, tokens: list[list[int]], batches: list[list[int]]) -> Iterable[NDArray[np.float32]]:
-        def run(batch: list[int]) -> NDArray[np.float32]:
-            return self._vectors(np.array([tokens[one] for one in batch], np.int64))
+    def _each(self, tokens: list[list[int]], lots: list[_Lot]) -> Iterable[NDArray[np.float32]]:
+        def run(lot: _Lot) -> NDArray[np.float32]:
+            return self._vectors([tokens[one] for one in lot.ones], lot.ragged)
 
-        if len(batches) < 2 or self._workers == 1:
-            return map(run, batches)
-        # One batch a core beats one batch on all cores: nobody waits for anybody.
+        if len(lots) < 2 or self._workers == 1:
+            return map(run, lots)
+        # One lot a core beats one lot on all cores: nobody waits for anybody.
         with ThreadPoolExecutor(self._workers) as pool:
-            return list(pool.map(run, batches))
+            return list(pool.map(run, lots))
 
-    def _vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        hidden = cast("NDArray[np.float32]", self._session.run(None, {"ids": ids})[0])
-        # Here and not in the graph: summed in one order, whatever the batch, so equal to the bit.
-        mean = hidden.mean(axis=1)
+    def _vectors(self, texts: list[list[int]], ragged: bool) -> NDArray[np.float32]:
+        lengths = np.array([len(ids) for ids in texts])
+        inputs = _laid_out(texts, lengths) if ragged else {"texts": np.array(texts, np.int64)}
+        hidden = cast("NDArray[np.float32]", _session(self._precision, ragged, os.getpid()).run(None, inputs)[0])
+        # Here and not in the graph: summed in one order, whatever the lot, so equal to the bit.
+        mean = np.add.reduceat(hidden, np.cumsum(lengths) - lengths, axis=0)
+        mean /= lengths[:, None]
         return mean / np.sqrt((mean * mean).sum(axis=1, keepdims=True))
+
+
+def _laid_out(texts: list[list[int]], lengths: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """The inputs of the ragged encoder."""
+    place = np.arange(int(lengths.max()))
+    real: NDArray[np.bool_] = place < lengths[:, None]
+    starts = np.cumsum(lengths) - lengths
+    return {
+        "ids": np.array([token for ids in texts for token in ids], np.int64),
+        "places": np.broadcast_to(place, real.shape)[real],
+        "slots": np.where(real, starts[:, None] + place, 0),
+        "mask": np.where(real, np.float32(0), np.float32(-np.inf))[:, None, None, :],
+        "back": np.flatnonzero(real),
+    }
 
 
 def _readable(text: str) -> str:
@@ -74,15 +100,30 @@ def _readable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _equally_long(tokens: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Batches of texts with equally many tokens, so that none is padded; the longest first."""
+def _lots(lengths: Sequence[int]) -> Iterator[_Lot]:
+    """The texts of more than marks, the longest first.
+
+    In a table equally long ones go together, which needs no mask. Few texts go together as they are: each lot reads
+    all weights from memory, which takes longer than the padding of attention.
+    """
+    ordered = sorted((i for i, length in enumerate(lengths) if length > _MARKS), key=lambda i: -lengths[i])
     by_length: dict[int, list[int]] = {}
-    for one, ids in enumerate(tokens):
-        if len(ids) > 2:  # more than the two marks that every text gets
-            by_length.setdefault(len(ids), []).append(one)
-    for length, ones in sorted(by_length.items(), reverse=True):
-        size = max(1, _BATCH_TOKENS // length)
-        yield from (ones[start : start + size] for start in range(0, len(ones), size))
+    for one in ordered if len(lengths) > _FEW else ():
+        by_length.setdefault(lengths[one], []).append(one)
+    even = {length: ones for length, ones in by_length.items() if length * len(ones) >= _ENOUGH}
+    for length, ones in even.items():
+        yield from (_Lot(some, ragged=False) for some in _cut(ones, length))
+    rest = [one for one in ordered if lengths[one] not in even]
+    while rest:
+        some = next(_cut(rest, lengths[rest[0]]))
+        yield _Lot(some, ragged=True)
+        rest = rest[len(some) :]
+
+
+def _cut(ones: list[int], length: int) -> Iterator[list[int]]:
+    """Texts of at most some length, as many at a time as a batch holds."""
+    size = max(1, _BATCH_TOKENS // length)
+    return (ones[start : start + size] for start in range(0, len(ones), size))
 
 
 @lru_cache(maxsize=1)
@@ -95,25 +136,23 @@ def _tokenizer() -> Any:
     return tokenizer
 
 
-@lru_cache(maxsize=2)
-def _session(precision: Precision, process: int) -> Any:
+@lru_cache(maxsize=4)
+def _session(precision: Precision, ragged: bool, process: int) -> Any:
     # `process`: a forked child opens its own.
     import onnxruntime
 
     options = cast(Any, onnxruntime).SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(built(precision)), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(built(precision, ragged)), options, providers=["CPUExecutionProvider"])
 
 
-def built(precision: Precision) -> Path:
+def built(precision: Precision, ragged: bool) -> Path:
     """The model as an ONNX file, made from the published weights where it is not there yet."""
     digest = weights.sha256("minilm-l6/weights")
-    file = weights.home() / "built" / f"minilm-l6-{digest[:16]}-{precision}-{_BUILD}.onnx"
+    layout = "ragged" if ragged else "even"
+    file = weights.home() / "built" / f"minilm-l6-{digest[:16]}-{precision}-{layout}-{_BUILD}.onnx"
     if not file.is_file():
-        model = encoder(read_safetensors(weights.path("minilm-l6/weights")), precision)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Named only when whole, so that a killed build, or two at once, leave no half file.
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_bytes(model)
-        partial.replace(file)
+        from motet.models.content.minilm_graph import write
+
+        write(file, weights.path("minilm-l6/weights"), precision, ragged)
     return file

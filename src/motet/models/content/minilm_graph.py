@@ -1,7 +1,8 @@
 """MiniLM-L6's computation written as ONNX from its published weights.
 
-BERT, 6 layers of 384 with 12 heads. Texts of one batch have equally many tokens, so there is no padding and no
-mask. Source: Devlin et al. 2018 (arXiv 1810.04805);
+BERT, 6 layers of 384 with 12 heads. The tokens of all texts lie one after the other, so nothing is padded. Only
+attention, which is of one text at a time, lays them out by texts; where these differ in length it does so by copies
+and masks what is beyond a text's end. Source: Devlin et al. 2018 (arXiv 1810.04805);
 Wang et al. 2020 (arXiv 2002.10957).
 """
 
@@ -9,19 +10,20 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Weights = Mapping[str, NDArray[np.float32]]
-Precision = Literal["int8", "fp32"]
+from motet.models.content.minilm_shape import HEADS, LAYERS, POSITIONS, WIDTH, Precision
 
-LAYERS, HEADS, WIDTH, POSITIONS = 6, 12, 384, 256
+Weights = Mapping[str, NDArray[np.float32]]
+MAPPED = 1024  # bytes from which on a tensor stays in a file of its own, which all processes map
 
 
 def read_safetensors(file: Path) -> dict[str, NDArray[np.float32]]:
@@ -38,13 +40,32 @@ def read_safetensors(file: Path) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def encoder(weights: Weights, precision: Precision) -> bytes:
-    """An ONNX model: ids int64[texts, tokens] -> float32[texts, tokens, 384].
+def write(file: Path, weights: Path, precision: Precision, ragged: bool) -> None:
+    """Makes the encoder's file from the published weights, and one of its tensors beside it."""
+    model = encoder(read_safetensors(weights), precision, ragged)
+    tensors = file.with_suffix(".tensors")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Named only when whole, so that a killed build, or two at once, leave no half file.
+    with tempfile.TemporaryDirectory(dir=file.parent) as made:
+        cast(Any, onnx).save_model(
+            model, f"{made}/model", save_as_external_data=True, location=tensors.name, size_threshold=MAPPED
+        )
+        Path(made, tensors.name).replace(tensors)
+        Path(made, "model").replace(file)
 
-    int8: weights per output, activations per token, both symmetric. A token's scale comes from that token
-    alone, so a text's vector does not depend on the texts beside it.
+
+def encoder(weights: Weights, precision: Precision, ragged: bool) -> onnx.ModelProto:
+    """An ONNX model of texts' tokens, one text after the other: ids int64[tokens] -> float32[tokens, 384].
+
+    Equally long texts are given as they are: texts int64[texts, length].
+    ragged: for texts of any lengths. places: int64[tokens], where in its text each token stands. slots: int64[texts,
+    longest], the token in each place of each text, any where there is none. mask: float32[texts, 1, 1, longest], 0,
+    and minus infinity where there is none. back: int64[tokens], where in `slots` each token is.
+
+    Both give the same numbers to the bit. int8: weights per output, activations per token, both symmetric. A token's
+    scale comes from that token alone, so a text's vector does not depend on the texts beside it.
     """
-    graph = _Graph(weights, precision)
+    graph = _Graph(weights, precision, ragged)
     x = graph.embedded()
     for layer in range(LAYERS):
         x = graph.layer(x, f"encoder.layer.{layer}.")
@@ -52,8 +73,8 @@ def encoder(weights: Weights, precision: Precision) -> bytes:
 
 
 class _Graph:
-    def __init__(self, weights: Weights, precision: Precision) -> None:
-        self._weights, self._precision = weights, precision
+    def __init__(self, weights: Weights, precision: Precision, ragged: bool) -> None:
+        self._weights, self._precision, self._ragged = weights, precision, ragged
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
@@ -77,10 +98,13 @@ class _Graph:
         words = self.constant("words", w["embeddings.word_embeddings.weight"])
         # All tokens are of the first type, so its vector is part of each position's.
         types = w["embeddings.token_type_embeddings.weight"][0]
-        places = self.constant("places", w["embeddings.position_embeddings.weight"][:POSITIONS] + types)
-        n_tokens = self.add("Shape", "ids", start=1, end=2)
-        here = self.add("Slice", places, self.ints(0), n_tokens, self.ints(0))
-        return self.normalised(self.add("Add", self.add("Gather", words, "ids"), here), "embeddings.LayerNorm")
+        positions = self.constant("positions", w["embeddings.position_embeddings.weight"][:POSITIONS] + types)
+        if self._ragged:
+            x = self.add("Add", self.add("Gather", words, "ids"), self.add("Gather", positions, "places"))
+        else:
+            here = self.add("Slice", positions, self.ints(0), self.add("Shape", "texts", start=1), self.ints(0))
+            x = self.add("Reshape", self.add("Add", self.add("Gather", words, "texts"), here), self.ints(-1, WIDTH))
+        return self.normalised(x, "embeddings.LayerNorm")
 
     def layer(self, x: str, at: str) -> str:
         seen = self.attention(x, at + "attention.self.")
@@ -97,13 +121,22 @@ class _Graph:
         w = np.concatenate([self._weights[f"{at}{n}.weight"] * s for n, s in zip(names, scales, strict=True)])
         b = np.concatenate([self._weights[f"{at}{n}.bias"] * s for n, s in zip(names, scales, strict=True)])
         joined = self.product(x, w.astype(np.float32), b.astype(np.float32), at + "qkv")
-        parted = self.add("Reshape", joined, self.ints(0, 0, 3, HEADS, WIDTH // HEADS))
+        parts = [3, HEADS, WIDTH // HEADS]
+        if not self._ragged:
+            layout = self.add("Concat", self.add("Shape", "texts"), self.ints(*parts), axis=0)
+            return self.seen(self.add("Reshape", joined, layout))
+        by_text = self.add("Gather", joined, "slots", axis=0)
+        return self.add("Gather", self.seen(self.add("Reshape", by_text, self.ints(0, 0, *parts))), "back", axis=0)
+
+    def seen(self, parted: str) -> str:
+        """What each token sees of its text: [texts x tokens, 384] from [texts, tokens, 3, heads, 32]."""
         q = self.pick(parted, 0, [0, 2, 1, 3])
         k = self.pick(parted, 1, [0, 2, 3, 1])
         v = self.pick(parted, 2, [0, 2, 1, 3])
-        shares = self.add("Softmax", self.add("MatMul", q, k), axis=-1)
+        near = self.add("MatMul", q, k)
+        shares = self.add("Softmax", self.add("Add", near, "mask") if self._ragged else near, axis=-1)
         seen = self.add("Transpose", self.add("MatMul", shares, v), perm=[0, 2, 1, 3])
-        return self.add("Reshape", seen, self.ints(0, 0, WIDTH))
+        return self.add("Reshape", seen, self.ints(-1, WIDTH))
 
     def pick(self, parted: str, which: int, order: list[int]) -> str:
         one = self.add("Gather", parted, self.constant(f"index{which}", np.array(which, np.int64)), axis=2)
@@ -136,10 +169,18 @@ class _Graph:
         shift = self.constant(at + ".b", self._weights[at + ".bias"])
         return self.add("LayerNormalization", x, scale, shift, epsilon=1e-12)
 
-    def model(self, out: str) -> bytes:
-        ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["texts", "tokens"])
-        hidden = helper.make_tensor_value_info(out, TensorProto.FLOAT, ["texts", "tokens", WIDTH])
-        graph = helper.make_graph(self._nodes, "minilm-l6", [ids], [hidden], list(self._constants.values()))
+    def model(self, out: str) -> onnx.ModelProto:
+        ragged = [
+            helper.make_tensor_value_info("ids", TensorProto.INT64, ["tokens"]),
+            helper.make_tensor_value_info("places", TensorProto.INT64, ["tokens"]),
+            helper.make_tensor_value_info("slots", TensorProto.INT64, ["texts", "longest"]),
+            helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["texts", 1, 1, "longest"]),
+            helper.make_tensor_value_info("back", TensorProto.INT64, ["tokens"]),
+        ]
+        even = [helper.make_tensor_value_info("texts", TensorProto.INT64, ["texts", "length"])]
+        inputs = ragged if self._ragged else even
+        hidden = helper.make_tensor_value_info(out, TensorProto.FLOAT, ["tokens", WIDTH])
+        graph = helper.make_graph(self._nodes, "minilm-l6", inputs, [hidden], list(self._constants.values()))
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
         cast(Any, onnx.checker).check_model(model)
-        return model.SerializeToString()
+        return model
