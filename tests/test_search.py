@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from motet import search
 from motet.errors import DataError
-from motet.search import Found, Index, fuse, highest, top
+from motet.search import Found, Index, fuse, highest, products, top
 from motet.windows import Windows
 
 
@@ -45,6 +45,16 @@ def test_top_is_a_sort_of_all_scores_ties_by_lower_code(seed: int, m: int, k: in
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "HELD", held)
         assert equal(top(queries, items, k, bias, exclude, allowed), sorted_by(scores, k))
+
+
+@pytest.mark.parametrize("queries", [0, 1, 2, 5, 32, 33])
+@pytest.mark.parametrize("block", [500, 20_000, 950_000])
+def test_products_are_those_of_the_matrices(queries: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(queries)
+    asked = rng.standard_normal((queries, 24), dtype=np.float32)
+    items = rng.standard_normal((1_003, 24), dtype=np.float32)
+    monkeypatch.setattr(search, "BLOCK", block)
+    assert products(asked, items) == pytest.approx(asked @ items.T, abs=1e-5)
 
 
 def test_highest_of_many_items_is_a_sort_even_where_all_are_equal() -> None:

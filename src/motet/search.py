@@ -32,6 +32,14 @@ items and misses up to 0.5 % of what exact search finds: where that is not worth
 HELD = 1 << 24
 """Scores that are held at a time: 64 MB of float32."""
 
+FEW = 32
+"""Queries up to which their product with all items is taken by blocks."""
+
+BLOCK = 950_000
+"""Multiplications in a block: up to a million OpenBLAS multiplies in place. Beyond, it first copies all items in
+another order, which takes longer than the product itself where queries are few: bench/LOG.md.
+"""
+
 STRIDE = 64
 RRF = 60
 """The constant of reciprocal rank fusion. Source: Cormack, Clarke & Büttcher 2009."""
@@ -55,7 +63,7 @@ def top(
     step = max(1, HELD // max(1, len(items)))
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
-        product = queries[block] @ items.T
+        product = products(queries[block], items)
         if bias is not None:
             product += bias
         if allowed is not None:
@@ -64,6 +72,18 @@ def top(
             product[_pairs(exclude, block, len(items))] = -np.inf
         codes[block], scores[block] = highest(product, k)
     return codes, scores
+
+
+def products(queries: Matrix, items: Matrix) -> Matrix:
+    """queries @ items.T: [n, m] of queries [n, d] and items [m, d]."""
+    n, d = queries.shape
+    step = BLOCK // max(1, n * d)
+    if not 1 < n <= FEW or step < STRIDE:
+        return queries @ items.T
+    columns, out = np.ascontiguousarray(queries.T), np.empty((len(items), n), np.float32)
+    for start in range(0, len(items), step):
+        np.matmul(items[start : start + step], columns, out=out[start : start + step])
+    return np.ascontiguousarray(out.T)
 
 
 def highest(scores: Matrix, k: int) -> Found:
