@@ -27,6 +27,7 @@ from motet.apply import Apply
 from motet.cells import row_hashes
 from motet.column import Column
 from motet.prepare import prepare
+from motet.progress import Progress
 from motet.run.context import Context
 from motet.run.runner import Local
 from motet.store import Store
@@ -116,7 +117,7 @@ def child(store: str, data: str) -> None:
         print(done - said.get(column, 0), flush=True)
         said[column] = done
 
-    prepare(graph, Context(bound(texts(Path(data))), Local(), Store(store), tick=tick))
+    prepare(graph, Context(bound(texts(Path(data))), Local(), Store(store), tick=tick), Progress(quiet=True))
 
 
 def run(store: Path, data: Path, until: int | None = None) -> int:

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 import motet as mt
+from motet import search
 from motet.batch import Array, Batch
 from motet.column import column
-from motet.errors import MotetError
+from motet.errors import MotetError, RunError
 from motet.prepare import prepared_columns
+from motet.search import Index
 
 
 @dataclass(frozen=True)
@@ -228,3 +230,183 @@ def test_a_killed_run_resumes_where_it_was(tmp_path: Path, asked: list[str]) -> 
     assert 0 < done.new <= 200 - 4 * (begun - 1)
     assert len(set(asked)) == len(asked) == done.new
     assert [film["film_id"] for film in fitted.ask(viewer="w")["top"]] == [199, 198, 197]
+
+
+class Song(mt.Entity):
+    song_id: mt.Key
+    tempo: mt.Number
+    sound: mt.Vector
+
+
+class Play(mt.Event):
+    at: mt.Time
+    mood: mt.Number
+    song: Song = mt.outcome()
+
+
+class Vectors(Numbers):
+    passing: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Waves(mt.Model):
+    """The vector of a number."""
+
+    def __call__(self, number: mt.Number) -> mt.Vector:
+        return column(mt.Vector, self, number=number)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        return waves(batch["number"])
+
+
+@dataclass(frozen=True)
+class CostlyWaves(Waves):
+    """The same at some cost; the numbers in `busy` fail this time."""
+
+    costly: ClassVar[bool] = True
+    busy: ClassVar[set[float]] = set()
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        made = waves(batch["number"]).view(Vectors)
+        made.passing = tuple(number in self.busy for number in batch["number"].tolist())
+        made.problems = tuple("the endpoint was busy" if failed else None for failed in made.passing)
+        return made
+
+
+def waves(numbers: Array) -> Array:
+    """Of one length each, so that what is most like a number is that number."""
+    angles = np.outer(numbers, np.arange(1, 4))
+    return np.hstack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+
+
+def songs(n: int = 40, change: float = 0.0) -> mt.Data:
+    tempo = np.arange(n) / 7 + change
+    rows = [{"song_id": i, "tempo": t, "sound": waves(t)[0].tolist()} for i, t in enumerate(tempo)]
+    return mt.Data({Song: rows, Play: [{"at": 100, "mood": 0.5, "song": 0}]})
+
+
+def searched(items: mt.Vector, store: Path, data: mt.Data | None = None) -> mt.Fitted:
+    return found_by(items).fit(data or songs(), store=store, quiet=True)
+
+
+def found_by(items: mt.Vector) -> mt.Graph:
+    return mt.Graph(best=mt.retrieve(Song, k=5, by=[Waves()(Play.mood) @ items]))
+
+
+MOODS: list[dict[str, Any]] = [{"mood": mood, "at": 200} for mood in (0.1, 1.9, 4.4)]
+TEMPO = Waves()(Song.tempo)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many items each index was built over, where those of more than 20 items are built."""
+    sizes, build = list[int](), Index.build
+
+    def counted(items: Array, **how: Any) -> Index:
+        sizes.append(len(items))
+        return build(items, **how)
+
+    monkeypatch.setattr(Index, "build", staticmethod(counted))
+    monkeypatch.setattr(search, "EXACT_UP_TO", 20)
+    return sizes
+
+
+@pytest.mark.parametrize("items", [TEMPO, Song.sound, CostlyWaves()(Song.tempo).otherwise(Song.sound)])
+def test_an_index_is_built_once_and_viewed_by_all_that_answer(
+    tmp_path: Path, built: list[int], items: mt.Vector
+) -> None:
+    found = searched(items, tmp_path / "unprepared").ask_many(MOODS)
+    assert built == [40]
+    fitted = searched(items, tmp_path)
+    indexes = fitted.prepare().indexes
+    built.clear()
+    assert fitted.ask_many(MOODS) == found
+    assert mt.published(found_by(items), store=tmp_path, quiet=True).ask_many(MOODS) == found
+    assert searched(items, tmp_path).prepare().indexes == indexes
+    assert built == []
+
+
+def test_a_viewed_index_lies_in_the_file_itself(tmp_path: Path, built: list[int]) -> None:
+    fitted = searched(TEMPO, tmp_path)
+    (name,) = fitted.prepare().indexes
+    kept: Any = fitted.store.value(name)
+    assert not kept.flags.owndata
+    assert not kept.flags.writeable
+    assert len(Index.view(kept)) == 40
+
+
+def test_few_items_keep_no_index(tmp_path: Path, built: list[int]) -> None:
+    fitted = searched(TEMPO, tmp_path, songs(20))
+    assert fitted.prepare().indexes == ()
+    assert len(fitted.ask_many(MOODS)) == 3
+    assert built == []
+
+
+def test_changed_vectors_have_an_index_of_their_own_which_goes_with_their_version(
+    tmp_path: Path, built: list[int]
+) -> None:
+    fitted = searched(TEMPO, tmp_path)
+    names = [name for change in range(5) for name in fitted.prepare(songs(change=change / 10)).indexes]
+    assert len(set(names)) == len(built) == 5
+    fitted.store.sweep(keep=2, seconds=-1)
+    assert [fitted.store.value(name) is not None for name in names] == [False] * 3 + [True] * 2
+    answers = mt.published(found_by(TEMPO), store=tmp_path, quiet=True).ask_many(MOODS)
+    assert len(built) == 5
+    assert answers == searched(TEMPO, tmp_path / "other", songs(change=0.4)).ask_many(MOODS)
+
+
+def test_rows_that_are_computed_later_are_found_by_a_new_index(tmp_path: Path, built: list[int]) -> None:
+    fitted = searched(CostlyWaves()(Song.tempo), tmp_path)
+    wanted = {"mood": 5 / 7, "at": 200}
+    CostlyWaves.busy.add(5 / 7)
+    first = fitted.prepare().indexes
+    assert fitted.ask(**wanted)["best"][0]["song_id"] != 5
+    CostlyWaves.busy.clear()
+    assert fitted.prepare().indexes != first
+    assert fitted.ask(**wanted)["best"][0]["song_id"] == 5
+    assert len(built) == 2
+
+
+def test_a_damaged_index_is_refused_and_a_missing_one_is_built_in_memory(tmp_path: Path, built: list[int]) -> None:
+    fitted = searched(TEMPO, tmp_path)
+    (name,) = fitted.prepare().indexes
+    found = fitted.ask_many(MOODS)
+    (path,) = tmp_path.glob(f"values/{name}*")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(RunError, match="checksum does not match"):
+        mt.published(found_by(TEMPO), store=tmp_path, quiet=True).ask_many(MOODS)
+    with pytest.raises(RunError, match="checksum does not match"):
+        searched(TEMPO, tmp_path).prepare()
+    path.unlink()
+    assert mt.published(found_by(TEMPO), store=tmp_path, quiet=True).ask_many(MOODS) == found
+    assert not path.exists()
+    assert searched(TEMPO, tmp_path).prepare().indexes == (name,)
+    assert path.exists()
+    assert len(built) == 3
+
+
+def test_an_index_that_was_interrupted_is_not_there(
+    tmp_path: Path, built: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = searched(TEMPO, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "data", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fitted.prepare()
+    assert fitted.store.current("graph") is None
+    (name,) = fitted.prepare().indexes
+    assert fitted.store.value(name) is not None
+    assert len(built) == 2
+
+
+def interrupted(*args: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_work_on_an_index_is_shown(tmp_path: Path, built: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    sound = Song.sound
+    graph = mt.Graph(best=mt.retrieve(Song, k=5, by=[Waves()(Play.mood) @ sound]))
+    graph.fit(songs(), store=tmp_path).prepare()
+    assert "index sound: 40 of 40 items" in capsys.readouterr().err

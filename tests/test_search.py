@@ -118,11 +118,9 @@ def items() -> NDArray[np.float32]:
     return np.random.default_rng(0).normal(size=(5000, 16)).astype(np.float32)
 
 
-def test_a_viewed_index_finds_most_of_what_exact_search_finds(items: NDArray[np.float32], tmp_path: Path) -> None:
+def test_an_index_finds_most_of_what_exact_search_finds(items: NDArray[np.float32]) -> None:
     bias = np.random.default_rng(1).normal(size=5000).astype(np.float32)
-    Index.build(items, bias).save(tmp_path / "items.index")
-    index = Index.view(tmp_path / "items.index")
-    codes, scores = index.search(items[:50], 10)
+    codes, scores = Index.build(items, bias).search(items[:50], 10)
     exact, _ = top(items[:50], items, 10, bias)
     recall = np.mean([np.isin(a, b).mean() for a, b in zip(exact, codes, strict=True)])
     assert recall > 0.9
@@ -138,6 +136,23 @@ def test_an_index_leaves_k_after_exclusions(items: NDArray[np.float32]) -> None:
     assert (codes >= 0).all()
     assert (codes % 50 == 3).all()
     assert (codes[0] >= 1000).all()
+
+
+def test_a_viewed_index_finds_what_the_built_one_finds(items: NDArray[np.float32], tmp_path: Path) -> None:
+    built = Index.build(items)
+    np.save(tmp_path / "index.npy", built.data())
+    viewed = Index.view(np.load(tmp_path / "index.npy", mmap_mode="r"))
+    exclude = Windows(np.arange(3000), np.array([0, 0]), np.array([1000, 0]))
+    assert len(viewed) == len(items)
+    assert equal(viewed.search(items[:100], 10), built.search(items[:100], 10))
+    assert equal(viewed.search(items[:2], 20, exclude), built.search(items[:2], 20, exclude))
+
+
+def test_progress_is_told_while_an_index_is_built(items: NDArray[np.float32]) -> None:
+    told: list[tuple[int, int, str]] = []
+    index = Index.build(items[:2500], progress=lambda done, of, said: told.append((done, of, said)))
+    assert told == [(1024, 2500, "items"), (2048, 2500, "items"), (2500, 2500, "items")]
+    assert len(index) == 2500
 
 
 def test_one_thread_builds_the_same_index_twice(items: NDArray[np.float32]) -> None:

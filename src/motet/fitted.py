@@ -65,7 +65,7 @@ class Fitted:
         before stays published until this one is complete. What only superseded versions need is deleted.
         """
         context = self.context(data or self.data)
-        done = prepare(self.outline, context)
+        done = prepare(self.outline, context, self.progress)
         version = snapshot.publish(name, self.outline, context, self.states.names, done)
         self.meter.keep()
         self.store.sweep()

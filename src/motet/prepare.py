@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from motet.apply import Apply
+import numpy as np
+
+from motet import search
+from motet.apply import Apply, Within, column_of
+from motet.candidates import Retrieve
 from motet.model import digest
-from motet.node import Column, event_of
+from motet.node import Column, Otherwise, event_of
+from motet.operators import Dot
 from motet.outline import Outline
-from motet.run.context import Context
+from motet.progress import Progress
+from motet.record import Field
+from motet.run.context import Context, index_name
+from motet.search import Index
+from motet.store import Store
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,7 @@ class Prepared:
     """What a prepare did. rows, new: of all columns that are kept row by row, and those that had to be computed.
 
     problems: why values are missing, counted, by column. values: where every prepared column is kept; cells: where
-    the rows of costly ones are.
+    the rows of costly ones are; indexes: where the indexes over item vectors are.
     """
 
     rows: int
@@ -25,6 +34,7 @@ class Prepared:
     problems: Mapping[str, Mapping[str, int]]
     values: Mapping[str, str]
     cells: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
     version: int | None = None
 
     def as_version(self, version: int) -> Prepared:
@@ -38,13 +48,32 @@ class Prepared:
 
 
 def prepared_columns(outline: Outline) -> list[Column]:
-    """The entity columns that a request reads: those that something asked by an event, or an output, needs."""
-    outputs = {c.fingerprint for c in outline.outputs.values()}
+    """The entity columns that a request reads: those that something asked by an event, or an output, needs.
+
+    Item vectors that are searched are among them, declared ones too: their index goes by where they are kept.
+    """
     readers = [c for c in outline.columns if event_of(c.grain) is not None]
-    read = {i.fingerprint for c in readers for i in c.node.inputs} | outputs
-    return [
-        c for c in outline.columns if isinstance(c.node, Apply) and _ahead(c) and (c.fingerprint in read or _costly(c))
-    ]
+    read = {*outline.outputs.values(), *(i for c in readers for i in c.node.inputs)}
+    made = {c for c in outline.columns if isinstance(c.node, Apply) and (c in read or _costly(c))}
+    wanted = made | set(searched_columns(outline))
+    return [c for c in outline.columns if c in wanted and _ahead(c)]
+
+
+def searched_columns(outline: Outline) -> list[Column]:
+    """The item vectors that retrieval searches: those of every dot product that it may find items by."""
+    scorers = [c for column in outline.columns if isinstance(column.node, Retrieve) for c in column.node.by]
+    dots = [c.node for scorer in scorers for c in _choices(scorer) if isinstance(c.node, Apply)]
+    items = [column_of(dot.args["items"]) for dot in dots if isinstance(dot.model, Dot)]
+    return [c for column in items for c in _choices(column) if isinstance(c.node, (Apply, Field))]
+
+
+def _choices(column: Column) -> Iterator[Column]:
+    """The columns of which one gives this column its value."""
+    if not isinstance(column.node, (Otherwise, Within)):
+        yield column
+        return
+    for choice in column.node.inputs:
+        yield from _choices(choice)
 
 
 def _ahead(column: Column) -> bool:
@@ -55,11 +84,13 @@ def _costly(column: Column) -> bool:
     return isinstance(column.node, Apply) and column.node.model.costly
 
 
-def prepare(outline: Outline, context: Context) -> Prepared:
-    """Computes and keeps them all; a killed run loses at most the block it was in."""
+def prepare(outline: Outline, context: Context, progress: Progress) -> Prepared:
+    """Computes and keeps them all; a killed run loses at most the block, or the index, it was in."""
     rows, problems = 0, dict[str, Mapping[str, int]]()
     values: dict[str, str] = {}
     cells: list[str] = []
+    indexes: list[str] = []
+    searched = set(searched_columns(outline))
     for column in prepared_columns(outline):
         name, value = context.value_name(column), context.shared(column)
         if _costly(column):
@@ -70,4 +101,18 @@ def prepare(outline: Outline, context: Context) -> Prepared:
             problems |= {outline.name(column): why} if why else {}
         context.store.keep_value(name, value)
         values[column.fingerprint] = name
-    return Prepared(rows, sum(context.computed.values()), problems, values, tuple(cells))
+        if column in searched:
+            indexes += _indexed(context.store, name, outline.name(column), progress)
+    return Prepared(rows, sum(context.computed.values()), problems, values, tuple(cells), tuple(indexes))
+
+
+def _indexed(store: Store, vectors: str, label: str, progress: Progress) -> list[str]:
+    """Keeps the index over kept item vectors, built once; its name, or none where they are searched exactly."""
+    items = np.asarray(store.value(vectors))
+    if len(items) <= search.EXACT_UP_TO:
+        return []
+    name = index_name(vectors)
+    if store.value(name) is None:
+        with progress.bar(f"index {label}") as tick:
+            store.keep_value(name, Index.build(items, progress=tick).data())
+    return [name]

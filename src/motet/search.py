@@ -7,18 +7,19 @@ request has fewer items than asked for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.errors import DataError, RunError
+from motet.errors import DataError
 from motet.windows import Windows
 
 Matrix = NDArray[np.float32]
 Codes = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
 Found = tuple[Codes, Matrix]
 
 EXACT_UP_TO = 20_000
@@ -26,7 +27,8 @@ EXACT_UP_TO = 20_000
 
 A lone query of 64 dimensions takes exact search 0.10 ms over 10,000 items and 0.54 ms over 50,000, the index
 0.12 ms and 0.22 ms. With 384 dimensions the index is ahead earlier. It takes 12 to 21 s to build for 50,000
-items and misses up to 0.5 % of what exact search finds: where that is not worth it, `top` fits any size.
+items, once where it is prepared, and misses up to 0.5 % of what exact search finds: where that is not worth it,
+`top` fits any size.
 """
 
 HELD = 1 << 24
@@ -39,6 +41,12 @@ BLOCK = 950_000
 """Multiplications in a block: up to a million OpenBLAS multiplies in place. Beyond, it first copies all items in
 another order, which takes longer than the product itself where queries are few: bench/LOG.md.
 """
+
+GRAPH = {"metric": "ip", "dtype": "f32"}
+"""What an index is: everything else about it is left to the library."""
+
+ADDED = 1024
+"""Items that are added to an index at a time, between two words of progress."""
 
 STRIDE = 64
 RRF = 60
@@ -118,33 +126,48 @@ def fuse(lists: Sequence[NDArray[np.integer[Any]]], k: int | None = None) -> Fou
 
 
 class Index:
-    """Approximate search by inner product in a navigable graph (HNSW), as a file that processes share.
+    """Approximate search by inner product in a navigable graph (HNSW), as bytes that processes share.
 
-    Built once, saved, viewed memory-mapped. Scores are exact; which items are found is approximate.
+    Built once, kept, viewed memory-mapped. Scores are exact; which items are found is approximate.
     Source: Malkov & Yashunin 2016, by the usearch library.
     """
 
-    def __init__(self, graph: Any) -> None:
-        self._graph = graph
+    def __init__(self, graph: Any, viewed: Bytes | None = None) -> None:
+        """viewed: the bytes that the graph lies in, which have to live as long as it does."""
+        self._graph, self._viewed = graph, viewed
 
     @staticmethod
-    def build(items: Matrix, bias: Matrix | None = None, threads: int = 0) -> Index:
-        """An index over items [m, d]. threads: 0 is all cores; with 1 the same items give the same graph."""
+    def build(
+        items: Matrix,
+        bias: Matrix | None = None,
+        threads: int = 0,
+        progress: Callable[[int, int, str], None] = lambda done, of, said: None,
+    ) -> Index:
+        """An index over items [m, d]. threads: 0 is all cores; with 1 the same items give the same graph.
+
+        progress: called with (done, of, "items") while it is built.
+        """
         vectors = items if bias is None else np.column_stack((items, bias))
-        graph = _library().Index(ndim=vectors.shape[1], metric="ip", dtype="f32")
-        graph.add(np.arange(len(vectors)), np.ascontiguousarray(vectors, np.float32), threads=threads)
+        graph = _library().Index(ndim=vectors.shape[1], **GRAPH)
+        for start in range(0, len(vectors), ADDED):
+            block = np.ascontiguousarray(vectors[start : start + ADDED], np.float32)
+            graph.add(np.arange(start, start + len(block)), block, threads=threads)
+            progress(start + len(block), len(vectors), "items")
         return Index(graph)
 
     @staticmethod
-    def view(path: Path) -> Index:
-        """The index saved in a file, read through the page cache that all processes share."""
-        graph = _library().Index.restore(str(path), view=True)
-        if graph is None:
-            raise RunError(f"{path} holds no index", help="Index.build(items).save(path)")
-        return Index(graph)
+    def builder() -> str:
+        """What builds it, as text: an index that another builder made is another one, and may not be readable."""
+        return f"usearch {version('usearch').split('.')[0]} {GRAPH}"
 
-    def save(self, path: Path) -> None:
-        self._graph.save(str(path))
+    @staticmethod
+    def view(data: Bytes) -> Index:
+        """The index that `data` gave, read where it lies: of memory-mapped bytes processes share the memory."""
+        return Index(_library().Index.restore(data, view=True), data)
+
+    def data(self) -> Bytes:
+        """The index as bytes, for `view`."""
+        return np.frombuffer(self._graph.save(), np.uint8)
 
     def __len__(self) -> int:
         return len(self._graph)

@@ -1,4 +1,4 @@
-"""The store: states, prepared columns, costly rows, versions, addressed by the fingerprint of what made them.
+"""The store: states, prepared columns, indexes over them, costly rows, versions, addressed by what made them.
 
 Everything in it is whole or not there, whatever kills the process that writes it. Several graphs and
 several processes may share one.

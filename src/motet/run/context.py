@@ -37,8 +37,9 @@ class Context:
     """What every batch over the same data and states shares: entity columns, histories, what fell back.
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
-    prepared: where the store keeps whole columns, by their fingerprint. computed: how many rows of each costly
-    column had to be computed. notes: what could not be had, and why. name: what errors call a column.
+    prepared: where the store keeps whole columns, by their fingerprint; their indexes are named after that. computed:
+    how many rows of each costly column had to be computed. notes: what could not be had, and why. name: what errors
+    call a column.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Context:
         return digest(column.fingerprint, *(self.named[fit.fingerprint] for fit in fits))
 
     def value_name(self, column: Column) -> str:
-        """The fingerprint of a whole entity column: what makes it and the data it is made of."""
+        """What a whole entity column is kept under: what makes it and the data it is made of; of a field, its data."""
+        if isinstance(column.node, Field):
+            return self.data.token(column.node.record, column.node.name)
         fields = [c.node for c in upstream((column,)) if isinstance(c.node, Field)]
         return digest(self.made(column), *(self.data.token(f.record, f.name) for f in fields if not f.record.is_event))
 
@@ -151,8 +154,11 @@ class Context:
         return cells.known(hashes), cells.problems(hashes) | passing
 
     def index(self, items: Array) -> Index:
+        """The index over item vectors: the kept one where they were prepared with one, else one that is built now."""
         if id(items) not in self._indexes:
-            self._indexes[id(items)] = items, Index.build(items)
+            vectors = next((name for key, name in self.prepared.items() if self._shared.get(key) is items), None)
+            kept = None if vectors is None else self.store.value(index_name(vectors))
+            self._indexes[id(items)] = items, Index.build(items) if kept is None else Index.view(np.asarray(kept))
         return self._indexes[id(items)][1]
 
     def history(self, value: Column, by: Column) -> History:
@@ -211,6 +217,11 @@ class Context:
         """The keys of every entity, with those that only events have named so far."""
         own = {r: t.keys for r, t in self.data.tables.items() if issubclass(r, Entity) and t.keys is not None}
         return {**own, **self.known}
+
+
+def index_name(vectors: str) -> str:
+    """What the index over item vectors is kept under, by what they are kept under themselves."""
+    return digest(vectors, Index.builder())
 
 
 def _blocks(rows: Array, model: Model) -> Iterator[Array]:
