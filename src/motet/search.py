@@ -151,7 +151,8 @@ class Index:
         graph = _library().Index(ndim=vectors.shape[1], **GRAPH)
         for start in range(0, len(vectors), ADDED):
             block = np.ascontiguousarray(vectors[start : start + ADDED], np.float32)
-            graph.add(np.arange(start, start + len(block)), block, threads=threads)
+            # The first by one thread: several that begin at once with nothing leave some of it out of reach.
+            graph.add(np.arange(start, start + len(block)), block, threads=threads if start else 1)
             progress(start + len(block), len(vectors), "items")
         return Index(graph)
 
