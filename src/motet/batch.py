@@ -116,7 +116,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def requests(self) -> Array:
         """The request that each pair belongs to, int64 [pairs]."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
@@ -242,7 +242,8 @@ class Batch:
     """The arguments of a model by name, as columns of equal length (`Whole` ones keep their own).
 
     rows: how many rows the result must have. groups: offsets per request when rows are candidates.
-    seconds: how long the result is waited for, where it is. seed: for whatever is drawn at random.
+    seconds: how long the result is waited for, where it is. cores: how many may be used: more than one only where
+    nothing else is asked for at the moment. seed: for whatever is drawn at random.
     progress: called with (done, of, "what it says") while fitting. note: called with the reason for every
     value that is there, but is not what it was to be.
     """
@@ -251,6 +252,7 @@ class Batch:
     rows: int
     groups: Array | None = None
     seconds: float | None = None
+    cores: int = 1
     seed: int = 0
     progress: Callable[[int, int, str], None] = field(default=lambda done, of, said: None, compare=False)
     note: Callable[[str], None] = field(default=lambda problem: None, compare=False)
@@ -275,8 +277,8 @@ def take(value: Any, rows: Array) -> Any:
     """The given rows of a value; a row outside it gives the kind's missing value."""
     if isinstance(value, Mapping):
         return {name: take(column, rows) for name, column in cast(Mapping[str, Any], value).items()}
-    out = (rows < 0) | (rows >= len(value))
-    missing = bool(out.any())
+    missing = len(rows) > 0 and not 0 <= rows.min() <= rows.max() < len(value)
+    out = (rows < 0) | (rows >= len(value)) if missing else np.zeros(len(rows), np.bool_)
     if isinstance(value, pa.Array):
         return value.take(pa.array(rows, mask=out) if missing else pa.array(rows))
     safe = np.where(out, 0, rows) if missing else rows

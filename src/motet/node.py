@@ -63,6 +63,11 @@ class Node:
         return union(self.inputs)
 
     @cached_property
+    def asked_by(self) -> Any:
+        """The event that it exists once per, None where it is there before any event."""
+        return event_of(self.grain)
+
+    @cached_property
     def after(self) -> frozenset[Any]:
         """The events whose outcome it reads, and so cannot be asked for before they are over."""
         return frozenset[Any]().union(*(c.after for c in self.inputs))

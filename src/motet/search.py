@@ -98,7 +98,8 @@ def highest(scores: Matrix, k: int) -> Found:
     """The k highest of each row of `scores` [n, m], descending, equal scores by lower code; NaN is -inf."""
     if np.isnan(scores.max(initial=-np.inf)):
         scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
-    wanted = (scores >= _bound(scores, k)[:, None]) & (scores > -np.inf)
+    bound = _bound(scores, k)[:, None]
+    wanted = scores >= bound if bound.min(initial=0) > -np.inf else (scores >= bound) & (scores > -np.inf)
     rows, codes = np.nonzero(wanted)
     return _ranked(rows, codes, scores[rows, codes], len(scores), k)
 

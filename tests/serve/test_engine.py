@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
 import motet as mt
-from motet.batch import Array
+from motet.batch import Array, Batch
+from motet.column import column
 from motet.errors import RunError
 from motet.graph import Graph
 from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
@@ -38,6 +41,18 @@ def gated_work(amount: Array) -> Array:
     return amount * 2
 
 
+@dataclass(frozen=True)
+class Cores(mt.Model):
+    """How many cores it may use; it waits for the gate first."""
+
+    def __call__(self, amount: mt.Number) -> mt.Number:
+        return column(mt.Number, self, amount=amount)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        GATE.wait(20)
+        return np.full(batch.rows, batch.cores, np.float64)
+
+
 gated = mt.function(mt.Number)(gated_work)(Purchase.amount)
 
 
@@ -46,6 +61,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
     graphs = {
         "alone": Graph(value=gated),
         "otherwise": Graph(value=gated.otherwise(Purchase.amount)),
+        "cores": Graph(value=Cores()(Purchase.amount)),
         "late": Graph(said=Slow(1.0)(Purchase.search).within(seconds=0.3, otherwise="later")),
     }
     GATE.set()
@@ -101,6 +117,36 @@ def test_free_threads_share_what_waits(versions: dict[str, Version]) -> None:
     run(work, Limits(threads=2), measured=lambda batch, seconds: sizes.append(len(batch)))
     assert sum(sizes) == 8
     assert max(sizes) <= 7
+
+
+def test_what_is_alone_may_use_the_cores_of_all_threads(
+    versions: dict[str, Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+
+    async def work(engine: Engine) -> list[float]:
+        GATE.clear()
+        first = several(engine, versions["cores"], [1.0])
+        await asyncio.sleep(0.1)
+        beside = several(engine, versions["cores"], [2.0])
+        await asyncio.sleep(0.1)
+        GATE.set()
+        replies = [await first[0], await beside[0], await engine.ask(versions["cores"], ask(3.0))]
+        return [reply.answer["value"] for reply in replies]
+
+    assert run(work, Limits(threads=3)) == [3.0, 1.0, 3.0]
+
+
+def test_a_lone_request_after_another_meets_the_same_thread(versions: dict[str, Version]) -> None:
+    threads: list[threading.Thread] = []
+
+    async def work(engine: Engine) -> None:
+        for _ in range(8):
+            await engine.ask(versions["alone"], ask(1.0))
+            await asyncio.sleep(0.02)
+
+    run(work, Limits(threads=3), catch_up=lambda version: threads.append(threading.current_thread()))
+    assert len(set(threads)) == 1
 
 
 def test_one_that_fails_does_not_spoil_the_others(versions: dict[str, Version]) -> None:

@@ -241,6 +241,7 @@ class Batched(Run):
     """The values of columns for one batch of events (or, without one, of entities alone), each computed once.
 
     ends: when the requests' time is over, as time.monotonic() tells it; None: they wait as long as it takes.
+    cores: how many its models may use.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
     fell: what could not be had, why, and for which requests (None: all).
     """
@@ -251,13 +252,14 @@ class Batched(Run):
         self.runner = context.runner
         self.seconds: float | None = None
         self.ends: float | None = None
+        self.cores = 1
         self.waited = 0.0
         self.fell: list[tuple[Column, str, Array | None]] = []
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
 
     def value(self, column: Column) -> Any:
-        if event_of(column.grain) is None:
+        if column.node.asked_by is None:
             return self.context.shared(column)
         key = column.fingerprint
         if key not in self._values:
@@ -265,10 +267,9 @@ class Batched(Run):
         return self._values[key]
 
     def at(self, column: Column, pairs: Pairs) -> Any:
-        grain = column.grain
-        if not grain or event_of(grain) is None:
-            return take(self.value(column), pairs.items) if grain else self.value(column)
-        if len(grain) == 1:
+        if column.node.asked_by is None:
+            return take(self.value(column), pairs.items) if column.grain else self.value(column)
+        if len(column.grain) == 1:
             return take(self.value(column), pairs.requests)
         key = (column.fingerprint, id(pairs))
         if key not in self._at:
@@ -300,7 +301,7 @@ class Batched(Run):
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
         note = partial(self.context.note, Column(node))  # of some rows: the model has answered all the same
-        made = self.runner.apply(node, state, replace(batch, seconds=self.seconds, note=note))
+        made = self.runner.apply(node, state, replace(batch, seconds=self.seconds, cores=self.cores, note=note))
         problems: Sequence[str | None] = getattr(made, "problems", ())
         for problem in filter(None, problems):
             note(problem)

@@ -1,13 +1,14 @@
 """Requests become batches: what arrives while the engine works is its next batch.
 
 No timer: a free thread begins once the event loop has read what has arrived, a thread that becomes free takes what
-waits by then, so a lone request never waits for company. Late values (a language model that writes) run beside the
-engine's threads, which go on.
+waits by then, so a lone request never waits for company. A batch that is alone may use the cores of all threads. Late
+values (a language model that writes) run beside the engine's threads, which go on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import deque
@@ -89,8 +90,10 @@ class Engine:
         self.limits, self._catch_up, self._measured, self._ran = limits, catch_up, measured, ran
         self.waiting: deque[Request] = deque()
         self.bytes = 0
-        self._ready = threading.Condition()
-        self._idle, self._open = 0, True
+        self._lock = threading.Lock()
+        self._idle: list[threading.Condition] = []  # the threads that wait, the latest last: its caches are warm
+        self._coming, self._busy, self._open = 0, 0, True
+        self._cores = min(limits.threads, len(os.sched_getaffinity(0)))
         self._seconds = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._called = False
@@ -105,9 +108,9 @@ class Engine:
 
     async def stop(self) -> None:
         """Finishes what waits; takes nothing new."""
-        with self._ready:
+        with self._lock:
             self._open = False
-            self._ready.notify_all()
+            self._wake(len(self._idle))
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
@@ -148,52 +151,70 @@ class Engine:
 
     def _call(self) -> None:
         self._called = False
-        with self._ready:
-            self._ready.notify(len(self._threads))
+        with self._lock:
+            self._wake(min(len(self._idle), len(self.waiting)))
 
-    def _take(self) -> list[Request]:
-        """The next batch, shared fairly among the threads that are free; empty when all is done."""
-        with self._ready:
-            self._idle += 1
+    def _wake(self, threads: int) -> None:
+        for _ in range(threads):
+            self._idle.pop().notify()
+            self._coming += 1
+
+    def _take(self, mine: threading.Condition) -> tuple[list[Request], int]:
+        """The next batch, shared fairly among the threads that are coming for one, and how many cores it may use.
+
+        Empty when all is done.
+        """
+        with self._lock:
+            self._coming += 1
             while self._open and not self.waiting:
-                self._ready.wait()
-            share = -(-len(self.waiting) // self._idle)
-            self._idle -= 1
+                self._coming -= 1
+                self._idle.append(mine)
+                mine.wait()
+            share = -(-len(self.waiting) // self._coming)
+            self._coming -= 1
             taken: list[Request] = []
             while self.waiting and len(taken) < min(share, self.limits.batch):
                 request = self.waiting.popleft()
                 if not request.future.done():
                     taken.append(request)
-            return taken
+            alone = not self.waiting and not self._busy
+            self._busy += 1
+            return taken, self._cores if alone else 1
 
     def _work(self) -> None:
+        mine = threading.Condition(self._lock)
         while self._open or self.waiting:
-            batch = self._take()
-            if not batch:
-                continue
-            began = time.perf_counter()
-            for version in dict.fromkeys(request.version for request in batch):
-                mine = [request for request in batch if request.version is version]
-                try:
-                    self._catch_up(version)
-                    self._answer(version, mine)
-                except Exception as error:  # a thread that ended would take no batch any more
-                    self._deliver(mine, [error] * len(mine))
-            seconds = time.perf_counter() - began
-            self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
-            self._measured(batch, seconds)
+            batch, cores = self._take(mine)
+            if batch:
+                self._run(batch, cores)
+            with self._lock:
+                self._busy -= 1
 
-    def _answer(self, version: Version, batch: list[Request]) -> None:
+    def _run(self, batch: list[Request], cores: int) -> None:
+        began = time.perf_counter()
+        for version in dict.fromkeys(request.version for request in batch):
+            mine = [request for request in batch if request.version is version]
+            try:
+                self._catch_up(version)
+                self._answer(version, mine, cores)
+            except Exception as error:  # a thread that ended would take no batch any more
+                self._deliver(mine, [error] * len(mine))
+        seconds = time.perf_counter() - began
+        self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
+        self._measured(batch, seconds)
+
+    def _answer(self, version: Version, batch: list[Request], cores: int) -> None:
         """Answers a batch; where it fails as a whole, each request by itself, so that none spoils the others'."""
         try:
-            running = version.begin([request.row for request in batch], min(request.ends for request in batch))
+            rows, ends = [request.row for request in batch], min(request.ends for request in batch)
+            running = version.begin(rows, ends, cores)
             early = running.early()
         except Exception as error:
             if len(batch) == 1 or not isinstance(error, MotetError):
                 self._deliver(batch, [error] * len(batch))
                 return
             for request in batch:
-                self._answer(version, [request])
+                self._answer(version, [request], cores)
             return
         if version.late:
             self._tell(batch, early)

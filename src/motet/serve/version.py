@@ -78,10 +78,10 @@ class Version:
             return self.outline.name(node.by[0])
         return self.outline.name(column)
 
-    def begin(self, rows: Sequence[Row], ends: float | None = None) -> Running:
-        """A batch of asks. ends: when their time is over, as time.monotonic() tells it."""
+    def begin(self, rows: Sequence[Row], ends: float | None = None, cores: int = 1) -> Running:
+        """A batch of asks. ends: when their time is over, as time.monotonic() tells it. cores: it may use so many."""
         run = self.context.asked(self.event, intake.asked(self.event, rows, self.context.entities()))
-        run.ends = ends
+        run.ends, run.cores = ends, cores
         spent: list[Spent] = []
         run.runner = Local(lambda node, cost: spent.append(Spent(node, cost, time.time())), time.perf_counter)
         return Running(self, run, len(rows), spent)

@@ -90,6 +90,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(precision) -> None:
     together = model.embed(texts)
     alone = np.concatenate([model.embed([text]) for text in texts])
     backwards = model.embed(texts[::-1])[::-1]
+    assert np.array_equal(together, MiniLM(precision, cores=2).embed(texts))
     assert np.array_equal(together, alone)
     assert np.array_equal(together, backwards)
 

@@ -53,7 +53,7 @@ class Embed(Model):
 
     def apply(self, state: State, batch: Batch) -> NDArray[np.float32]:
         texts = [text or "" for text in batch["text"].to_pylist()]
-        embed = MiniLM(self.precision).embed
+        embed = MiniLM(self.precision, batch.cores).embed
         return self.remembered.vectors(texts, embed) if 0 < len(texts) <= ASKED else embed(texts)
 
     @property
