@@ -74,7 +74,7 @@ def keyed(fitted: Fitted) -> Iterator[Served]:
     ],
 )
 def test_without_a_key_nothing_but_health_is_told(keyed: Served, headers: dict[str, str]) -> None:
-    for path in ("/v1/ask", "/metrics", "/openapi.json", "/nothing", "/health/../v1/ask"):
+    for path in ("/v1/ask", "/metrics", "/openapi.json", "/nothing", "/health/../v1/ask", "/v2/models/found"):
         said = keyed.call("GET", path, headers=headers)
         if not path.startswith("/health/"):
             assert said.status == 401
@@ -83,7 +83,8 @@ def test_without_a_key_nothing_but_health_is_told(keyed: Served, headers: dict[s
             assert "Authorization: Bearer KEY" in said.json["help"]
         else:
             assert said.status == 404
-    assert keyed.call("GET", "/health/ready", headers=headers).status == 200
+    for path in ("/health/ready", "/v2/health/ready"):
+        assert keyed.call("GET", path, headers=headers).status == 200
 
 
 @pytest.mark.parametrize(

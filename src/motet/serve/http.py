@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -83,17 +83,25 @@ def object_in(body: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def while_there(request: Request, work: Awaitable[T]) -> T:
     """What the work gives. It is ended where the client leaves before. For a request whose body is read."""
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    mine, working = asyncio.current_task(), True
+    gone = asyncio.ensure_future(_gone(request))
+
+    def end(task: asyncio.Task[None]) -> None:
+        if mine is not None and working and not task.cancelled():
+            mine.cancel()
+
+    gone.add_done_callback(end)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Refused(400, "the client closed the connection before it was answered", headers=CLOSE)
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if mine is None or not gone.done() or mine.uncancel():
+            raise
+        raise Refused(400, "the client closed the connection before it was answered", headers=CLOSE) from None
     finally:
+        working = False
         gone.cancel()
-        task.cancel()
 
 
 async def _gone(request: Request) -> None:

@@ -25,7 +25,7 @@ def routes(server: Server) -> list[Route]:
         ends = http.ends(request, server.limits.seconds)
         if "text/event-stream" in request.headers.get("accept", ""):
             return http.events_reply(_stream(server, row, len(body), ends, request))
-        return _said(await server.ask(row, size=len(body), ends=ends))
+        return _said(await http.while_there(request, server.ask(row, size=len(body), ends=ends)))
 
     return [Route("/v1/ask", ask, methods=["POST"])]
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import motet as mt
+from motet.batch import Array
+from motet.serve.engine import Limits
 from tests.serve.served import Served, prepared, served
+from tests.shop import Purchase
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +80,40 @@ def test_what_is_asked_for_as_events_comes_as_events(shop_server: Served) -> Non
     wrong = shop_server.call("POST", "/v1/ask", {"buyer": "b3"}, {"Accept": "text/event-stream"})
     assert b"event: problem" in wrong.body
     assert b"Purchase.amount is not given" in wrong.body
+
+
+def test_an_ask_whose_client_leaves_is_not_computed(tmp_path: Path) -> None:
+    computed, gate = list[float](), threading.Event()
+
+    def work(amount: Array) -> Array:
+        computed.extend(amount.tolist())
+        if 1.0 in amount:
+            gate.wait(20)
+        return amount
+
+    gate.set()
+    graph = mt.Graph(value=mt.function(mt.Number)(work)(Purchase.amount))
+    with served(prepared(tmp_path, graph), Limits(threads=1)) as running, ThreadPoolExecutor(2) as clients:
+        computed.clear()
+        gate.clear()
+        first = clients.submit(running.ask, buyer="b1", amount=1.0)
+        wait_for(lambda: computed == [1.0])
+        leaving = http.client.HTTPConnection("127.0.0.1", running.port)
+        leaving.request("POST", "/v1/ask", json.dumps({"buyer": "b2", "amount": 2.0}))
+        wait_for(lambda: len(running.server.engine.waiting) == 1)
+        leaving.close()
+        last = clients.submit(running.ask, buyer="b3", amount=3.0)
+        wait_for(lambda: [request.future.done() for request in running.server.engine.waiting] == [True, False])
+        gate.set()
+        assert (first.result().status, last.result().status) == (200, 200)
+    assert computed == [1.0, 3.0]
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_health_says_live_and_ready_and_nothing_else_is_there(shop_server: Served) -> None:
