@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -119,11 +118,7 @@ def test_free_threads_share_what_waits(versions: dict[str, Version]) -> None:
     assert max(sizes) <= 7
 
 
-def test_what_is_alone_may_use_the_cores_of_all_threads(
-    versions: dict[str, Version], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
-
+def test_what_is_alone_may_use_several_cores(versions: dict[str, Version]) -> None:
     async def work(engine: Engine) -> list[float]:
         GATE.clear()
         first = several(engine, versions["cores"], [1.0])
@@ -134,7 +129,7 @@ def test_what_is_alone_may_use_the_cores_of_all_threads(
         replies = [await first[0], await beside[0], await engine.ask(versions["cores"], ask(3.0))]
         return [reply.answer["value"] for reply in replies]
 
-    assert run(work, Limits(threads=3)) == [3.0, 1.0, 3.0]
+    assert run(work, Limits(cores=3)) == [3.0, 1.0, 3.0]
 
 
 def test_a_lone_request_after_another_meets_the_same_thread(versions: dict[str, Version]) -> None:

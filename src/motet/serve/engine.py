@@ -1,14 +1,13 @@
 """Requests become batches: what arrives while the engine works is its next batch.
 
 No timer: a free thread begins once the event loop has read what has arrived, a thread that becomes free takes what
-waits by then, so a lone request never waits for company. A batch that is alone may use the cores of all threads. Late
-values (a language model that writes) run beside the engine's threads, which go on.
+waits by then, so a lone request never waits for company. A batch that is alone may use several cores. Late values
+(a language model that writes) run beside the engine's threads, which go on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections import deque
@@ -39,10 +38,12 @@ class Overloaded(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """threads: that work on batches. batch: requests in one at most. waiting: requests that may wait before more are
-    refused. waiting_bytes: of bodies that are not answered yet. seconds: that a request has when it does not say."""
+    """threads: that work on batches. cores: that a batch may use which is alone. batch: requests in one at most.
+    waiting: requests that may wait before more are refused. waiting_bytes: of bodies that are not answered yet.
+    seconds: that a request has when it does not say."""
 
     threads: int = 2
+    cores: int = 1
     batch: int = 16
     waiting: int = 1024
     waiting_bytes: int = 64 << 20
@@ -93,7 +94,6 @@ class Engine:
         self._lock = threading.Lock()
         self._idle: list[threading.Condition] = []  # the threads that wait, the latest last: its caches are warm
         self._coming, self._busy, self._open = 0, 0, True
-        self._cores = min(limits.threads, len(os.sched_getaffinity(0)))
         self._seconds = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._called = False
@@ -179,7 +179,7 @@ class Engine:
                     taken.append(request)
             alone = not self.waiting and not self._busy
             self._busy += 1
-            return taken, self._cores if alone else 1
+            return taken, self.limits.cores if alone else 1
 
     def _work(self) -> None:
         mine = threading.Condition(self._lock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from motet.folder import existing_store
 from motet.serve import workers
 from motet.serve.app import application
 from motet.serve.beside import SAMPLE, Share
+from motet.serve.engine import Limits
 from motet.serve.gate import Gate
 from motet.serve.keys import Keys
 from motet.serve.listener import Listener, listening, many_files
@@ -85,7 +87,8 @@ def answer(
         Path(settings.answers) if settings.answers else None,
     )
     log, traces = Log(journal_at(settings.events, name, made.store.root)), Traces.wanted(name)
-    server = Server(name, Version(made, made.version), beside=beside, shared=shared, log=log, traces=traces)
+    limits = Limits(cores=max(1, len(os.sched_getaffinity(0)) // settings.workers))
+    server = Server(name, Version(made, made.version), limits, beside, shared, log, traces)
     keys = Keys.read(Path(settings.keys)) if settings.keys else None
     Listener(Gate(application(server), server, keys, traces), server, begun).run([sock])
 
