@@ -58,11 +58,7 @@ class Client:
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(PATIENCE):
-                    reader, writer = (
-                        self._idle.pop()
-                        if self._idle
-                        else await asyncio.open_connection(port=self.port, host="127.0.0.1")
-                    )
+                    reader, writer = self._kept() or await asyncio.open_connection(port=self.port, host="127.0.0.1")
                     writer.write(head.encode() + body)
                     status, headers = await _reply(reader)
             except (OSError, EOFError, TimeoutError, ValueError) as error:
@@ -76,6 +72,15 @@ class Client:
             writer.close()
         else:
             self._idle.append((reader, writer))
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A connection that the server has not closed, as it does with those that nobody used for long."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
 
 
 async def _reply(reader: asyncio.StreamReader) -> tuple[int, bytes]:

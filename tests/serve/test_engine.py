@@ -221,6 +221,20 @@ def test_without_an_otherwise_a_deadline_is_an_error(versions: dict[str, Version
     assert 0.2 < run(work, Limits()) < 0.6
 
 
+def test_one_whose_turn_never_comes_is_refused_and_may_try_again(versions: dict[str, Version]) -> None:
+    async def work(engine: Engine) -> float:
+        GATE.clear()
+        first = several(engine, versions["alone"], [1.0])
+        await asyncio.sleep(0.1)
+        with pytest.raises(Overloaded) as refused:
+            await engine.ask(versions["alone"], ask(7.0), ends=time.monotonic() + 0.3)
+        GATE.set()
+        await asyncio.gather(*first)
+        return refused.value.seconds
+
+    assert run(work, Limits(threads=1)) >= 1
+
+
 def test_what_nobody_waits_for_is_not_computed(versions: dict[str, Version]) -> None:
     answered: list[float] = []
 

@@ -64,13 +64,14 @@ class Reply:
 @dataclass(eq=False)
 class Request:
     """One ask on its way. ends: when the time of the strong models is over, as time.monotonic() tells it.
-    early: told what can be answered at once, where somebody reads along."""
+    early: told what can be answered at once, where somebody reads along. begun: whether its turn has come."""
 
     row: Row
     version: Version
     ends: float
     future: asyncio.Future[Reply]
     early: Callable[[Answer], None] | None = None
+    begun: bool = False
     arrived: float = field(default_factory=time.perf_counter)
     span: Any = field(default_factory=SPAN.get)
 
@@ -123,8 +124,9 @@ class Engine:
     ) -> Reply:
         """The reply to one ask. ends: when the client's time is over, as time.monotonic() tells it.
 
-        Errors: Overloaded; TimeoutError where even what was declared for this case was not there in time; those of
-        the graph. Where nobody waits any more it is not computed, unless it already is.
+        Errors: Overloaded, at once or where its turn never came; TimeoutError where even what was declared for this
+        case was not there in time; those of the graph. Where nobody waits any more it is not computed, unless it
+        already is.
         """
         loop, now = asyncio.get_running_loop(), time.monotonic()
         seconds = self.limits.seconds if ends is None else ends - now
@@ -136,15 +138,25 @@ class Engine:
             self._called = True
             loop.call_soon(self._call)
         self.bytes += size
+        over = loop.call_later(seconds, self._expire, request)
         try:
-            async with asyncio.timeout(seconds):
-                return await request.future
+            return await request.future
         finally:
+            over.cancel()
             self.bytes -= size
+
+    def _expire(self, request: Request) -> None:
+        """A request whose turn never came was refused all the same, only late: it is worth another try."""
+        if not request.future.done():
+            request.future.set_exception(TimeoutError() if request.begun else Overloaded(max(1.0, self._wait())))
+
+    def _wait(self) -> float:
+        """Seconds until all that waits now has had its turn."""
+        return len(self.waiting) * self._seconds / self.limits.threads
 
     def _admit(self, size: int, seconds: float) -> None:
         """Refuses what there is no room for, and what would wait for most of its time."""
-        waits = len(self.waiting) * self._seconds / self.limits.threads
+        waits = self._wait()
         full = len(self.waiting) >= self.limits.waiting or self.bytes + size > self.limits.waiting_bytes
         if full or waits > seconds * WAITING or not self._open:
             raise Overloaded(max(1.0, waits))
@@ -176,6 +188,7 @@ class Engine:
             while self.waiting and len(taken) < min(share, self.limits.batch):
                 request = self.waiting.popleft()
                 if not request.future.done():
+                    request.begun = True
                     taken.append(request)
             alone = not self.waiting and not self._busy
             self._busy += 1

@@ -70,7 +70,7 @@ def serve(settings: Settings) -> None:
             return
         with TemporaryDirectory(prefix="motet-") as shared:
             _say(f"{_where(settings, sock)} by {settings.workers} workers")
-            workers.supervise(settings, sock, Path(shared))
+            workers.supervise(settings.workers, lambda: answer(settings, sock, Path(shared)), sock, Path(shared))
 
 
 def answer(

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
+import threading
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
-from prometheus_client import multiprocess
+from prometheus_client import multiprocess, values
 
-from motet.errors import RunError
+from motet.errors import MotetError, RunError
 from motet.serve.metrics import SHARED
-
-if TYPE_CHECKING:
-    from motet.serve.process import Settings
 
 LOG = logging.getLogger("motet.serve")
 REFUSED = 2  # exit status of a worker that would fail again: the graph, the store or an option is wrong
@@ -28,6 +28,7 @@ LOOK = 0.1  # seconds between looks at the workers
 SOON, LATEST = 0.1, 10.0  # seconds until a worker is started again: doubled each time that it ends early
 EARLY = 10.0  # seconds; a worker that lived longer begins with SOON again
 PATIENCE = 60.0  # seconds that workers have to finish
+ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Place:
     """One worker after the other. again: when the next may start, as time.monotonic() tells it. refused: whether
     the last one said that it can never answer."""
 
-    process: subprocess.Popen[bytes]
+    process: ForkProcess
     began: float = field(default_factory=time.monotonic)
     wait: float = SOON
     again: float = 0.0
@@ -48,7 +49,7 @@ class Ending:
     def __init__(self) -> None:
         self.by: int | None = None
         self.hard = False
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDS:
             signal.signal(number, self._told)
 
     def _told(self, number: int, frame: Any) -> None:
@@ -56,17 +57,20 @@ class Ending:
         self.by = self.by or number
 
 
-def supervise(settings: Settings, sock: socket, shared: Path) -> None:
-    """Keeps workers answering until a signal ends them all. shared: a folder of theirs.
+def supervise(workers: int, work: Callable[[], None], sock: socket, shared: Path) -> None:
+    """Keeps so many workers at their work, answering on a socket, until a signal ends them all.
+
+    shared: a folder of theirs.
 
     Errors: KeyboardInterrupt where SIGINT ended it; RunError where every worker says that it can never answer.
     """
     ending = Ending()
-    places = [Place(_started(settings, sock, shared)) for _ in range(settings.workers)]
+    gc.freeze()  # what is imported so far stays, and is shared
+    places = [Place(_started(work, shared)) for _ in range(workers)]
     try:
         while ending.by is None:
             for place in places:
-                _looked_after(place, settings, sock, shared)
+                _looked_after(place, work, shared)
             if all(place.refused for place in places):
                 raise RunError("no worker can answer, and each says above why", help="correct that, and start again")
             time.sleep(LOOK)
@@ -77,26 +81,43 @@ def supervise(settings: Settings, sock: socket, shared: Path) -> None:
         raise KeyboardInterrupt
 
 
-def _started(settings: Settings, sock: socket, shared: Path) -> subprocess.Popen[bytes]:
-    """A worker in a group of its own, so that a Ctrl-C reaches it through this process only.
-
-    What it is told comes through a pipe, whose end also tells it when this process is gone.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "motet.serve.worker", str(sock.fileno())],
-        stdin=subprocess.PIPE,
-        pass_fds=[sock.fileno()],
-        process_group=0,
-        env={**os.environ, SHARED: str(shared)},
-    )
-    assert process.stdin is not None
-    process.stdin.write(msgspec.json.encode(asdict(settings)) + b"\n")
-    process.stdin.flush()
+def _started(work: Callable[[], None], shared: Path) -> ForkProcess:
+    """A worker begins as a copy of this process, which has imported everything, has one thread and computes nothing:
+    what neither of them changes they share."""
+    process = multiprocessing.get_context("fork").Process(target=_work, args=(work, shared, os.getpid()))
+    # A signal that came before the worker has let go of this process' handlers would be lost.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return process
 
 
-def _looked_after(place: Place, settings: Settings, sock: socket, shared: Path) -> None:
-    status, now = place.process.poll(), time.monotonic()
+def _work(work: Callable[[], None], shared: Path, supervisor: int) -> None:
+    """What a worker does, in a group of its own: a Ctrl-C reaches it through its supervisor only."""
+    os.setpgid(0, 0)
+    for number in ENDS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+    os.environ[SHARED] = str(shared)
+    values.ValueClass = values.get_value_class()  # prometheus looked for the folder when it was imported
+    threading.Thread(target=_end_with, args=(supervisor,), daemon=True).start()
+    try:
+        work()
+    except MotetError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def _end_with(supervisor: int) -> None:
+    while os.getppid() == supervisor:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _looked_after(place: Place, work: Callable[[], None], shared: Path) -> None:
+    status, now = place.process.exitcode, time.monotonic()
     lived = now - place.began
     if status is None:
         place.refused = place.refused and lived < EARLY
@@ -105,30 +126,20 @@ def _looked_after(place: Place, settings: Settings, sock: socket, shared: Path) 
         place.refused = status == REFUSED
         place.wait = SOON if lived > EARLY else min(2 * place.wait, LATEST)
         place.again = now + place.wait
-        _gone(place.process, shared)
+        # What it counted stays, what waited in it is gone.
+        multiprocess.mark_process_dead(place.process.pid, str(shared))  # pyright: ignore[reportUnknownMemberType]
         LOG.error("a worker ended with status %d after %.0f s, another one starts in %.1f s", status, lived, place.wait)
     elif now >= place.again:
-        place.process, place.began, place.again = _started(settings, sock, shared), now, 0.0
+        place.process, place.began, place.again = _started(work, shared), now, 0.0
 
 
-def _gone(process: subprocess.Popen[bytes], shared: Path) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    # What it counted stays, what waited in it is gone.
-    multiprocess.mark_process_dead(process.pid, str(shared))  # pyright: ignore[reportUnknownMemberType]
-
-
-def _ended(processes: list[subprocess.Popen[bytes]], ending: Ending) -> None:
+def _ended(processes: list[ForkProcess], ending: Ending) -> None:
     """Lets workers finish what is in flight."""
     for process in processes:
-        if process.poll() is None:
-            process.terminate()
+        process.terminate()
     until = time.monotonic() + PATIENCE
-    while any(process.poll() is None for process in processes):
+    while any(process.exitcode is None for process in processes):
         if ending.hard or time.monotonic() > until:
             for process in processes:
                 process.kill()
         time.sleep(LOOK / 4)
-    for process in processes:
-        if process.stdin is not None:
-            process.stdin.close()
