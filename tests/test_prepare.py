@@ -367,6 +367,18 @@ def test_rows_that_are_computed_later_are_found_by_a_new_index(tmp_path: Path, b
     assert len(built) == 2
 
 
+def test_what_follows_from_rows_that_are_computed_later_is_made_again(tmp_path: Path) -> None:
+    like = CostlyWaves()(Song.tempo) @ Song.sound
+    graph = mt.Graph(best=mt.retrieve(Song, k=5, by=[like, Waves()(Play.mood) @ Song.sound]))
+    CostlyWaves.busy.add(5 / 7)
+    fitted = graph.fit(songs(), store=tmp_path, quiet=True)
+    fitted.prepare()
+    assert mt.published(graph, store=tmp_path, quiet=True).live.shared(like)[5] != pytest.approx(3)
+    CostlyWaves.busy.clear()
+    fitted.prepare()
+    assert mt.published(graph, store=tmp_path, quiet=True).live.shared(like) == pytest.approx(np.full(40, 3))
+
+
 def test_a_damaged_index_is_refused_and_a_missing_one_is_built_in_memory(tmp_path: Path, built: list[int]) -> None:
     fitted = searched(TEMPO, tmp_path)
     (name,) = fitted.prepare().indexes

@@ -11,7 +11,7 @@ from motet import search
 from motet.apply import Apply, Within, column_of
 from motet.candidates import Retrieve
 from motet.model import digest
-from motet.node import Column, Otherwise, event_of
+from motet.node import Column, Otherwise, event_of, upstream
 from motet.operators import Dot
 from motet.outline import Outline
 from motet.progress import Progress
@@ -90,15 +90,18 @@ def prepare(outline: Outline, context: Context, progress: Progress) -> Prepared:
     values: dict[str, str] = {}
     cells: list[str] = []
     indexes: list[str] = []
+    gaps: dict[str, bytes] = {}  # which rows of a costly column are there, where some are missing
     searched = set(searched_columns(outline))
     for column in prepared_columns(outline):
         name, value = context.value_name(column), context.shared(column)
         if _costly(column):
             known, why = context.rows_kept(column)
-            name = name if known.all() else digest(name, known.tobytes())
+            gaps |= {} if known.all() else {column.fingerprint: known.tobytes()}
             cells.append(context.made(column))
             rows += len(known)
             problems |= {outline.name(column): why} if why else {}
+        missing = [gaps[c.fingerprint] for c in upstream((column,)) if c.fingerprint in gaps]
+        name = digest(name, *missing) if missing else name
         context.store.keep_value(name, value)
         values[column.fingerprint] = name
         if column in searched:
