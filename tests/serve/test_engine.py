@@ -235,6 +235,25 @@ def test_one_whose_turn_never_comes_is_refused_and_may_try_again(versions: dict[
     assert run(work, Limits(threads=1)) >= 1
 
 
+def test_one_whose_turn_comes_too_late_is_refused_too(versions: dict[str, Version]) -> None:
+    async def work(engine: Engine) -> None:
+        GATE.clear()
+        first = several(engine, versions["alone"], [1.0])
+        await asyncio.sleep(0.1)
+        late = several(engine, versions["alone"], [7.0], ends=time.monotonic() + 0.6)
+        await asyncio.sleep(0.45)
+        GATE.set()  # the first is answered, and the other one begins
+        await asyncio.gather(*first)
+        GATE.clear()
+        with pytest.raises(Overloaded):
+            await late[0]
+
+    def slow(version: Version) -> None:
+        time.sleep(0.4)
+
+    run(work, Limits(threads=1), catch_up=slow)
+
+
 def test_what_nobody_waits_for_is_not_computed(versions: dict[str, Version]) -> None:
     answered: list[float] = []
 

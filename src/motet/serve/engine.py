@@ -64,14 +64,16 @@ class Reply:
 @dataclass(eq=False)
 class Request:
     """One ask on its way. ends: when the time of the strong models is over, as time.monotonic() tells it.
-    early: told what can be answered at once, where somebody reads along. begun: whether its turn has come."""
+    seconds: that it has in all. early: told what can be answered at once, where somebody reads along. begun: when its
+    turn came, as time.perf_counter() tells it."""
 
     row: Row
     version: Version
     ends: float
+    seconds: float
     future: asyncio.Future[Reply]
     early: Callable[[Answer], None] | None = None
-    begun: bool = False
+    begun: float | None = None
     arrived: float = field(default_factory=time.perf_counter)
     span: Any = field(default_factory=SPAN.get)
 
@@ -124,14 +126,14 @@ class Engine:
     ) -> Reply:
         """The reply to one ask. ends: when the client's time is over, as time.monotonic() tells it.
 
-        Errors: Overloaded, at once or where its turn never came; TimeoutError where even what was declared for this
+        Errors: Overloaded, at once or where its turn came too late; TimeoutError where even what was declared for this
         case was not there in time; those of the graph. Where nobody waits any more it is not computed, unless it
         already is.
         """
         loop, now = asyncio.get_running_loop(), time.monotonic()
         seconds = self.limits.seconds if ends is None else ends - now
         self._admit(size, seconds)
-        request = Request(row, version, now + seconds * (1 - RESERVED), loop.create_future(), early)
+        request = Request(row, version, now + seconds * (1 - RESERVED), seconds, loop.create_future(), early)
         self.waiting.append(request)
         if not self._called:
             # After this turn of the loop: whatever has arrived by then is read, and goes along.
@@ -146,9 +148,12 @@ class Engine:
             self.bytes -= size
 
     def _expire(self, request: Request) -> None:
-        """A request whose turn never came was refused all the same, only late: it is worth another try."""
-        if not request.future.done():
-            request.future.set_exception(TimeoutError() if request.begun else Overloaded(max(1.0, self._wait())))
+        """Where a request lost its time in the queue it was refused all the same, only late: it may try again."""
+        if request.future.done():
+            return
+        waited = (request.begun or time.perf_counter()) - request.arrived
+        crowded = waited > request.seconds * WAITING
+        request.future.set_exception(Overloaded(max(1.0, self._wait())) if crowded else TimeoutError())
 
     def _wait(self) -> float:
         """Seconds until all that waits now has had its turn."""
@@ -188,7 +193,7 @@ class Engine:
             while self.waiting and len(taken) < min(share, self.limits.batch):
                 request = self.waiting.popleft()
                 if not request.future.done():
-                    request.begun = True
+                    request.begun = time.perf_counter()
                     taken.append(request)
             alone = not self.waiting and not self._busy
             self._busy += 1
