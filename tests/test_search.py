@@ -160,5 +160,16 @@ def test_one_thread_builds_the_same_index_twice(items: NDArray[np.float32]) -> N
     assert equal(first, second)
 
 
+def test_an_index_that_reaches_fewer_than_asked_for_makes_none_up() -> None:
+    items = np.random.default_rng(0).standard_normal((1_500, 8), dtype=np.float32)
+    index = Index.build(np.vstack([items, items]))
+    for queries in (items[:1], items[:3]):
+        codes, scores = index.search(queries, 3_000)
+        for row, best in zip(codes, scores, strict=True):
+            found = row[row >= 0]
+            assert len(set(found.tolist())) == len(found)
+            assert np.isfinite(best[row >= 0]).all()
+
+
 def test_an_empty_index_finds_nothing() -> None:
     assert Index.build(np.zeros((0, 4), np.float32)).search(np.ones((1, 4), np.float32), 3)[0].tolist() == [[-1] * 3]

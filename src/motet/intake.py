@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from motet.batch import Array, Codes, Value, Vocabulary
 from motet.column import Category, Flag, Number, Text, Time
+from motet.errors import DataError
 from motet.record import Entity, Event, Spec
 from motet.rows.asks import outcomes
 from motet.rows.kinds import nothing
@@ -24,6 +25,7 @@ from motet.rows.times import FIRST, LAST
 from motet.table import Entities, Table, parse
 
 Row = Mapping[str, Any]
+MORE = 20  # fields beyond an event's own that are named one by one
 LARGEST = 2**63  # keys are whole numbers of 64 bits
 
 
@@ -40,6 +42,11 @@ def asked(event: type[Event], rows: Sequence[Row], entities: Entities) -> Table:
 
 def check(event: type[Event], row: Row, entities: Entities) -> None:
     """Refuses one ask that is wrong, before it is put together with others. Errors: DataError."""
+    if len(row) > len(event.fields) + MORE:
+        raise DataError(
+            f"{len(row):,} fields are given, and {event.__name__} has {len(event.fields)}",
+            help=f"its fields: {', '.join(event.fields)}",
+        )
     now = {event.time_field(): 0.0}
     if not _is_ask(event, now | dict(row), entities):
         refuse(outcomes(event, [row]))

@@ -211,8 +211,11 @@ class Index:
             return _padding(len(queries), k)
         matches = self._graph.search(np.ascontiguousarray(queries, np.float32), fetch, threads=threads)
         codes = np.asarray(matches.keys, np.int64).reshape(len(queries), -1)
-        scores = 1 - np.asarray(matches.distances, np.float32).reshape(codes.shape)
-        keep = codes < len(self)
+        with np.errstate(invalid="ignore"):
+            scores = 1 - np.asarray(matches.distances, np.float32).reshape(codes.shape)
+        # It may find fewer than it was asked for, and what is beyond them is not written.
+        keep = np.arange(codes.shape[1]) < np.reshape(matches.counts if len(queries) > 1 else len(matches), (-1, 1))
+        keep &= (codes < len(self)) & ~np.isnan(scores)
         if allowed is not None:
             keep &= allowed[np.where(keep, codes, 0)]
         if exclude is not None:

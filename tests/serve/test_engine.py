@@ -210,6 +210,39 @@ def test_a_late_value_that_waits_for_its_turn_is_not_waited_for_longer(versions:
     assert took < 1.5  # 16 at a time: 2.4 if each waited 0.3 s from its turn on
 
 
+def test_one_in_a_hurry_leaves_the_others_their_time(versions: dict[str, Version]) -> None:
+    async def work(engine: Engine) -> list[Reply]:
+        version = versions["otherwise"]
+        GATE.clear()
+        first = several(engine, version, [1.0])
+        await asyncio.sleep(0.1)
+        hurried = several(engine, version, [2.0], ends=time.monotonic() + 0.4)
+        others = several(engine, version, [3.0, 4.0])
+        await asyncio.sleep(0.1)
+        asyncio.get_running_loop().call_later(0.6, GATE.set)
+        return await asyncio.gather(*hurried, *others, *first, return_exceptions=True)
+
+    _, *others, first = run(work, Limits(threads=1))
+    assert [reply.answer["value"] for reply in (*others, first)] == [6.0, 8.0, 2.0]
+
+
+def test_those_who_left_take_nobodys_place(versions: dict[str, Version]) -> None:
+    async def work(engine: Engine) -> None:
+        GATE.clear()
+        first = several(engine, versions["alone"], [1.0])
+        await asyncio.sleep(0.1)
+        gone = several(engine, versions["alone"], [2.0, 3.0])
+        await asyncio.sleep(0)
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        assert not engine.waiting
+        GATE.set()
+        await asyncio.gather(*first)
+
+    run(work, Limits(threads=1, waiting=2))
+
+
 def test_without_an_otherwise_a_deadline_is_an_error(versions: dict[str, Version]) -> None:
     async def work(engine: Engine) -> float:
         GATE.clear()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from concurrent.futures import Future, TimeoutError
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ from motet.table import Table, newcomers
 
 Tick = Callable[[Column, int, int], None]  # told (column, rows done, rows in all) while rows are computed
 
+REASONS = 1_000
 AGAIN = "when that is right, motet prepare it again: rows that were computed are kept"
 
 
@@ -141,7 +142,9 @@ class Context:
 
     def note(self, column: Column, problem: str) -> None:
         """Counts that a column, or a row of it, could not be had as it was to be, and why."""
-        self.notes[(column.node.label(), problem)] += 1
+        key = (column.node.label(), problem)
+        # A reason may name what it failed at, and a server runs for long.
+        self.notes[key if key in self.notes or len(self.notes) < REASONS else (key[0], "other reasons")] += 1
 
     def rows_kept(self, column: Column) -> tuple[Array, dict[str, int]]:
         """Which rows of a costly column are kept, bool [n], and why values are missing, counted."""
@@ -336,17 +339,24 @@ class Batched(Run):
         if seconds <= 0:
             self.note(column, late)
             return None
-        pool = ThreadPoolExecutor(1)
+        made: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                made.set_result(work())
+            except BaseException as error:
+                made.set_exception(error)
+
+        # A thread of its own that no end of the process waits for: the work may never come back.
+        threading.Thread(target=run, daemon=True).start()
         try:
-            return pool.submit(work).result(timeout=seconds)
+            return made.result(timeout=seconds)
         except TimeoutError:
             self.note(column, late)
             return None
         except MotetError as error:
             self.note(column, str(error))
             return None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def note(self, column: Column, problem: str, rows: Array | None = None) -> None:
         self.fell.append((column, problem, rows))

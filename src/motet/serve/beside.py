@@ -54,7 +54,7 @@ class Canary:
     def answers(self, row: Row) -> bool:
         name = self.version.event.first_reference()
         viewer = dict(row) if name is None else row.get(name)
-        drawn = blake2b(repr(viewer).encode(), digest_size=8, person=b"canary").digest()
+        drawn = blake2b(str(viewer).encode("utf-8", "surrogatepass"), digest_size=8, person=b"canary").digest()
         return int.from_bytes(drawn, "big") < self.share * 2.0**64
 
 

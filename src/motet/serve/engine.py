@@ -8,6 +8,7 @@ waits by then, so a lone request never waits for company. A batch that is alone 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -25,6 +26,7 @@ Row = Mapping[str, Any]
 LATE_BATCHES = 16  # batches that may wait for late values at once
 RESERVED = 0.1  # share of a request's time that is kept for what is answered instead
 WAITING = 0.5  # share of a request's time that it may wait for its turn
+MOMENT = 0.02  # seconds; who has no more than this did not lose them in the queue
 SMOOTH = 0.1  # weight of the newest batch in the mean time that a request takes
 
 
@@ -146,13 +148,20 @@ class Engine:
         finally:
             over.cancel()
             self.bytes -= size
+            if request.begun is None:
+                self._withdraw(request)
+
+    def _withdraw(self, request: Request) -> None:
+        """One that nobody waits for takes nobody's place."""
+        with self._lock, contextlib.suppress(ValueError):
+            self.waiting.remove(request)
 
     def _expire(self, request: Request) -> None:
         """Where a request lost its time in the queue it was refused all the same, only late: it may try again."""
         if request.future.done():
             return
         waited = (request.begun or time.perf_counter()) - request.arrived
-        crowded = waited > request.seconds * WAITING
+        crowded = waited > max(request.seconds * WAITING, MOMENT)
         request.future.set_exception(Overloaded(max(1.0, self._wait())) if crowded else TimeoutError())
 
     def _wait(self) -> float:
@@ -161,6 +170,8 @@ class Engine:
 
     def _admit(self, size: int, seconds: float) -> None:
         """Refuses what there is no room for, and what would wait for most of its time."""
+        if seconds <= 0:
+            raise TimeoutError
         waits = self._wait()
         full = len(self.waiting) >= self.limits.waiting or self.bytes + size > self.limits.waiting_bytes
         if full or waits > seconds * WAITING or not self._open:
@@ -211,12 +222,12 @@ class Engine:
     def _run(self, batch: list[Request], cores: int) -> None:
         began = time.perf_counter()
         for version in dict.fromkeys(request.version for request in batch):
-            mine = [request for request in batch if request.version is version]
-            try:
-                self._catch_up(version)
-                self._answer(version, mine, cores)
-            except Exception as error:  # a thread that ended would take no batch any more
-                self._deliver(mine, [error] * len(mine))
+            for mine in _alike([request for request in batch if request.version is version]):
+                try:
+                    self._catch_up(version)
+                    self._answer(version, mine, cores)
+                except Exception as error:  # a thread that ended would take no batch any more
+                    self._deliver(mine, [error] * len(mine))
         seconds = time.perf_counter() - began
         self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
         self._measured(batch, seconds)
@@ -242,6 +253,8 @@ class Engine:
             self._ran(running, batch)
 
     def _finish(self, running: Running, batch: list[Request], early: list[Answer], since: float) -> None:
+        if all(request.future.done() for request in batch):
+            return
         running.run.waited = time.monotonic() - since
         try:
             late = running.late()
@@ -271,6 +284,18 @@ class Engine:
     def _soon(self, call: Callable[[], Any]) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(call)
+
+
+def _alike(batch: list[Request]) -> list[list[Request]]:
+    """Batches of requests that have about as much time left, the most urgent first: the least that one of them has,
+    which is what all of them get, is at least half of what any has."""
+    now, batches = time.monotonic(), list[list[Request]]()
+    for request in sorted(batch, key=lambda request: request.ends):
+        if batches and request.ends - now <= 2 * max(batches[-1][0].ends - now, MOMENT):
+            batches[-1].append(request)
+        else:
+            batches.append([request])
+    return batches
 
 
 def _replies(running: Running, answers: list[Answer]) -> list[Reply]:

@@ -18,6 +18,7 @@ from motet.errors import RunError
 from motet.serve.server import Server
 
 BACKLOG = 4096
+TURNS = 300
 HEADERS = 20.0  # seconds that a client has to send a request's headers
 KEPT = 75  # seconds that a connection is kept without a request
 LAST = 1.0  # seconds that connections have, when the server ends, to hear of it with their next reply
@@ -99,7 +100,7 @@ class Listener(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._served.drain()
-        for _ in range(2):  # turns of the loop, which take the connections that wait: closing would reset them
+        for _ in range(TURNS):  # of the loop, which take the connections that wait: closing would reset them
             await asyncio.sleep(0)
         for listening in self.servers:
             listening.close()

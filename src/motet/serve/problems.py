@@ -16,6 +16,9 @@ from motet.serve.engine import Overloaded
 PATH = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)+[\w.+-]*")  # of a file or folder: no client's business
 
 
+LONG = 4_000  # characters of a sentence
+
+
 class Refused(Exception):
     """A request that cannot be answered as it is. help: what to change. headers: of the reply."""
 
@@ -26,7 +29,7 @@ class Refused(Exception):
 
 def problem(status: int, detail: str, help: str = "", headers: dict[str, str] | None = None) -> Response:
     found: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    found["detail"] = told(detail)
+    found["detail"] = told(detail if len(detail) <= LONG else detail[:LONG] + " ...")
     if help:
         found["help"] = told(help)
     return Response(msgspec.json.encode(found), status, headers, "application/problem+json")
@@ -55,8 +58,10 @@ def of(error: Exception) -> Refused:
         return Refused(504, "there was no answer by the deadline", "allow more time: Request-Timeout: 10")
     if isinstance(error, RunError):
         return Refused(503, error.what)
+    if isinstance(error, RecursionError):
+        return Refused(400, "the body is nested too deeply", 'send an object: {"field": value}')
     return Refused(500, "the server failed; its log says why")
 
 
-KNOWN = (Refused, Overloaded, DataError, GraphError, RunError, TimeoutError)
+KNOWN = (Refused, Overloaded, DataError, GraphError, RunError, TimeoutError, RecursionError)
 """The errors that are replies; any other is the server's own failure and is logged."""

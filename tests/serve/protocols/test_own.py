@@ -49,6 +49,8 @@ def test_a_buyer_nobody_knows_is_answered_by_what_is_popular(shop_server: Served
         (b'{"buyer": "b3", "amount": NaN}', 400, "no JSON"),
         (b"\xff\xfe", 400, "no JSON"),
         (b"[" * 100_000, 400, "nested too deeply"),
+        *((b'{"buyer": "b3", "amount": ' + b"[" * n + b"]" * n + b"}", 4, "") for n in range(900, 1_000, 7)),
+        (json.dumps({str(i): 0 for i in range(300_000)}).encode(), 422, "300,000 fields are given"),
         (b"[]", 400, "no JSON object"),
         (b'{"buyer": "b3"}', 422, "Purchase.amount is not given"),
         (b'{"buyer": "b3", "amount": "much"}', 422, "not a number"),
@@ -60,7 +62,7 @@ def test_a_buyer_nobody_knows_is_answered_by_what_is_popular(shop_server: Served
 )
 def test_what_is_wrong_is_said_in_a_sentence(shop_server: Served, body: bytes, status: int, says: str) -> None:
     said = shop_server.call("POST", "/v1/ask", body)
-    assert said.status == status
+    assert said.status == status or said.status // 100 == status
     assert said.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = said.json
     assert says in problem["detail"]
@@ -102,8 +104,9 @@ def test_an_ask_whose_client_leaves_is_not_computed(tmp_path: Path) -> None:
         leaving.request("POST", "/v1/ask", json.dumps({"buyer": "b2", "amount": 2.0}))
         wait_for(lambda: len(running.server.engine.waiting) == 1)
         leaving.close()
+        wait_for(lambda: not running.server.engine.waiting)
         last = clients.submit(running.ask, buyer="b3", amount=3.0)
-        wait_for(lambda: [request.future.done() for request in running.server.engine.waiting] == [True, False])
+        wait_for(lambda: len(running.server.engine.waiting) == 1)
         gate.set()
         assert (first.result().status, last.result().status) == (200, 200)
     assert computed == [1.0, 3.0]
