@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -88,6 +89,17 @@ def test_who_reads_on_while_several_write_misses_nothing_and_sees_all_in_one_ord
         thread.join()
         assert len(read) == 120
         assert [entry.id for entry in read] == ids(journals())
+
+
+def test_a_new_log_may_be_opened_by_many_at_once(tmp_path) -> None:
+    """SQLite refuses whoever changes a new file to WAL beside another: of 40 files some would have failed."""
+
+    def open_it(turn: int, one: int) -> Sequence[object]:
+        return written(SqliteJournal(tmp_path / str(turn) / "events.sqlite"), [[happened(str(one))]])
+
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(40):
+            assert list(pool.map(lambda one, turn=turn: open_it(turn, one), range(8))) == [[1]] * 8
 
 
 def test_writers_take_turns_so_no_event_appears_before_one_with_a_smaller_number(journals: Journals) -> None:
