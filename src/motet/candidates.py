@@ -165,10 +165,7 @@ def _best(run: Run, scores: Scores, rows: slice, k: int, excluded: Windows | Non
             dense[np.repeat(np.arange(len(dense)), np.diff(offsets))[known], codes[known]] = np.nan
         return search.highest(dense, k)
     queries = scores.requests[rows]
-    if len(scores.items) > search.EXACT_UP_TO:
-        codes, best = run.index(scores.items).search(queries, k, exclude=excluded)
-    else:
-        codes, best = search.top(queries, scores.items, k, exclude=excluded)
+    codes, best = run.index(scores.items).search(queries, k, exclude=excluded)
     codes[~queries.any(axis=1)] = -1
     return codes, best
 

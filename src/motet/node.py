@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 from motet.batch import Array, Batch, Pairs, is_scores
 from motet.errors import GraphError
 from motet.model import State, digest
+from motet.scan import Scan
 from motet.search import Index
 
 Grain: TypeAlias = frozenset[Any]  # the records that something exists once per combination of
@@ -31,8 +32,8 @@ class Run(Protocol):
     def rows(self, grain: Grain) -> int: ...
     def field(self, record: type, name: str) -> Any: ...
     def history(self, value: Column, by: Column) -> Any: ...
-    def index(self, items: Array) -> Index:
-        """An approximate search index over item vectors, built once."""
+    def index(self, items: Array) -> Index | Scan:
+        """What searches item vectors, made once: approximately where they are many."""
         ...
 
     def state(self, fit: Any) -> State: ...

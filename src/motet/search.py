@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet import kernels
 from motet.errors import DataError
 from motet.windows import Windows
 
@@ -77,7 +78,7 @@ def top(
         if allowed is not None:
             product[:, ~allowed] = -np.inf
         if exclude is not None:
-            product[_pairs(exclude, block, len(items))] = -np.inf
+            product[named(exclude, block, len(items))] = -np.inf
         codes[block], scores[block] = highest(product, k)
     return codes, scores
 
@@ -98,10 +99,11 @@ def highest(scores: Matrix, k: int) -> Found:
     """The k highest of each row of `scores` [n, m], descending, equal scores by lower code; NaN is -inf."""
     if np.isnan(scores.max(initial=-np.inf)):
         scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
-    bound = _bound(scores, k)[:, None]
-    wanted = scores >= bound if bound.min(initial=0) > -np.inf else (scores >= bound) & (scores > -np.inf)
-    rows, codes = np.nonzero(wanted)
-    return _ranked(rows, codes, scores[rows, codes], len(scores), k)
+    found, width = _padding(len(scores), k), min(k, scores.shape[1])
+    if found[0].size and width:
+        best, codes = kernels.highest(scores, width)
+        found[0][:, :width], found[1][:, :width] = np.where(best > -np.inf, codes, -1), best
+    return found
 
 
 def fuse(lists: Sequence[NDArray[np.integer[Any]]], k: int | None = None) -> Found:
@@ -123,7 +125,7 @@ def fuse(lists: Sequence[NDArray[np.integer[Any]]], k: int | None = None) -> Fou
     new = np.append([True], (row[1:] != row[:-1]) | (flat[1:] != flat[:-1]))[: len(row)]
     score = np.bincount(np.cumsum(new) - 1, 1 / (RRF + 1.0 + place))
     row, flat = row[new], flat[new]
-    return _ranked(row, flat, score, n, k if k is not None else int(np.bincount(row, minlength=1).max()))
+    return ranked(row, flat, score, n, k if k is not None else int(np.bincount(row, minlength=1).max()))
 
 
 class Index:
@@ -219,11 +221,11 @@ class Index:
         if allowed is not None:
             keep &= allowed[np.where(keep, codes, 0)]
         if exclude is not None:
-            rows, hidden = _pairs(exclude, slice(0, len(queries)), len(self))
+            rows, hidden = named(exclude, slice(0, len(queries)), len(self))
             pairs = np.arange(len(queries))[:, None] * len(self) + codes
             keep &= ~np.isin(pairs, rows * len(self) + hidden)
         rows, columns = np.nonzero(keep)
-        return _ranked(rows, codes[rows, columns], scores[rows, columns], len(queries), k)
+        return ranked(rows, codes[rows, columns], scores[rows, columns], len(queries), k)
 
 
 def _library() -> Any:
@@ -243,23 +245,7 @@ def _check(queries: Matrix, d: int, k: int, beside: int = 0) -> None:
         raise DataError(f"the first {k} items are none", help="k=10")
 
 
-def _bound(scores: Matrix, k: int) -> Matrix:
-    """Per row a score that at least k items reach and few more: the k-th highest of the best of 64 each.
-
-    One pass over all scores takes the place of a partition of them, which is several times slower.
-    """
-    n, m = scores.shape
-    groups = m // STRIDE
-    best = scores
-    if groups >= 2 * k:
-        best = scores[:, : groups * STRIDE].reshape(n, STRIDE, groups).max(axis=1)
-    if best.shape[1] <= k:
-        return np.full(len(scores), -np.inf, np.float32)
-    kth: Matrix = np.partition(best, -k, axis=1)[:, -k]
-    return kth
-
-
-def _ranked(rows: NDArray[Any], codes: NDArray[Any], scores: NDArray[Any], n: int, k: int) -> Found:
+def ranked(rows: NDArray[Any], codes: NDArray[Any], scores: NDArray[Any], n: int, k: int) -> Found:
     """The first k (row, code, score) of each row as padded arrays: descending, equal scores by lower code."""
     order = np.lexsort((codes, -scores, rows))
     rows, codes, scores = rows[order], codes[order], scores[order]
@@ -275,7 +261,7 @@ def _padding(n: int, k: int) -> Found:
     return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
 
 
-def _pairs(codes: Windows, block: slice, m: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def named(codes: Windows, block: slice, m: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(row in the block, code) of ragged item codes; codes that name no item are left out."""
     values, offsets = Windows(codes.values, codes.starts[block], codes.ends[block]).flat()
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from motet import search
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, Vocabulary, take
 from motet.cells import Cells, row_hashes
@@ -24,6 +25,7 @@ from motet.node import Column, Grain, Run, event_of, name_of, upstream
 from motet.past import Past
 from motet.record import Entity, Event, Field
 from motet.run.runner import Runner
+from motet.scan import Scan
 from motet.search import Index
 from motet.store import Store
 from motet.table import Table, newcomers
@@ -60,7 +62,7 @@ class Context:
         self.computed: Counter[str] = Counter()
         self.known: dict[type[Entity], Vocabulary] = {}
         self._shared: dict[str, Any] = {}
-        self._indexes: dict[int, tuple[Array, Index]] = {}
+        self._indexes: dict[int, tuple[Array, Index | Scan]] = {}
         self._histories: dict[tuple[str, str], tuple[Column, Column, History]] = {}
         self.moment = 0
         self._observed: list[tuple[type[Event], Table, int]] = []
@@ -156,13 +158,16 @@ class Context:
         passing = {problem: n for (label, problem), n in self.notes.items() if label == node.label()}
         return cells.known(hashes), cells.problems(hashes) | passing
 
-    def index(self, items: Array) -> Index:
-        """The index over item vectors: the kept one where they were prepared with one, else one that is built now."""
+    def index(self, items: Array) -> Index | Scan:
+        """What searches item vectors. Many have an index: the kept one, or else one that is built now."""
         if id(items) not in self._indexes:
-            vectors = next((name for key, name in self.prepared.items() if self._shared.get(key) is items), None)
-            kept = None if vectors is None else self.store.value(index_name(vectors))
-            self._indexes[id(items)] = items, Index.build(items) if kept is None else Index.view(np.asarray(kept))
+            self._indexes[id(items)] = items, self._index(items) if len(items) > search.EXACT_UP_TO else Scan(items)
         return self._indexes[id(items)][1]
+
+    def _index(self, items: Array) -> Index:
+        vectors = next((name for key, name in self.prepared.items() if self._shared.get(key) is items), None)
+        kept = None if vectors is None else self.store.value(index_name(vectors))
+        return Index.build(items) if kept is None else Index.view(np.asarray(kept))
 
     def history(self, value: Column, by: Column) -> History:
         key = (value.fingerprint, by.fingerprint)
@@ -296,7 +301,7 @@ class Batched(Run):
     def history(self, value: Column, by: Column) -> History:
         return self.context.history(value, by).upto(self.moment)
 
-    def index(self, items: Array) -> Index:
+    def index(self, items: Array) -> Index | Scan:
         return self.context.index(items)
 
     def state(self, fit: Fit) -> State:
