@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from motet import sessions
 
 ZERO = 64  # the byte that stands for 0 in what is multiplied with bytes
 OPSET = 17
@@ -32,17 +34,18 @@ def product_with(items: NDArray[np.int8]) -> Callable[[NDArray[np.uint8]], NDArr
     The bytes have to be below 128: above, processors without instructions for it give wrong sums.
     """
     onnx = _onnx()
+    outside = onnx.TensorProto(name="items", data_type=onnx.TensorProto.INT8, dims=items.T.shape)
+    # Beside the model and not in it, where it would be copied some six times on its way.
+    outside.data_location = onnx.TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="items")
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("MatMulInteger", ["rows", "items", "zero"], ["product"])],
         "product",
         [onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.UINT8, ["n", items.shape[1]])],
         [onnx.helper.make_tensor_value_info("product", onnx.TensorProto.INT32, ["n", len(items)])],
-        [
-            onnx.numpy_helper.from_array(np.ascontiguousarray(items.T), "items"),
-            onnx.numpy_helper.from_array(np.array(ZERO, np.uint8), "zero"),
-        ],
+        [outside, onnx.numpy_helper.from_array(np.array(ZERO, np.uint8), "zero")],
     )
-    session = _session(graph)
+    session = sessions.opened(_model(graph), outside={"items": items.T})
     return lambda rows: session.run(None, {"rows": rows})[0]
 
 
@@ -57,17 +60,13 @@ def _top_k(process: int) -> Any:
         [value("scores", onnx.TensorProto.FLOAT, ["n", "m"]), value("k", onnx.TensorProto.INT64, [1])],
         [value("values", onnx.TensorProto.FLOAT, ["n", "k"]), value("places", onnx.TensorProto.INT64, ["n", "k"])],
     )
-    return _session(graph)
+    return sessions.opened(_model(graph))
 
 
-def _session(graph: Any) -> Any:
-    import onnxruntime
-
+def _model(graph: Any) -> bytes:
     onnx = _onnx()
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=8)
-    options = cast(Any, onnxruntime).SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    opset = onnx.helper.make_opsetid("", OPSET)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
 
 
 def _onnx() -> Any:

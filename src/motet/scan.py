@@ -18,6 +18,7 @@ from motet.search import Found, Matrix
 from motet.windows import Windows
 
 FEW = 6  # queries from which on one exact product is as fast
+HELD = 512  # items that are rounded at a time
 SMALL = 1 << 20  # numbers that a processor's own cache holds: there is nothing to save
 LEVELS = 127  # of an item's number, to either side of zero
 DIGIT = 63  # the highest digit that a query's number is written with, to either side of zero
@@ -66,13 +67,9 @@ class Coarse(NamedTuple):
 
     @staticmethod
     def of(items: Matrix) -> Coarse:
-        unit = np.maximum(np.abs(items).max(axis=1), TINY) / LEVELS
-        coarse = np.rint(items / unit[:, None]).astype(np.int8)
-        meant = coarse * unit[:, None]
-        # Cauchy and Schwarz: what the items lose, and what the query loses, which is half a step in each dimension.
-        lost = np.sqrt(items.shape[1]) / (2 * STEPS) + ROUNDING
-        error = np.linalg.norm(items - meant, axis=1) + lost * np.linalg.norm(meant, axis=1)
-        return Coarse(kernels.product_with(coarse), unit, error.astype(np.float32))
+        parts = [_rounded(items[start : start + HELD]) for start in range(0, len(items), HELD)]
+        coarse, unit, error = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Coarse(kernels.product_with(coarse), unit, error)
 
     def scores(self, queries: Matrix) -> Matrix:
         """About the scores of each query divided by its length: float32 [n, m]."""
@@ -83,3 +80,14 @@ class Coarse(NamedTuple):
         product = self.product(digits.astype(np.uint8)).astype(np.float32)
         length = np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), TINY)
         return (BASE * product[: len(queries)] + product[len(queries) :]) * (step / length) * self.unit
+
+
+def _rounded(items: Matrix) -> tuple[NDArray[np.int8], Matrix, Matrix]:
+    """Items in 8 bits, what 1 is worth in each, and how far a score may be off."""
+    unit = np.maximum(np.abs(items).max(axis=1), TINY) / LEVELS
+    coarse = np.rint(items / unit[:, None]).astype(np.int8)
+    meant = coarse * unit[:, None]
+    # Cauchy and Schwarz: what the items lose, and what the query loses, which is half a step in each dimension.
+    lost = np.sqrt(items.shape[1]) / (2 * STEPS) + ROUNDING
+    error = np.linalg.norm(items - meant, axis=1) + lost * np.linalg.norm(meant, axis=1)
+    return coarse, unit, error.astype(np.float32)

@@ -11,6 +11,7 @@ from typing import Any, cast, overload
 import numpy as np
 import pyarrow as pa
 
+from motet import sessions
 from motet.batch import Array, Batch
 from motet.candidates import Candidates, ranked
 from motet.column import Flag, Number, Text, Vector, column
@@ -88,11 +89,7 @@ class ONNX(Model):
     @cached_property
     def _session(self) -> Any:
         """One thread: several batches run side by side."""
-        import onnxruntime
-
-        options = cast(Any, onnxruntime).SessionOptions()
-        options.intra_op_num_threads = 1
-        return onnxruntime.InferenceSession(str(self.file), options, providers=["CPUExecutionProvider"])
+        return sessions.opened(str(self.file))
 
     def __str__(self) -> str:
         return f"ONNX({Path(self.file).name!r})"

@@ -18,7 +18,7 @@ from motet.errors import RunError
 from motet.serve.server import Server
 
 BACKLOG = 4096
-TURNS = 300
+TURNS = 300  # of the loop, before the listening sockets close
 HEADERS = 20.0  # seconds that a client has to send a request's headers
 KEPT = 75  # seconds that a connection is kept without a request
 LAST = 1.0  # seconds that connections have, when the server ends, to hear of it with their next reply
@@ -78,6 +78,7 @@ class Listener(uvicorn.Server):
             timeout_keep_alive=KEPT,
             timeout_graceful_shutdown=FINISHING,
             server_header=False,
+            proxy_headers=False,  # nobody asks who the client is
         )
         super().__init__(config)
         self._served, self._begun = served, begun

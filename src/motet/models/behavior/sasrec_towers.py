@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
+from motet import sessions
 from motet.batch import Array
 
 BLOCK = 256  # histories that go through the users' tower at a time
@@ -74,10 +74,7 @@ def items(state: Mapping[str, Array], content: Array | None, residual_rows: Arra
 
 def session(state: Mapping[str, Array]) -> Any:
     """The users' tower, ready to run on one thread (several requests run side by side)."""
-    library: Any = onnxruntime
-    options = library.SessionOptions()
-    options.intra_op_num_threads = 1
-    return library.InferenceSession(state["users"].tobytes(), options, providers=["CPUExecutionProvider"])
+    return sessions.opened(state["users"].tobytes())
 
 
 def users(tower: Any, values: Array, starts: Array, ends: Array, vectors: Array) -> Array:

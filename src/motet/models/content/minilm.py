@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from motet import weights
+from motet import sessions, weights
 from motet.models.content.minilm_shape import POSITIONS, WIDTH, Precision
 from motet.models.cores import threads
 
@@ -142,13 +142,7 @@ def _tokenizer() -> Any:
 @lru_cache(maxsize=8)
 def _session(precision: Precision, ragged: bool, cores: int, process: int) -> Any:
     # `process`: a forked child opens its own.
-    import onnxruntime
-
-    options = cast(Any, onnxruntime).SessionOptions()
-    options.intra_op_num_threads = cores
-    # Threads that spin while they wait would take the cores from everybody else.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(built(precision, ragged)), options, providers=["CPUExecutionProvider"])
+    return sessions.opened(str(built(precision, ragged)), cores)
 
 
 def built(precision: Precision, ragged: bool) -> Path:
