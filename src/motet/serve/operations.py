@@ -44,15 +44,13 @@ def post(
     problems: Paths | None = None,
     content: Paths | None = None,
     parameters: list[Schema] | None = None,
-    waits: bool = True,
 ) -> Paths:
     """A path that takes a JSON body. content: what it also answers with, by media type. problems: its refusals."""
     media: dict[str, Any] = {"schema": body} if example is None else {"schema": body, "example": example}
-    headers = [WAITS] if waits else []
     return {
         "post": {
             "summary": summary,
-            **({"parameters": [*(parameters or []), *headers]} if parameters or headers else {}),
+            "parameters": [*(parameters or []), WAITS],
             "requestBody": {"required": True, "content": {JSON: media}},
             "responses": {**_said(reply, content), **(refusals() if problems is None else problems)},
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 import motet as mt
 from motet.graph import Graph
+from motet.run.runner import Local
 from tests.serve.served import Served, chosen, prepared, served
 from tests.shop import Item, Purchase
 
@@ -132,6 +134,15 @@ def test_a_model_is_called_by_the_name_of_its_column(client: triton.InferenceSer
     assert made[0] == pytest.approx(fitted.live.shared(words)[3], abs=1e-6)
     doubled = client.infer("scaled", [texts("arg0", "abc", "d"), numbers("arg1", 2, 3)])
     assert _of(doubled, "output").tolist() == [6, 3]
+
+
+def test_a_model_keeps_to_the_requests_time(shop_server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(Local, "apply", lambda *given: over.wait(10))
+    said = shop_server.call("POST", "/v2/models/scaled/infer", RIGHT, {"Request-Timeout": "0.3"})
+    over.set()
+    assert said.status == 504
+    assert "no answer by the deadline" in said.json["error"]
 
 
 def test_what_reads_histories_or_candidates_is_not_listed(shop_server: Served) -> None:

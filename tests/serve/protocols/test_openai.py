@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from motet.serve import parts
 from tests.serve.llm_endpoint import SENTENCE, Endpoint, speaking, writing
 from tests.serve.served import Served, prepared, served
 
@@ -195,6 +197,15 @@ def test_texts_are_embedded_as_the_graph_does(client: openai.OpenAI) -> None:
     assert np.array_equal(vectors, np.array([each.embedding for each in plain.data], np.float32))
     assert np.array_equal(vectors[0], vectors[2])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+def test_embeddings_keep_to_their_time(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(parts, "embedded", lambda version, node, texts: over.wait(10))
+    with pytest.raises(openai.APIStatusError) as late:
+        client.embeddings.create(model="minilm-l6", input="tea", extra_headers={"Request-Timeout": "0.3"})
+    over.set()
+    assert late.value.status_code == 504
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def _model(
         filled = cast("Mapping[str, Any]", made) if isinstance(made, Mapping) else {"output": made}
         return {spec.name: _array(filled[spec.name]) for spec in outputs}
 
-    return lambda asked, ends: threads.run(lambda: work(asked))
+    return lambda asked, ends: threads.run(lambda: work(asked), ends)
 
 
 def _value(version: Version, column: Column, given: Array) -> Any:

@@ -71,7 +71,7 @@ def written(version: Version, answer: Answer) -> str:
 
 async def by_llm(threads: Threads, llm: LLM, chat: Chat, ends: float) -> AsyncGenerator[Piece, None]:
     """What the language model says, as it says it; with a schema, once it is known to fit."""
-    async with aclosing(threads.pieces(partial(_begun, llm, chat, ends))) as pieces:
+    async with aclosing(threads.pieces(partial(_begun, llm, chat, ends), ends)) as pieces:
         async for piece in pieces:
             if isinstance(piece, str):
                 yield Piece(piece)

@@ -73,7 +73,8 @@ class Spoken:
         node = parts.embedders(version := self.server.version).get(name := one(given, "model", str))
         if node is None:
             raise self._unknown(name, parts.embedders(version))
-        work = self._embedding.run(lambda: parts.embedded(version, node, texts))
+        ends = http.ends(request, self.server.limits.seconds)
+        work = self._embedding.run(lambda: parts.embedded(version, node, texts), ends)
         vectors = np.asarray(await http.while_there(request, work), "<f4")
         if given.get("dimensions", vectors.shape[1]) != vectors.shape[1]:
             raise Wrong("dimensions", f"the vectors of {name} have {vectors.shape[1]} dimensions, and no others")
@@ -225,7 +226,6 @@ def paths(server: Server) -> Paths:
             _vectors(),
             example={"model": embedders[0], "input": "a text"},
             problems=refused,
-            waits=False,
         )
     return found
 
