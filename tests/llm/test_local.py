@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,18 @@ def test_a_deadline_ends_a_generation(llm: Client) -> None:
     reply = llm.complete([Prompt("Tell a very long story.")], max_tokens=900, seconds=0.3)[0]
     assert time.monotonic() - started < 3
     assert "deadline" in reply.problem
+
+
+def test_who_left_is_written_for_no_more(llm: Client) -> None:
+    left, started = threading.Event(), time.monotonic()
+    leaving = threading.Timer(0.3, left.set)
+    leaving.start()
+    stories = [Prompt("Tell a very long story.")] * 3 * llm.parallel
+    replies = llm.complete(stories, max_tokens=900, left=left)
+    leaving.join()
+    assert time.monotonic() - started < 3
+    assert all(reply.problem for reply in replies)
+    assert [reply.tokens_out for reply in replies[llm.parallel :]] == [0] * 2 * llm.parallel
 
 
 def test_streams_in_pieces_and_can_be_left(llm: Client) -> None:

@@ -28,7 +28,7 @@ async def run(threads: Threads, work: Callable[[], Any], ends: float) -> Any:
 
 
 async def last_piece(threads: Threads, work: Callable[[], Any], ends: float) -> Any:
-    def pieces() -> Generator[int, None, Any]:
+    def pieces(left: threading.Event) -> Generator[int, None, Any]:
         yield 0
         return work()
 
@@ -102,6 +102,24 @@ def test_work_that_takes_longer_is_waited_for_no_more_and_keeps_its_thread() -> 
         assert await threads.run(lambda: 7, soon(20)) == 7
 
     asyncio.run(slow())
+
+
+def test_a_generator_learns_that_nobody_listens_between_its_pieces_too() -> None:
+    resumed, heard = threading.Event(), threading.Event()
+
+    def pieces(left: threading.Event) -> Generator[int, None, None]:
+        yield 0
+        resumed.set()
+        if left.wait(10):
+            heard.set()
+
+    async def leaving() -> None:
+        async with contextlib.aclosing(Threads(1).pieces(pieces, soon(20))) as found:
+            await anext(found)
+            assert await asyncio.to_thread(resumed.wait, 10)
+
+    asyncio.run(leaving())
+    assert heard.wait(5)
 
 
 def test_no_more_may_wait_than_it_says() -> None:

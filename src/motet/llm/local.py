@@ -85,6 +85,7 @@ class Local:
         stop: Sequence[str] = (),
         seconds: float | None = None,
         until: float | None = None,
+        left: threading.Event | None = None,
     ) -> list[Reply]:
         request: dict[str, Any] = {"n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
         if schema is not None:
@@ -94,11 +95,11 @@ class Local:
 
         def one(numbered: tuple[int, Prompt]) -> Reply:
             number, prompt = numbered
-            if until is not None and time.monotonic() >= until:
+            if (until is not None and time.monotonic() >= until) or (left is not None and left.is_set()):
                 return Reply("", problem=_LATE, passing=True)
-            left = self._seconds if seconds is None else seconds
-            left = left if until is None else min(left, until - time.monotonic())
-            reply = self._complete(number, request | {"prompt": self._text(prompt)}, left)
+            most = self._seconds if seconds is None else seconds
+            most = most if until is None else min(most, until - time.monotonic())
+            reply = self._complete(number, request | {"prompt": self._text(prompt)}, most, left=left)
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
             return replace(reply, problem=problem)
 

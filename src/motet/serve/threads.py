@@ -35,9 +35,11 @@ class Threads:
             async with asyncio.timeout(ends - time.monotonic()):
                 return await asyncio.wrap_future(started)
 
-    async def pieces(self, work: Callable[[], Generator[T, None, R]], ends: float) -> AsyncGenerator[T | R, None]:
+    async def pieces(
+        self, work: Callable[[threading.Event], Generator[T, None, R]], ends: float
+    ) -> AsyncGenerator[T | R, None]:
         """What a generator yields, as it comes, and last what it returns. Leaving it leaves the generator, which keeps
-        to the time by itself once its turn has come.
+        to the time by itself once its turn has come, and is given an event that is set when nobody listens any more.
 
         Errors: those of the work; Overloaded.
         """
@@ -90,11 +92,13 @@ class Threads:
 
 
 def _through(
-    work: Callable[[], Generator[Any, None, Any]], left: threading.Event, tell: Callable[[bool, Any], None]
+    work: Callable[[threading.Event], Generator[Any, None, Any]],
+    left: threading.Event,
+    tell: Callable[[bool, Any], None],
 ) -> None:
     """Goes through a generator until somebody has left."""
     try:
-        with contextlib.closing(work()) as pieces:
+        with contextlib.closing(work(left)) as pieces:
             while not left.is_set():
                 try:
                     piece = next(pieces)

@@ -14,6 +14,8 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from motet.llm import Reply
+from motet.llm.openai import Endpoint as Runtime
 from motet.serve import parts
 from tests.serve.llm_endpoint import SENTENCE, Endpoint, speaking, writing
 from tests.serve.served import Served, prepared, served
@@ -142,6 +144,24 @@ def test_a_client_that_leaves_ends_the_generation(client: openai.OpenAI, endpoin
     with pytest.raises(openai.APITimeoutError):
         client.chat.completions.create(model="tiny", messages=HELLO, timeout=0.3)
     assert endpoint.left.wait(5)
+
+
+def test_a_client_that_leaves_ends_what_is_written_to_a_schema(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def complete(self: Any, prompts: Any, *, left: threading.Event, **others: Any) -> list[Reply]:
+        if left.wait(10):
+            ended.set()
+        return [Reply("", problem="nobody waits")]
+
+    monkeypatch.setattr(Runtime, "complete", complete)
+    with pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(
+            model="tiny", messages=HELLO, response_format={"type": "json_object"}, timeout=0.3
+        )
+    assert ended.wait(5)
 
 
 def test_an_endpoint_that_is_slow_is_a_504_by_the_deadline(client: openai.OpenAI, endpoint: Endpoint) -> None:
