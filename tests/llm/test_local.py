@@ -89,6 +89,25 @@ def test_a_prompt_that_fails_leaves_the_others(llm: Client) -> None:
     assert "context" in bad.problem
 
 
+def test_what_cannot_fit_is_refused_before_it_is_tokenized(llm: Client) -> None:
+    assert isinstance(llm, Local)
+    endless = Prompt("long " * 1_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(llm, "_engines", [None] * len(llm._engines))  # which would have to tokenize it
+        (reply,) = llm.complete([endless], max_tokens=8)
+        assert "characters are more than a context of 1,024 tokens" in reply.problem
+        assert not list(llm.stream(endless, max_tokens=8))
+        scores = llm.score([endless], LABELS)
+    assert scores is not None
+    assert np.isnan(scores).all()
+
+
+@pytest.mark.parametrize("run", [" ", "=", "-", "a ", "\n"])
+def test_nothing_that_fits_is_refused_by_its_length(llm: Client, run: str) -> None:
+    assert isinstance(llm, Local)
+    assert len(llm._tokenized(run * (64 * 1024 // len(run)))) >= 1024
+
+
 def test_a_schema_is_kept(llm: Client) -> None:
     schema = {
         "type": "object",
