@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -19,7 +18,6 @@ from motet.serve.metrics import CONTENT
 from motet.serve.protocols import events, inference, openai, own
 from motet.serve.server import Server
 
-LOG = logging.getLogger("motet.serve")
 PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai, inference)
 
 
@@ -50,8 +48,7 @@ def application(server: Server) -> Starlette:
         lifespan=running,
         exception_handlers={
             HTTPException: _no_such_thing,
-            Exception: _failed,
-            **dict.fromkeys(problems.KNOWN, problems.refused),
+            **dict.fromkeys((Exception, *problems.KNOWN), problems.refused),
         },
     )
 
@@ -60,8 +57,3 @@ async def _no_such_thing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     help = "GET /openapi.json lists what there is" if error.status_code == 404 else ""
     return problems.problem(error.status_code, error.detail, help, dict(error.headers or {}))
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return await problems.refused(request, error)

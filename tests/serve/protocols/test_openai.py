@@ -134,6 +134,22 @@ def test_a_reply_in_one_has_its_usage_and_keeps_to_a_schema(client: openai.OpenA
     assert said.choices[0].message.content == '{"kind": "tea"}'
 
 
+def test_a_failure_within_a_stream_is_logged_and_not_told(
+    writer: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*given: Any, **named: Any) -> Iterator[str]:
+        yield "is"
+        raise ValueError("thirteen")
+
+    monkeypatch.setattr(Runtime, "stream", broken)
+    said = writer.call("POST", "/v1/chat/completions", {"model": "tiny", "messages": HELLO, "stream": True})
+    assert b"the server failed; its log says why" in said.body
+    assert b"thirteen" not in said.body
+    (record,) = [record for record in caplog.records if record.name == "motet.serve"]
+    assert record.getMessage() == "POST /v1/chat/completions failed"
+    assert "thirteen" in str(record.exc_info)
+
+
 def test_a_client_that_leaves_ends_the_generation(client: openai.OpenAI, endpoint: Endpoint) -> None:
     endpoint.pause = 0.2
     stream = client.chat.completions.create(model="tiny", messages=HELLO, stream=True)

@@ -84,6 +84,22 @@ def test_what_is_asked_for_as_events_comes_as_events(shop_server: Served) -> Non
     assert b"Purchase.amount is not given" in wrong.body
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_a_failure_of_the_server_is_logged_and_not_told(
+    shop_server: Served, accept: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*given: Any, **named: Any) -> None:
+        raise ValueError("thirteen")
+
+    monkeypatch.setattr(shop_server.server.engine, "ask", broken)
+    said = shop_server.ask({"Accept": accept}, buyer="b3", amount=3.0)
+    assert b"the server failed; its log says why" in said.body
+    assert b"thirteen" not in said.body
+    (record,) = [record for record in caplog.records if record.name == "motet.serve"]
+    assert record.getMessage() == "POST /v1/ask failed"
+    assert "thirteen" in str(record.exc_info)
+
+
 def test_an_ask_whose_client_leaves_is_not_computed(tmp_path: Path) -> None:
     computed, gate = list[float](), threading.Event()
 

@@ -65,7 +65,7 @@ class Spoken:
         chunks = chats.chunks(chat, pieces)
         # The first one before any reply, so that what goes wrong until then has a status of its own.
         first = await http.while_there(request, anext(chunks))
-        return http.events_reply(_sent(first, chunks))
+        return http.events_reply(_sent(first, chunks, request))
 
     async def embeddings(self, request: Request) -> Response:
         given = {name: value for name, value in (await http.object_of(request)).items() if value is not None}
@@ -144,7 +144,7 @@ async def _all(pieces: AsyncGenerator[Piece, None]) -> list[Piece]:
         return [piece async for piece in pieces]
 
 
-async def _sent(first: Any, chunks: AsyncGenerator[Any, None]) -> AsyncIterator[tuple[str, Any]]:
+async def _sent(first: Any, chunks: AsyncGenerator[Any, None], request: Request) -> AsyncIterator[tuple[str, Any]]:
     """Chunks as events; what goes wrong between them is the last."""
     async with aclosing(chunks):
         yield "", first
@@ -152,6 +152,7 @@ async def _sent(first: Any, chunks: AsyncGenerator[Any, None]) -> AsyncIterator[
             async for chunk in chunks:
                 yield "", chunk
         except Exception as error:
+            problems.noted(request, error)
             yield "", _error(error)
         yield "", b"[DONE]"
 
