@@ -146,3 +146,14 @@ def test_what_a_model_says_of_its_files_stays_inside(tmp_path: Path) -> None:
         for secret in (b"/home", b"secrets", b"model.bin", b"Traceback", b".py", b"line "):
             assert secret not in said.body
         assert running.ask(buyer="b1", amount=3.0).status == 200
+
+
+def test_a_failure_is_no_answer(tmp_path: Path) -> None:
+    careless = mt.Graph(score=Careless()(Purchase.amount))
+    with gated(prepared(tmp_path, careless)) as running:
+        statuses = [running.ask(buyer="b1", amount=amount).status for amount in (3.0, 300.0, 4.0, 400.0, 500.0)]
+        lines = running.call("GET", "/metrics").body.decode().splitlines()
+    assert statuses == [200, 503, 200, 503, 503]
+    assert 'motet_answers_total{version="1"} 2.0' in lines
+    assert 'motet_failed_total{version="1"} 3.0' in lines
+    assert "# HELP motet_answers_total asks that were answered, by version" in lines

@@ -73,8 +73,12 @@ class Server:
         except Overloaded:
             self.metrics.shed.inc()
             raise
+        except Exception:
+            self.metrics.failed(version.number)
+            raise
         finally:
             self.metrics.queue(len(self.engine.waiting), self.engine.bytes)
+        self.metrics.answered(version.number)
         if propensity < 1:
             reply = replace(reply, propensity=propensity)
         self._recent.keep(row)
