@@ -64,13 +64,14 @@ def get(
     *,
     problem: Schema | None = None,
     parameters: list[Schema] | None = None,
+    media: str = JSON,
 ) -> Paths:
-    """A path that is only read. others: further statuses, said as `problem`."""
+    """A path that is only read. others: further statuses, said as `problem`. media: what the reply is."""
     failed = {
         status: {"description": about, "content": {JSON: {"schema": problem or {}}}}
         for status, about in (others or {}).items()
     }
-    made: dict[str, Any] = {"summary": summary, "responses": {**_said(reply), **failed}}
+    made: dict[str, Any] = {"summary": summary, "responses": {**_said(reply, media=media), **failed}}
     return {"get": {**made, "parameters": parameters} if parameters else made}
 
 
@@ -82,5 +83,5 @@ def refusals(
     return {str(status): {"description": HTTPStatus(status).phrase, "content": said[status]} for status in said}
 
 
-def _said(reply: Schema, content: Paths | None = None) -> dict[str, Any]:
-    return {"200": {"description": "the answer", "content": {JSON: {"schema": reply}, **(content or {})}}}
+def _said(reply: Schema, content: Paths | None = None, media: str = JSON) -> dict[str, Any]:
+    return {"200": {"description": "the answer", "content": {media: {"schema": reply}, **(content or {})}}}
