@@ -105,6 +105,29 @@ def test_who_stops_sending_at_once_gets_one_reply(fitted: Fitted) -> None:
             assert json.loads(body)["status"] == (400 if b"400" in head else "live")
 
 
+@pytest.mark.parametrize(
+    "sends", [b"NONSENSE\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\nno header\r\n\r\n"]
+)
+def test_what_is_no_request_is_a_problem_too(fitted: Fitted, sends: bytes) -> None:
+    with gated(fitted) as running:
+        head, _, body = all_of(sent(running.port, sends)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["detail"] == "what was sent is no HTTP/1.1 request"
+    assert "http://, not https://" in json.loads(body)["help"]
+
+
+def test_who_asks_for_a_websocket_is_told_what_there_is_instead(
+    fitted: Fitted, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asks = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x"}
+    with gated(fitted) as running:
+        said = running.call("GET", "/v1/ask", headers=asks)
+    assert said.status == 405
+    assert "Accept: text/event-stream" in said.json["help"]
+    assert "WebSocket" not in capfd.readouterr().err  # no advice to install what would not be used
+
+
 def test_idle_half_closed_and_dripping_connections_do_not_hurt_others(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

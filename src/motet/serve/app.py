@@ -55,5 +55,10 @@ def application(server: Server) -> Starlette:
 
 async def _no_such_thing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    headers, detail = dict(error.headers or {}), error.detail
     help = "GET /openapi.json lists what there is" if error.status_code == 404 else ""
-    return problems.problem(error.status_code, error.detail, help, dict(error.headers or {}))
+    if error.status_code == 405:
+        detail, help = f"{request.method} is not taken here", f"this path takes {headers['Allow']}"
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        help = "WebSockets are not spoken: POST /v1/ask with Accept: text/event-stream is told as it comes"
+    return problems.problem(error.status_code, detail, help, headers)

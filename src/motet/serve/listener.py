@@ -32,6 +32,12 @@ LEFT = problem(
     "keep the sending side open until the answer has come: no shutdown(SHUT_WR), no nc -N",
     CLOSE,
 )
+UNREADABLE = problem(
+    400,
+    "what was sent is no HTTP/1.1 request",
+    "plain HTTP (http://, not https://): a request line, headers, an empty line, the body",
+    CLOSE,
+)
 
 
 class Patient(HttpToolsProtocol):
@@ -73,6 +79,14 @@ class Patient(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
+    def send_400_response(self, msg: str) -> None:
+        self._say(UNREADABLE)
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: who asks for a WebSocket or HTTP/2 is answered in HTTP/1.1, and no package that could be installed
+        would change that."""
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -97,6 +111,7 @@ class Listener(uvicorn.Server):
             app,
             loop="uvloop",
             http=Patient,
+            ws="none",
             lifespan="off",
             access_log=False,
             log_level="warning",

@@ -26,7 +26,7 @@ PROBLEM: Schema = {
     "required": ["type", "title", "status", "detail"],
 }
 A_PROBLEM: Schema = {"$ref": "#/components/schemas/Problem"}
-REFUSED = (400, 401, 408, 413, 422, 429, 503, 504)
+REFUSED = (400, 401, 408, 413, 415, 422, 429, 503, 504)
 WAITS: Schema = {
     "name": DEADLINE,
     "in": "header",

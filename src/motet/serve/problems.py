@@ -15,7 +15,8 @@ from motet.errors import DataError, GraphError, RunError
 from motet.serve.engine import Overloaded
 
 LOG = logging.getLogger("motet.serve")
-PATH = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)+[\w.+-]*")  # of a file or folder: no client's business
+# Of a file or folder, which is no client's business; what it may call is.
+PATH = re.compile(r"(?<![\w.])/(?!v[12]/)(?:[\w.+-]+/)+[\w.+-]*")
 LONG = 4_000  # characters of a sentence
 
 

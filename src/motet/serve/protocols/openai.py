@@ -203,7 +203,7 @@ USAGE: Schema = object_of({"prompt_tokens": {"type": "integer"}, "total_tokens":
 
 def paths(server: Server) -> Paths:
     spoken = Spoken(server)
-    refused = refusals((400, 401, 404, 408, 413, 422, 429, 500, 503, 504), ERROR, JSON)
+    refused = refusals((400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504), ERROR, JSON)
     card = object_of({"id": TEXT, "object": {"const": "model"}, "created": {"type": "integer"}, "owned_by": TEXT})
     named: Schema = {"name": "name", "in": "path", "required": True, "schema": {"enum": spoken.names()}}
     cards = object_of({"object": {"const": "list"}, "data": {"type": "array", "items": card}})
