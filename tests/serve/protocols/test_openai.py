@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,11 +15,17 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+import motet as mt
 from motet.llm import Reply
 from motet.llm.openai import Endpoint as Runtime
 from motet.serve import parts
+from motet.serve.beside import Share
+from motet.serve.server import Beside
 from tests.serve.llm_endpoint import SENTENCE, Endpoint, speaking, writing
-from tests.serve.served import Served, prepared, served
+from tests.serve.served import NAME, Served, prepared, served
+from tests.serve.test_versions import mood, town
+from tests.shop import Purchase
+from tests.test_late import Slow
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "tea"}]
 
@@ -93,6 +100,19 @@ def test_the_graph_streams_its_answer_before_its_text(client: openai.OpenAI) -> 
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == last["motet"]["answer"]["reply"]
     assert chunks[-1].usage is not None
+
+
+def test_what_comes_early_names_the_version_that_answers(tmp_path: Path) -> None:
+    greeting = mt.Graph(mood=mood, said=Slow()(Purchase.search).within(seconds=5, otherwise=""))
+    current = prepared(tmp_path, greeting, town(1.0))
+    prepared(tmp_path, greeting, town(2.0))
+    current.store.rollback(NAME)
+    chat = {"model": "goods", "messages": HELLO, "user": "b1", "ask": {"amount": 1.0}, "stream": True}
+    with served(current, beside=Beside(canary=Share(2, 1.0))) as running:
+        said = running.call("POST", "/v1/chat/completions", chat).body.split(b"\n\n")
+        early, late = (json.loads(said[place].removeprefix(b"data: "))["motet"] for place in (0, -3))
+    assert early == {"version": 2, "answer": {"mood": 2.0}}
+    assert (late["version"], late["answer"]) == (2, {"mood": 2.0, "said": "hello"})
 
 
 def test_a_chat_with_the_language_model_streams_its_words(client: openai.OpenAI, endpoint: Endpoint) -> None:

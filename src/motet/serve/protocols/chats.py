@@ -46,7 +46,7 @@ async def by_graph(server: Server, chat: Chat, ends: float) -> AsyncGenerator[Pi
                 answer = {"version": part.version, "answer": part.answer, "answered_by": part.answered_by}
                 yield Piece(finish="stop", extra=answer)
             else:
-                yield Piece(extra={"version": version.number, "answer": part})
+                yield Piece(extra={"version": part.version, "answer": part.answer})
 
 
 def row_of(version: Version, chat: Chat) -> dict[str, Any]:
