@@ -138,6 +138,21 @@ def test_an_index_leaves_k_after_exclusions(items: NDArray[np.float32]) -> None:
     assert (codes[0] >= 1000).all()
 
 
+def test_an_index_finds_whatever_exclusions_leave() -> None:
+    rng = np.random.default_rng(0)
+    items = rng.standard_normal((1_500, 8), dtype=np.float32)
+    items = np.vstack([items, items])  # of two equal ones the graph may lead to one alone
+    index = Index.build(items, threads=1)
+    for queries in np.split(items[:120], 40):
+        allowed = np.zeros(3_000, np.bool_)
+        allowed[rng.integers(0, 3_000, 3)] = True
+        exclude = Windows.of(np.flatnonzero(allowed)[:1], np.array([0, 0, 1, 1]))
+        codes, scores = index.search(queries, 3, exclude, allowed)
+        exact = top(queries, items, 3, None, exclude, allowed)
+        assert codes.tolist() == exact[0].tolist()
+        np.testing.assert_allclose(scores, exact[1], atol=1e-4)
+
+
 def test_a_viewed_index_finds_what_the_built_one_finds(items: NDArray[np.float32], tmp_path: Path) -> None:
     built = Index.build(items)
     np.save(tmp_path / "index.npy", built.data())
@@ -164,11 +179,12 @@ def test_an_index_that_reaches_fewer_than_asked_for_makes_none_up() -> None:
     items = np.random.default_rng(0).standard_normal((1_500, 8), dtype=np.float32)
     index = Index.build(np.vstack([items, items]))
     for queries in (items[:1], items[:3]):
-        codes, scores = index.search(queries, 3_000)
+        codes, scores = index._fetch(queries, 2_999, 2_999, None, None, 0)
         for row, best in zip(codes, scores, strict=True):
             found = row[row >= 0]
-            assert len(set(found.tolist())) == len(found)
+            assert len(set(found.tolist())) == len(found) < 2_999
             assert np.isfinite(best[row >= 0]).all()
+        assert (np.sort(index.search(queries, 3_000)[0]) == np.arange(3_000)).all()
 
 
 def test_an_empty_index_finds_nothing() -> None:

@@ -27,8 +27,11 @@ class Progress:
     @contextmanager
     def bar(self, label: str) -> Generator[Tick]:
         """A bar for one piece of work; what it yields is told (done, of, what it says)."""
-        yield self._begun(label)
-        self._ended()
+        try:
+            yield self._begun(label)
+        finally:
+            self._rows.clear()  # of columns that the work was in the middle of when it raised
+            self._ended()
 
     def rows(self, name: Callable[[Any], str]) -> Callable[[Any, int, int], None]:
         """A bar for every column whose rows are computed; told (column, rows done, rows in all)."""

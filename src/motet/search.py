@@ -186,7 +186,8 @@ class Index:
     ) -> Found:
         """About the k items of the highest inner product, as `top` gives them.
 
-        Fetches more than k by as many as are excluded, and twice as many again while too few are left.
+        Fetches more than k by as many as are excluded, and twice as many again while too few are left: in the end all
+        items, which is exact, since the graph need not lead to each of them.
         """
         _check(queries, self._graph.ndim, k, beside=1)
         if self._graph.ndim == queries.shape[1] + 1:
@@ -211,7 +212,8 @@ class Index:
     ) -> Found:
         if fetch == 0 or len(queries) == 0:
             return _padding(len(queries), k)
-        matches = self._graph.search(np.ascontiguousarray(queries, np.float32), fetch, threads=threads)
+        every = fetch == len(self)
+        matches = self._graph.search(np.ascontiguousarray(queries, np.float32), fetch, threads=threads, exact=every)
         codes = np.asarray(matches.keys, np.int64).reshape(len(queries), -1)
         with np.errstate(invalid="ignore"):
             scores = 1 - np.asarray(matches.distances, np.float32).reshape(codes.shape)

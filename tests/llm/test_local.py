@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,25 @@ def test_a_prompt_that_fails_leaves_the_others(llm: Client) -> None:
     assert "context" in bad.problem
 
 
+def test_what_cannot_fit_is_refused_before_it_is_tokenized(llm: Client) -> None:
+    assert isinstance(llm, Local)
+    endless = Prompt("long " * 1_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(llm, "_engines", [None] * len(llm._engines))  # which would have to tokenize it
+        (reply,) = llm.complete([endless], max_tokens=8)
+        assert "characters are more than a context of 1,024 tokens" in reply.problem
+        assert not list(llm.stream(endless, max_tokens=8))
+        scores = llm.score([endless], LABELS)
+    assert scores is not None
+    assert np.isnan(scores).all()
+
+
+@pytest.mark.parametrize("run", [" ", "=", "-", "a ", "\n"])
+def test_nothing_that_fits_is_refused_by_its_length(llm: Client, run: str) -> None:
+    assert isinstance(llm, Local)
+    assert len(llm._tokenized(run * (64 * 1024 // len(run)))) >= 1024
+
+
 def test_a_schema_is_kept(llm: Client) -> None:
     schema = {
         "type": "object",
@@ -118,6 +138,18 @@ def test_a_deadline_ends_a_generation(llm: Client) -> None:
     reply = llm.complete([Prompt("Tell a very long story.")], max_tokens=900, seconds=0.3)[0]
     assert time.monotonic() - started < 3
     assert "deadline" in reply.problem
+
+
+def test_who_left_is_written_for_no_more(llm: Client) -> None:
+    left, started = threading.Event(), time.monotonic()
+    leaving = threading.Timer(0.3, left.set)
+    leaving.start()
+    stories = [Prompt("Tell a very long story.")] * 3 * llm.parallel
+    replies = llm.complete(stories, max_tokens=900, left=left)
+    leaving.join()
+    assert time.monotonic() - started < 3
+    assert all(reply.problem for reply in replies)
+    assert [reply.tokens_out for reply in replies[llm.parallel :]] == [0] * 2 * llm.parallel
 
 
 def test_streams_in_pieces_and_can_be_left(llm: Client) -> None:

@@ -128,6 +128,20 @@ def test_what_nobody_waits_for_any_more_is_not_asked() -> None:
     assert len(asked) == 2
 
 
+def test_what_somebody_who_left_would_have_waited_for_is_not_asked() -> None:
+    left, asked = threading.Event(), list[int]()
+
+    def answer(request: dict, n: int) -> Answer:
+        asked.append(n)
+        left.set()
+        return 200, {}, chat("hello")
+
+    with serving(answer) as url, client(url, parallel=1) as llm:
+        replies = llm.complete([Prompt("a")] * 5, max_tokens=5, left=left)
+    assert [reply.problem for reply in replies] == ["", *["not finished by its deadline"] * 4]
+    assert asked == [1]
+
+
 def test_who_has_a_deadline_does_not_wait_for_an_endpoint_that_was_away_a_moment_ago() -> None:
     with client(f"http://127.0.0.1:{free_port()}/v1", retries=1) as llm:
         for most in (1.0, 0.1):

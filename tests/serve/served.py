@@ -19,9 +19,12 @@ from motet.fitted import Fitted, published
 from motet.graph import Graph
 from motet.serve.app import application
 from motet.serve.engine import Limits
+from motet.serve.gate import Gate
+from motet.serve.keys import Keys
+from motet.serve.listener import Listener, listening
 from motet.serve.log import Log
-from motet.serve.process import listening
 from motet.serve.server import Beside, Server
+from motet.serve.trace import Traces
 from motet.serve.version import Version
 from tests.shop import Item, Purchase, shop
 
@@ -90,6 +93,27 @@ def served(
     thread.start()
     try:
         while not server.ready and thread.is_alive():
+            time.sleep(0.01)
+        yield Served(server, fitted, sock.getsockname()[1])
+    finally:
+        running.should_exit = True
+        thread.join(20)
+        sock.close()
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def gated(
+    fitted: Fitted, keys: Keys | None = None, traces: Traces | None = None, limits: Limits | None = None
+) -> Generator[Served]:
+    """A server as `motet serve` runs it, in a thread."""
+    server = Server(NAME, Version(fitted, 1), limits or Limits(), traces=traces)
+    sock = listening("127.0.0.1", 0)
+    running = Listener(Gate(application(server), server, keys, traces), server)
+    thread = threading.Thread(target=super(Listener, running).run, args=([sock],))
+    thread.start()
+    try:
+        while not running.started and thread.is_alive():
             time.sleep(0.01)
         yield Served(server, fitted, sock.getsockname()[1])
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 from typing import Any
 
 import pyarrow as pa
@@ -27,8 +28,20 @@ class Premiere(mt.Event):
     at: mt.Time
 
 
+class Visit(mt.Event):
+    buyer: Buyer
+    item: Item
+    at: mt.Time
+    price: mt.Number
+    liked: mt.Flag = mt.outcome()
+    place: mt.Category = mt.outcome()
+    topics: mt.Tags = mt.outcome()
+    look: mt.Vector = mt.outcome()
+
+
 ONE: Any = {"Purchase": Purchase}
 TWO: Any = {"Purchase": Purchase, "Premiere": Premiere}
+VISITS: Any = {"Visit": Visit}
 GOOD = {"buyer": "b1", "amount": 3}
 
 
@@ -82,6 +95,53 @@ def test_the_same_event_again_is_the_same_although_its_time_was_the_servers() ->
     (again,) = checked([dict(reversed(GOOD.items()))], ONE, ENTITIES, NOW + 60)
     (other,) = checked([{**GOOD, "amount": 4}], ONE, ENTITIES, NOW)
     assert first.digest == again.digest != other.digest
+
+
+SEEN: dict[str, Any] = {"buyer": "b1", "item": 3, "at": 981173106, "price": 5}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"price": 5.0}, {"price": "5"}),
+        ({"at": 981173106.0}, {"at": "2001-02-03T04:05:06Z"}),
+        ({"at": 981173106.5}, {"at": "2001-02-03 04:05:06.500"}),
+        ({"item": 3.0}, {"item": "3"}),
+        ({"item": 99.0}, {"item": "99"}),
+        ({"liked": True}, {"liked": 1}),
+        ({"liked": "true"}, {"liked": 1.0}),
+        ({"place": 7}, {"place": "7"}),
+        ({"topics": ["a", "b"]}, {"topics": "a|b"}),
+        ({"look": [1, 0.5]}, {"look": [1.0, 0.5]}),
+        ({"liked": None}, {}),
+    ],
+)
+def test_the_same_event_written_otherwise_is_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    digests = [kept([{**SEEN, **given}], VISITS)[0].digest for given in (one, other)]
+    assert digests[0] == digests[1]
+    assert kept([{**SEEN, "price": 6}, {**SEEN, **one}], VISITS)[1].digest == digests[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *({"price": 5.1}, {"price": 2**53 + 2}, {"at": 981173106.000001}, {"buyer": "new"}, {"buyer": "newer"}),
+        *({"item": 98}, {"item": 99}, {"liked": 0}, {"place": "a"}, {"place": ""}, {"topics": ["b", "a"]}),
+        *({"topics": []}, {"look": [1, 0.25]}),
+    ],
+)
+def test_another_event_is_another_one(other: dict[str, Any]) -> None:
+    others = [{}, {"item": 100}, {"buyer": "none"}, {"topics": ["a", "b"]}, {"look": [1, 0.5]}, {"price": 2**53}]
+    known = {kept([{**SEEN, **given}], VISITS)[0].digest for given in others}
+    assert kept([{**SEEN, **other}], VISITS)[0].digest not in known
+    assert len(known) == len(others)
+
+
+def test_an_event_as_it_was_kept_by_servers_before_is_known_again() -> None:
+    """Its digest was that of the JSON that was posted."""
+    (event,) = kept([{**GOOD, "at": 981173106.25, "item": 4, "stars": 2.5, "search": "tea"}])
+    written = '["Purchase",{"amount":3,"at":981173106.25,"buyer":"b1","item":4,"search":"tea","stars":2.5}]'
+    assert event.digest == blake2b(written.encode(), digest_size=16).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import socket
-import threading
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,35 +15,11 @@ from motet.batch import Batch
 from motet.errors import RunError
 from motet.fitted import Fitted
 from motet.model import Model, State
-from motet.serve import listener, trace
-from motet.serve.app import application
-from motet.serve.gate import Gate
+from motet.serve import trace
 from motet.serve.keys import Keys
-from motet.serve.listener import Listener, listening
-from motet.serve.server import Server
 from motet.serve.trace import Traces
-from motet.serve.version import Version
-from tests.serve.served import NAME, Served, prepared
+from tests.serve.served import NAME, Served, gated, prepared
 from tests.shop import Purchase
-
-
-@contextlib.contextmanager
-def gated(fitted: Fitted, keys: Keys | None = None, traces: Traces | None = None) -> Generator[Served]:
-    """A server as `motet serve` runs it, in a thread."""
-    server = Server(NAME, Version(fitted, 1), traces=traces)
-    sock = listening("127.0.0.1", 0)
-    running = Listener(Gate(application(server), server, keys, traces), server)
-    thread = threading.Thread(target=super(Listener, running).run, args=([sock],))
-    thread.start()
-    try:
-        while not running.started and thread.is_alive():
-            time.sleep(0.01)
-        yield Served(server, fitted, sock.getsockname()[1])
-    finally:
-        running.should_exit = True
-        thread.join(20)
-        sock.close()
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
@@ -177,39 +148,12 @@ def test_what_a_model_says_of_its_files_stays_inside(tmp_path: Path) -> None:
         assert running.ask(buyer="b1", amount=3.0).status == 200
 
 
-def test_idle_half_closed_and_dripping_connections_do_not_hurt_others(
-    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listener, "HEADERS", 0.5)
-    with gated(fitted) as running, contextlib.ExitStack() as opened:
-        address = ("127.0.0.1", running.port)
-        idle = [opened.enter_context(socket.create_connection(address)) for _ in range(300)]
-        half = opened.enter_context(socket.create_connection(address))
-        half.sendall(b"POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-        half.shutdown(socket.SHUT_WR)
-        slow = opened.enter_context(socket.create_connection(address))
-        slow.settimeout(10)
-        began = time.perf_counter()
-        with contextlib.suppress(OSError):
-            for letter in b"POST /v1/ask HTTP/1.1\r\nHost: example\r\nX-Slow: and so on and on and on and on":
-                slow.sendall(bytes([letter]))
-                time.sleep(0.05)
-        assert time.perf_counter() - began < 3, "whoever drips headers is cut off"
-        began = time.perf_counter()
-        assert {running.ask(buyer="b3", amount=3.0).status for _ in range(20)} == {200}
-        assert time.perf_counter() - began < 5
-        idle[0].sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert idle[0].recv(100).startswith(b"HTTP/1.1 200")
-
-
-def test_a_request_over_a_kept_connection_is_answered_while_the_server_ends(fitted: Fitted) -> None:
-    with gated(fitted) as running:
-        kept = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
-        kept.request("GET", "/health/ready")
-        kept.getresponse().read()
-        running.server.drain()
-        kept.request("GET", "/health/ready")
-        response = kept.getresponse()
-        assert (response.status, response.getheader("connection")) == (503, "close")
-        response.read()
-        kept.close()
+def test_a_failure_is_no_answer(tmp_path: Path) -> None:
+    careless = mt.Graph(score=Careless()(Purchase.amount))
+    with gated(prepared(tmp_path, careless)) as running:
+        statuses = [running.ask(buyer="b1", amount=amount).status for amount in (3.0, 300.0, 4.0, 400.0, 500.0)]
+        lines = running.call("GET", "/metrics").body.decode().splitlines()
+    assert statuses == [200, 503, 200, 503, 503]
+    assert 'motet_answers_total{version="1"} 2.0' in lines
+    assert 'motet_failed_total{version="1"} 3.0' in lines
+    assert "# HELP motet_answers_total asks that were answered, by version" in lines

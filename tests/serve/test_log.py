@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from motet.errors import RunError
 from motet.serve.engine import Overloaded
-from motet.serve.journal import Conflict, Distant, Entry, Happened, Journal, Unavailable
+from motet.serve.journal import Conflict, Distant, Entry, Happened, Journal, Reader, Unavailable
 from motet.serve.log import WAITING, Log, entries, opened, written
 from motet.serve.log_sqlite import SqliteJournal
 
@@ -161,6 +164,36 @@ def test_what_waits_is_bounded_and_who_no_longer_waits_writes_nothing(tmp_path) 
     assert ids(SqliteJournal(tmp_path / "log")) == []
     with pytest.raises(Overloaded):
         log.append([happened("a")])
+
+
+class Untold:
+    """A version's place in a log of which it need not be told."""
+
+    def __init__(self, reader: Reader, version: Any) -> None:
+        self.reader = reader
+
+    def catch_up(self) -> None:
+        pass
+
+
+def test_versions_are_told_while_others_begin_to_follow(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motet.serve.log.Tail", Untold)
+    log = Log(SqliteJournal(tmp_path / "log"))
+    versions: list[Any] = [Untold(log.journal.reader(), None) for _ in range(3_000)]
+    following = threading.Thread(target=lambda: [log.look(version) for version in versions])
+    often = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        following.start()
+        while following.is_alive():
+            log._tell()
+        following.join()
+    finally:
+        sys.setswitchinterval(often)
+    assert len(log._tailing()) == 3_000
+    del versions[1_000:]
+    gc.collect()
+    assert len(log._tailing()) == 1_000
 
 
 def test_stopping_writes_what_waits(tmp_path) -> None:

@@ -21,7 +21,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.routing import Route
 
+from motet.serve.app import application
 from motet.serve.log import Log
 from motet.serve.log_sqlite import SqliteJournal
 from tests.serve.llm_endpoint import speaking, writing
@@ -55,6 +57,13 @@ def test_the_ask_is_the_event_without_its_outcomes(shop_server: Served) -> None:
     answer = ask["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["answer"]
     assert answer["properties"]["top"]["maxItems"] == 3
     assert set(answer["properties"]["top"]["items"]["properties"]) == {"item_id", "name", "score"}
+
+
+def test_everything_that_is_there_is_in_the_document(shop_server: Served) -> None:
+    routes = [route for route in application(shop_server.server).routes if isinstance(route, Route)]
+    there = {route.path.replace(":text}", "}") for route in routes} - {"/v2/{rest}", "/openapi.json", "/docs"}
+    versioned = {path for path in there if "/versions/" in path}  # the same as without a version
+    assert set(shop_server.call("GET", "/openapi.json").json["paths"]) >= there - versioned - {"/v1/embeddings"}
 
 
 def test_the_page_shows_every_path_and_needs_nothing_else(shop_server: Served) -> None:

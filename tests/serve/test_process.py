@@ -129,13 +129,20 @@ def test_sigterm_answers_what_is_in_flight_and_exits_with_0(store: Path, tmp_pat
     assert "Traceback" not in running.says
 
 
-def test_ctrl_c_says_one_line_and_exits_with_130(store: Path, tmp_path: Path) -> None:
-    with motet_serve(store, tmp_path / "log") as running:
+@pytest.mark.parametrize(("workers", "by"), [("1", ""), ("2", " by 2 workers")])
+def test_it_says_when_it_answers_and_ctrl_c_says_one_line_and_exits_with_130(
+    store: Path, tmp_path: Path, workers: str, by: str
+) -> None:
+    with motet_serve(store, tmp_path / "log", "--workers", workers) as running:
         assert running.call()[0] == 200
+        assert within(10, lambda: "is served" in running.says)
         assert running.end(signal.SIGINT) == 130
     said = [line for line in running.says.splitlines() if line]
-    assert said[1:] == ["stopped; what was finished is kept"]
-    assert "is served on http://127.0.0.1:" in said[0]
+    assert said == [
+        "goods is loaded and tried out before it answers",
+        f"goods is served on http://127.0.0.1:{running.port}{by}",
+        "stopped; what was finished is kept",
+    ]
 
 
 def test_workers_count_together_and_one_that_is_killed_is_replaced(store: Path, tmp_path: Path) -> None:
@@ -178,6 +185,7 @@ def test_what_can_never_answer_is_said_and_ends_with_2(tmp_path: Path, workers: 
     with motet_serve(tmp_path, tmp_path / "log", "--workers", workers) as running:
         assert running.process.wait(60) == 2
     assert "nothing is published" in running.says
+    assert "is served" not in running.says
     assert "Traceback" not in running.says
 
 

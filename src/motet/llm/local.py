@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _LIFT = 100.0
 _HERE = "\x02here\x02"
 _LATE = "not finished by its deadline"
+_LONGEST = 64  # characters of a token: a run of spaces has as many, a word about five
 
 
 class Local:
@@ -52,7 +53,7 @@ class Local:
         engines = max(1, min(threads() // llm.threads, llm.parallel))
         slots = math.ceil(llm.parallel / engines)
         self.parallel = engines * slots
-        self._seconds = llm.seconds
+        self._seconds, self._context = llm.seconds, llm.context
         # A socket in a folder that only this user can enter, and a key besides.
         self._folder = tempfile.TemporaryDirectory(prefix="motet-llm-")
         self._key = secrets.token_urlsafe(32)
@@ -85,6 +86,7 @@ class Local:
         stop: Sequence[str] = (),
         seconds: float | None = None,
         until: float | None = None,
+        left: threading.Event | None = None,
     ) -> list[Reply]:
         request: dict[str, Any] = {"n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
         if schema is not None:
@@ -94,11 +96,11 @@ class Local:
 
         def one(numbered: tuple[int, Prompt]) -> Reply:
             number, prompt = numbered
-            if until is not None and time.monotonic() >= until:
+            if (until is not None and time.monotonic() >= until) or (left is not None and left.is_set()):
                 return Reply("", problem=_LATE, passing=True)
-            left = self._seconds if seconds is None else seconds
-            left = left if until is None else min(left, until - time.monotonic())
-            reply = self._complete(number, request | {"prompt": self._text(prompt)}, left)
+            most = self._seconds if seconds is None else seconds
+            most = most if until is None else min(most, until - time.monotonic())
+            reply = self._complete(number, request | {"prompt": self._text(prompt)}, most, left=left)
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
             return replace(reply, problem=problem)
 
@@ -136,6 +138,8 @@ class Local:
         def one(numbered: tuple[int, Prompt]) -> NDArray[np.float32]:
             number, prompt = numbered
             text = self._text(prompt)
+            if self._too_long(text):
+                return np.full(len(labels), np.nan, np.float32)
 
             with self._slot(number) as (engine, slot), self._alone[id(engine)]:
                 looks = count()
@@ -205,6 +209,8 @@ class Local:
         left: threading.Event | None = None,
     ) -> Reply:
         """Streams inside, because only between two tokens can a generation be ended."""
+        if problem := self._too_long(request["prompt"]):
+            return Reply("", problem=problem)
         started = time.monotonic()
         until = started + (self._seconds if seconds is None else seconds)
         text: list[str] = []
@@ -231,6 +237,12 @@ class Local:
         spent = Usage(1, used.get("prompt_tokens", 0), used.get("completion_tokens", 0), seconds)
         with self._counting:
             self._usage += spent
+
+    def _too_long(self, text: str) -> str:
+        """Why a prompt cannot fit into the context, where that is clear before its tokens are counted: to tokenize a
+        million characters takes a second."""
+        fits = len(text) <= _LONGEST * self._context
+        return "" if fits else f"{len(text):,} characters are more than a context of {self._context:,} tokens"
 
     def _text(self, prompt: Prompt) -> str:
         """The prompt in the model's own chat form. Users' texts cannot contain its control marks."""

@@ -67,6 +67,7 @@ class Endpoint:
         stop: Sequence[str] = (),
         seconds: float | None = None,
         until: float | None = None,
+        left: threading.Event | None = None,
     ) -> list[Reply]:
         if grammar is not None:
             raise RunError("an endpoint keeps to no grammar", help="schema={...}, or a model in process")
@@ -75,6 +76,8 @@ class Endpoint:
             request["stop"] = list(stop)
 
         def one(prompt: Prompt) -> _Answer:
+            if left is not None and left.is_set():
+                return _Answer({}, 0.0, _LATE)
             return self._ask(prompt, request, seconds, until, schema)
 
         return [_reply(answer, schema) for answer in self._each(prompts, one)]

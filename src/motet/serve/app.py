@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -19,7 +18,6 @@ from motet.serve.metrics import CONTENT
 from motet.serve.protocols import events, inference, openai, own
 from motet.serve.server import Server
 
-LOG = logging.getLogger("motet.serve")
 PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai, inference)
 
 
@@ -50,18 +48,17 @@ def application(server: Server) -> Starlette:
         lifespan=running,
         exception_handlers={
             HTTPException: _no_such_thing,
-            Exception: _failed,
-            **dict.fromkeys(problems.KNOWN, problems.refused),
+            **dict.fromkeys((Exception, *problems.KNOWN), problems.refused),
         },
     )
 
 
 async def _no_such_thing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    headers, detail = dict(error.headers or {}), error.detail
     help = "GET /openapi.json lists what there is" if error.status_code == 404 else ""
-    return problems.problem(error.status_code, error.detail, help, dict(error.headers or {}))
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return await problems.refused(request, error)
+    if error.status_code == 405:
+        detail, help = f"{request.method} is not taken here", f"this path takes {headers['Allow']}"
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        help = "WebSockets are not spoken: POST /v1/ask with Accept: text/event-stream is told as it comes"
+    return problems.problem(error.status_code, detail, help, headers)

@@ -6,19 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from motet.answer import Answer
 from motet.serve.engine import Reply
-from motet.serve.server import Server
+from motet.serve.server import Early, Server
 
 
 async def told(
     server: Server, row: Mapping[str, Any], *, size: int, ends: float
-) -> AsyncGenerator[Answer | Reply, None]:
+) -> AsyncGenerator[Early | Reply, None]:
     """What can be answered at once, where something else takes longer; then the whole reply.
 
     Leaving it withdraws the ask. Errors: those of `Server.ask`.
     """
-    heard: asyncio.Queue[Answer] = asyncio.Queue()
+    heard: asyncio.Queue[Early] = asyncio.Queue()
     work = asyncio.ensure_future(server.ask(row, size=size, ends=ends, early=heard.put_nowait))
     first = asyncio.ensure_future(heard.get())
     try:

@@ -8,6 +8,7 @@ that has a field called `id` or `type` itself has its fields one level down: {"i
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from hashlib import blake2b
 from typing import Any, cast
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from motet import intake
-from motet.batch import Array
+from motet.batch import Array, Codes, Ragged
 from motet.errors import DataError, listed
 from motet.record import Event
+from motet.rows.keys import DIGITS
 from motet.rows.problems import Problem, shown
 from motet.serve import http
 from motet.serve.journal import Happened
@@ -35,6 +39,7 @@ SHAPE = 'send one event, {"id": "...", "field": value}, or several: a JSON array
 
 Kinds = Mapping[str, type[Event]]
 Row = dict[str, Any]
+Found = dict[int, Happened | Problem]  # what came of each event, by its place
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,17 @@ def checked(events: Sequence[Any], kinds: Kinds, entities: Entities, now: float)
     Errors: one DataError that names every event that is wrong by its place, from 0.
     """
     posted: list[Posted] = []
-    wrong: dict[int, Problem] = {}
+    found: Found = {}
     for place, given in enumerate(events):
         try:
             posted.append(_posted(place, given, kinds))
         except Wrong as error:
-            wrong[place] = error.problem
+            found[place] = error.problem
     for event in dict.fromkeys(each.event for each in posted):
-        wrong |= _misfits([each for each in posted if each.event is event], entities, now)
-    if wrong:
+        found |= _judged([each for each in posted if each.event is event], entities, now)
+    if wrong := _wrong(found):
         raise _refusal(wrong, len(events))
-    return [_happened(each, now) for each in posted]
+    return [kept for _, kept in sorted(found.items()) if isinstance(kept, Happened)]
 
 
 def _is_lines(body: bytes) -> bool:
@@ -162,8 +167,8 @@ def _dated(each: Posted, now: float) -> Row:
     return each.row if each.row.get(time) is not None else {**each.row, time: now}
 
 
-def _misfits(posted: Sequence[Posted], entities: Entities, now: float) -> dict[int, Problem]:
-    """What is wrong with events of one record, by their places; found one by one where they do not fit together."""
+def _judged(posted: Sequence[Posted], entities: Entities, now: float) -> Found:
+    """What is kept of events of one record, or wrong with them; one by one where they do not fit together."""
     event = posted[0].event
     try:
         if len(posted) > 1 and not all(_needed(event) <= each.row.keys() for each in posted):
@@ -173,23 +178,34 @@ def _misfits(posted: Sequence[Posted], entities: Entities, now: float) -> dict[i
         if len(posted) > 1:
             return _one_by_one(posted, entities, now)
         return {posted[0].place: Problem(error.what, error.help)}
-    label = f"{event.__name__}.{event.time_field()}"
-    ahead = cast(Array, table.columns[event.time_field()]) / 1e6 - now
+    ahead = (cast(Array, table.columns[event.time_field()]) / 1e6 - now).tolist()
+    read = {name: _read(column) for name, column in table.columns.items()}
+    read |= {name: [_key(each.row.get(name)) for each in posted] for name in event.references()}
     return {
-        each.place: Problem(f"{label} is {seconds:,.0f} s from now", f"an event lies {AHEAD:,.0f} s ahead at most")
-        for each, seconds in zip(posted, ahead.tolist(), strict=True)
-        if seconds > AHEAD
+        each.place: _happened(each, now, {name: read[name][row] for name in each.row})
+        if ahead[row] <= AHEAD
+        else _too_early(event, ahead[row])
+        for row, each in enumerate(posted)
     }
 
 
-def _one_by_one(posted: Sequence[Posted], entities: Entities, now: float) -> dict[int, Problem]:
-    """The first ones that are wrong."""
-    wrong: dict[int, Problem] = {}
+def _one_by_one(posted: Sequence[Posted], entities: Entities, now: float) -> Found:
+    """All of them, unless too many are wrong."""
+    found: Found = {}
     for each in posted:
-        wrong |= _misfits([each], entities, now)
-        if len(wrong) == NAMED:
+        found |= _judged([each], entities, now)
+        if len(_wrong(found)) == NAMED:
             break
-    return wrong
+    return found
+
+
+def _wrong(found: Found) -> dict[int, Problem]:
+    return {place: each for place, each in found.items() if isinstance(each, Problem)}
+
+
+def _too_early(event: type[Event], seconds: float) -> Problem:
+    label = f"{event.__name__}.{event.time_field()}"
+    return Problem(f"{label} is {seconds:,.0f} s from now", f"an event lies {AHEAD:,.0f} s ahead at most")
 
 
 def _needed(event: type[Event]) -> set[str]:
@@ -207,10 +223,40 @@ def _refusal(wrong: Mapping[int, Problem], events: int) -> DataError:
     return DataError(f"no event was taken, since some are wrong: {said}{looked}", help=wrong[places[0]].help)
 
 
-def _happened(each: Posted, now: float) -> Happened:
-    kind = each.event.__name__
-    digest = blake2b(_written([kind, each.row]).encode(), digest_size=16).hexdigest()
+def _happened(each: Posted, now: float, read: Row) -> Happened:
+    """read: the fields that are given, as their types read them, by which the same event is known again."""
+    kind, there = each.event.__name__, {name: value for name, value in read.items() if value is not None}
+    digest = blake2b(_written([kind, there]).encode(), digest_size=16).hexdigest()
     return Happened(each.id, kind, _written(_dated(each, now)), digest)
+
+
+def _read(column: Any) -> list[Any]:
+    """A column's values, equal ones alike however they were written: 5, 5.0 and "5" of a Number."""
+    if isinstance(column, pa.Array):
+        return column.to_pylist()
+    if isinstance(column, Codes):
+        return [column.names.names[code].as_py() if code >= 0 else None for code in column.codes.tolist()]
+    if isinstance(column, Ragged):
+        names = column.names.tolist() if column.names is not None else []
+        return [[names[code] for code in column.windows.row(row).tolist()] for row in range(len(column))]
+    numbers = cast(Array, column)
+    return [_number(value) for value in (numbers / 1e6 if numbers.dtype == np.int64 else numbers).tolist()]
+
+
+def _number(value: Any) -> Any:
+    """A number, or several, as most people write it; None where there is none."""
+    if isinstance(value, list):
+        return [_number(each) for each in cast("list[Any]", value)]
+    if value != value:
+        return None
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _key(given: Any) -> Any:
+    """A reference as it is given may name what nobody knows yet. 7, 7.0 and "7" are one key."""
+    if isinstance(given, str):
+        return int(given) if re.fullmatch(DIGITS, given) else given
+    return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
 def _written(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar, cast
@@ -22,6 +23,8 @@ LONGEST = 600.0
 T = TypeVar("T")
 LESS = "send less at once"
 CLOSE = {"Connection": "close"}
+PLAIN = "identity"  # the Content-Encoding of what is not packed
+HALF = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u).", re.DOTALL)  # the first of a pair, alone
 
 
 class AnyText(Convertor[str]):
@@ -40,7 +43,7 @@ register_url_convertor("text", AnyText())
 
 
 async def body_of(request: Request, most: int = BODY) -> bytes:
-    """The whole body. Refused: longer than `most`, or not sent in time.
+    """The whole body. Refused: longer than `most`, not sent in time, or packed.
 
     What is too long is read to its end and dropped: a client that is still sending would not hear why.
     """
@@ -57,6 +60,8 @@ async def body_of(request: Request, most: int = BODY) -> bytes:
         raise Refused(400, "the client closed the connection before its body was sent", headers=CLOSE) from None
     if size > most:
         raise Refused(413, f"the body is longer than {most:,} bytes", LESS)
+    if (packed := request.headers.get("content-encoding") or PLAIN).lower() != PLAIN:
+        raise Refused(415, f"Content-Encoding: {packed} is not taken", "send it unpacked", {"Accept-Encoding": PLAIN})
     return b"".join(parts)
 
 
@@ -65,9 +70,23 @@ def decoded(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the body is no JSON: {error}", 'send an object: {"field": value}') from None
+        why = _no_json(body, str(error))
+        raise Refused(400, f"the body is no JSON: {why}", 'send an object: {"field": value}') from None
     except RecursionError:
         raise Refused(400, "the body is nested too deeply", 'send an object: {"field": value}') from None
+
+
+def _no_json(body: bytes, said: str) -> str:
+    """Why a body is none. The decoder counts bytes from a text's beginning, and half a character is its end to it."""
+    if not body.strip():
+        return "it is empty"
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"byte {error.start} ({body[error.start]:#04x}) is no UTF-8"
+    if "surrogate" in said or ("truncated" in said and HALF.search(body)):
+        return r"it holds half a character: \ud800 to \udfff are written in pairs"
+    return said
 
 
 async def object_of(request: Request, most: int = BODY) -> dict[str, Any]:

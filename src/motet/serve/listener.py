@@ -12,9 +12,12 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.responses import Response
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from motet.errors import RunError
+from motet.serve.http import CLOSE
+from motet.serve.problems import problem
 from motet.serve.server import Server
 
 BACKLOG = 4096
@@ -23,10 +26,25 @@ HEADERS = 20.0  # seconds that a client has to send a request's headers
 KEPT = 75  # seconds that a connection is kept without a request
 LAST = 1.0  # seconds that connections have, when the server ends, to hear of it with their next reply
 FINISHING = 30  # seconds that what is in flight has then
+LEFT = problem(
+    400,
+    "the client closed its sending side before it was answered, which is how clients leave: its request was dropped",
+    "keep the sending side open until the answer has come: no shutdown(SHUT_WR), no nc -N",
+    CLOSE,
+)
+UNREADABLE = problem(
+    400,
+    "what was sent is no HTTP/1.1 request",
+    "plain HTTP (http://, not https://): a request line, headers, an empty line, the body",
+    CLOSE,
+)
 
 
 class Patient(HttpToolsProtocol):
-    """A connection that is closed where nothing comes, or a request's headers come too slowly."""
+    """A connection that is closed where nothing comes, or a request's headers come too slowly.
+
+    One that the client closes, be it for sending alone, is left: what it has asked for is withdrawn.
+    """
 
     _half = False
     _timer: asyncio.TimerHandle | None = None
@@ -54,6 +72,21 @@ class Patient(HttpToolsProtocol):
             self._timer = None
         super().on_headers_complete()
 
+    def eof_received(self) -> None:
+        # Who has left and who only sends no more look alike from here; the latter can still be told.
+        if self.cycle and not (self.pipeline or self.cycle.response_started):
+            self._say(LEFT)
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def send_400_response(self, msg: str) -> None:
+        self._say(UNREADABLE)
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: who asks for a WebSocket or HTTP/2 is answered in HTTP/1.1, and no package that could be installed
+        would change that."""
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -62,6 +95,12 @@ class Patient(HttpToolsProtocol):
     def _give_up(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+    def _say(self, reply: Response) -> None:
+        """A reply that the application has no part in."""
+        headers = (*self.server_state.default_headers, *reply.raw_headers)
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[reply.status_code] + lines + b"\r\n" + bytes(reply.body))
 
 
 class Listener(uvicorn.Server):
@@ -72,6 +111,7 @@ class Listener(uvicorn.Server):
             app,
             loop="uvloop",
             http=Patient,
+            ws="none",
             lifespan="off",
             access_log=False,
             log_level="warning",

@@ -60,7 +60,7 @@ class Log:
         for thread in self._threads:
             thread.join()
         with self._changing:
-            self._left.extend(tail.reader for tail in self._tails.values())
+            self._left.extend(tail.reader for tail in self._tailing())
             self._tails.clear()
             self._close_left()
         self.journal.close()
@@ -106,8 +106,13 @@ class Log:
             self._left.popleft().close()
 
     def _tell(self) -> None:
-        for tail in list(self._tails.values()):
+        for tail in self._tailing():
             self._tried(tail)
+
+    def _tailing(self) -> list[Tail]:
+        """Who follows now. Others may begin to on other threads meanwhile, so the keys are copied in one step."""
+        versions = [known() for known in self._tails.keyrefs()]
+        return [tail for version in versions if version is not None and (tail := self._tails.get(version)) is not None]
 
     def _tried(self, tail: Tail) -> None:
         """Asks go on being answered, with the past as last seen, where the journal cannot be read."""

@@ -57,7 +57,8 @@ class Metrics:
         self._requests = self._counter("requests", "requests by endpoint and status", "endpoint", "status")
         self._seconds = self._histogram("request_seconds", "from a request's first byte to its last", SECONDS)
         self._batches = self._histogram("batch_size", "asks in a batch", SIZES)
-        self._answers = self._counter("answers", "answers by version", "version")
+        self._answers = self._counter("answers", "asks that were answered, by version", "version")
+        self._failed = self._counter("failed", "asks that got an error, or nothing in time, by version", "version")
         self._waiting = self._gauge("queue_length", "asks that wait")
         self._bytes = self._gauge("queue_bytes", "bytes of the asks that wait")
         models = {"calls": "calls", "seconds": "seconds of its calls", "rows": "rows it was asked for"}
@@ -68,12 +69,20 @@ class Metrics:
         self._names: dict[str, str] = {}
         self._queue = 0, 0
         self._lock = threading.Lock()
-        self._request, self._answer = cache(self._requests.labels), cache(self._answers.labels)
+        self._request = cache(self._requests.labels)
+        self._answer, self._failure = cache(self._answers.labels), cache(self._failed.labels)
         self._model = {name: cache(counter.labels) for name, counter in self._models.items()}
 
     def request(self, endpoint: str, status: int, seconds: float) -> None:
         self._request(endpoint, status).inc()
         self._seconds.observe(seconds)
+
+    def answered(self, version: int) -> None:
+        self._answer(version).inc()
+
+    def failed(self, version: int) -> None:
+        """An ask was taken and got no answer, although its client still waited."""
+        self._failure(version).inc()
 
     def queue(self, waiting: int, size: int) -> None:
         """How many asks, and bytes of them, wait now."""
@@ -85,8 +94,6 @@ class Metrics:
     def batch(self, batch: Sequence[Request]) -> None:
         """A batch is done."""
         self._batches.observe(len(batch))
-        for request in batch:
-            self._answer(request.version.number).inc()
 
     def ran(self, running: Running) -> None:
         """What the models did for a batch."""

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from motet.serve import page
 from motet.serve.http import json_reply
 from motet.serve.operations import PROBLEM, Paths, get
-from motet.serve.schemas import object_of
+from motet.serve.schemas import TEXT, object_of
 from motet.serve.server import Server
 
 NOTHING_ELSE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -46,7 +46,7 @@ def document(server: Server, protocols: Iterable[Spoken]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": server.name, "version": str(server.version.number), "description": _about(server)},
-        "paths": {**paths, **_health()},
+        "paths": {**paths, **_watched()},
         "components": {"schemas": {"Problem": PROBLEM}},
     }
 
@@ -56,9 +56,11 @@ def _about(server: Server) -> str:
     return f"Answers {server.version.event.__name__} with {outputs}."
 
 
-def _health() -> Mapping[str, Any]:
+def _watched() -> Mapping[str, Any]:
+    """What those read who watch over the server."""
     status = object_of({"status": {"type": "string"}})
     return {
         "/health/live": get("Whether the process runs", status),
         "/health/ready": get("Whether it takes requests", status, {"503": "it is draining"}, problem=status),
+        "/metrics": get("What is counted, as Prometheus reads it", TEXT, media="text/plain"),
     }

@@ -26,7 +26,7 @@ PROBLEM: Schema = {
     "required": ["type", "title", "status", "detail"],
 }
 A_PROBLEM: Schema = {"$ref": "#/components/schemas/Problem"}
-REFUSED = (400, 401, 408, 413, 422, 429, 503, 504)
+REFUSED = (400, 401, 408, 413, 415, 422, 429, 503, 504)
 WAITS: Schema = {
     "name": DEADLINE,
     "in": "header",
@@ -44,15 +44,13 @@ def post(
     problems: Paths | None = None,
     content: Paths | None = None,
     parameters: list[Schema] | None = None,
-    waits: bool = True,
 ) -> Paths:
     """A path that takes a JSON body. content: what it also answers with, by media type. problems: its refusals."""
     media: dict[str, Any] = {"schema": body} if example is None else {"schema": body, "example": example}
-    headers = [WAITS] if waits else []
     return {
         "post": {
             "summary": summary,
-            **({"parameters": [*(parameters or []), *headers]} if parameters or headers else {}),
+            "parameters": [*(parameters or []), WAITS],
             "requestBody": {"required": True, "content": {JSON: media}},
             "responses": {**_said(reply, content), **(refusals() if problems is None else problems)},
         }
@@ -66,13 +64,14 @@ def get(
     *,
     problem: Schema | None = None,
     parameters: list[Schema] | None = None,
+    media: str = JSON,
 ) -> Paths:
-    """A path that is only read. others: further statuses, said as `problem`."""
+    """A path that is only read. others: further statuses, said as `problem`. media: what the reply is."""
     failed = {
         status: {"description": about, "content": {JSON: {"schema": problem or {}}}}
         for status, about in (others or {}).items()
     }
-    made: dict[str, Any] = {"summary": summary, "responses": {**_said(reply), **failed}}
+    made: dict[str, Any] = {"summary": summary, "responses": {**_said(reply, media=media), **failed}}
     return {"get": {**made, "parameters": parameters} if parameters else made}
 
 
@@ -84,5 +83,5 @@ def refusals(
     return {str(status): {"description": HTTPStatus(status).phrase, "content": said[status]} for status in said}
 
 
-def _said(reply: Schema, content: Paths | None = None) -> dict[str, Any]:
-    return {"200": {"description": "the answer", "content": {JSON: {"schema": reply}, **(content or {})}}}
+def _said(reply: Schema, content: Paths | None = None, media: str = JSON) -> dict[str, Any]:
+    return {"200": {"description": "the answer", "content": {media: {"schema": reply}, **(content or {})}}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from http import HTTPStatus
 from typing import Any
@@ -13,9 +14,9 @@ from starlette.responses import Response
 from motet.errors import DataError, GraphError, RunError
 from motet.serve.engine import Overloaded
 
-PATH = re.compile(r"(?<![\w.])/(?:[\w.+-]+/)+[\w.+-]*")  # of a file or folder: no client's business
-
-
+LOG = logging.getLogger("motet.serve")
+# Of a file or folder, which is no client's business; what it may call is.
+PATH = re.compile(r"(?<![\w.])/(?!v[12]/)(?:[\w.+-]+/)+[\w.+-]*")
 LONG = 4_000  # characters of a sentence
 
 
@@ -42,8 +43,15 @@ def told(text: str) -> str:
 
 async def refused(request: Request, error: Exception) -> Response:
     """The reply to an error, whatever it is."""
+    noted(request, error)
     found = of(error)
     return problem(found.status, found.detail, found.help, found.headers)
+
+
+def noted(request: Request, error: Exception) -> None:
+    """Logs what is the server's own failure, of which the client learns no more than that it is one."""
+    if not isinstance(error, KNOWN):
+        LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
 
 
 def of(error: Exception) -> Refused:

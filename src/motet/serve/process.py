@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
@@ -58,6 +59,7 @@ def serve(settings: Settings) -> None:
     Errors: KeyboardInterrupt where SIGINT ended it; why it could not start.
     """
     log_to_stderr()
+    _say(f"{loading.name(settings.target)} is loaded and tried out before it answers")
     many_files()
     if settings.keys:
         Keys.read(Path(settings.keys))
@@ -69,14 +71,15 @@ def serve(settings: Settings) -> None:
             answer(settings, sock, begun=lambda: _say(_where(settings, sock)))
             return
         with TemporaryDirectory(prefix="motet-") as shared:
-            _say(f"{_where(settings, sock)} by {settings.workers} workers")
-            workers.supervise(settings.workers, lambda: answer(settings, sock, Path(shared)), sock, Path(shared))
+            work = partial(answer, settings, sock, Path(shared))
+            said = f"{_where(settings, sock)} by {settings.workers} workers"
+            workers.supervise(settings.workers, work, sock, Path(shared), begun=lambda: _say(said))
 
 
 def answer(
     settings: Settings, sock: socket, shared: Path | None = None, begun: Callable[[], None] = lambda: None
 ) -> None:
-    """What one process does. shared: a folder that all workers share."""
+    """What one process does. shared: a folder that all workers share. begun: called once it answers."""
     threadpool_limits(1)  # batches run side by side: threads inside one would take the other's core
     graph, name = loading.graph(settings.target), loading.name(settings.target)
     made = fitted.published(graph, name=name, store=settings.store, quiet=True)

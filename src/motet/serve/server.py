@@ -8,12 +8,13 @@ import ctypes
 import gc
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from motet import intake
+from motet.answer import Answer
 from motet.serve.answers import Answers
 from motet.serve.beside import Canary, Shadow, Share
 from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
@@ -25,6 +26,7 @@ from motet.serve.version import Running, Version
 from motet.serve.versions import EVERY, Versions
 
 Row = Mapping[str, Any]
+Told = Callable[[Answer], None]
 LOG = logging.getLogger("motet.serve")
 COLLECTED = (
     20_000,
@@ -40,6 +42,14 @@ class Beside:
     canary: Share | None = None
     shadow: Share | None = None
     answers: Path | None = None
+
+
+@dataclass(frozen=True)
+class Early:
+    """What of an ask can be answered at once. version: that answers."""
+
+    version: int
+    answer: Answer
 
 
 @dataclass
@@ -69,18 +79,28 @@ class Server:
         self._versions = Versions(self.name, self.metrics, self._caught_up, self.shared)
         self._following: asyncio.Task[None] | None = None
 
-    async def ask(self, row: Row, *, size: int = 0, ends: float | None = None, early: Any = None) -> Reply:
-        """The reply to one ask. Errors: DataError for a wrong row, before it costs the others anything."""
+    async def ask(
+        self, row: Row, *, size: int = 0, ends: float | None = None, early: Callable[[Early], None] | None = None
+    ) -> Reply:
+        """The reply to one ask. early: told what can be answered at once, where something else takes longer.
+
+        Errors: DataError for a wrong row, before it costs the others anything.
+        """
         version, propensity = self._chosen(row)
+        told: Told | None = None if early is None else lambda answer: early(Early(version.number, answer))
         intake.check(version.event, row, version.context.entities())
         began = time.perf_counter()
         try:
-            reply = await self.engine.ask(version, row, size=size, ends=ends, early=early)
+            reply = await self.engine.ask(version, row, size=size, ends=ends, early=told)
         except Overloaded:
             self.metrics.shed.inc()
             raise
+        except Exception:
+            self.metrics.failed(version.number)
+            raise
         finally:
             self.metrics.queue(len(self.engine.waiting), self.engine.bytes)
+        self.metrics.answered(version.number)
         if propensity < 1:
             reply = replace(reply, propensity=propensity)
         self._recent.keep(row)

@@ -29,6 +29,10 @@ SOON, LATEST = 0.1, 10.0  # seconds until a worker is started again: doubled eac
 EARLY = 10.0  # seconds; a worker that lived longer begins with SOON again
 PATIENCE = 60.0  # seconds that workers have to finish
 ENDS = (signal.SIGTERM, signal.SIGINT)
+BEGUN = "begun"  # a file that is there once a worker answers
+
+Work = Callable[[Callable[[], None]], None]
+"""What a worker does. It is given what to call once it answers."""
 
 
 @dataclass
@@ -57,20 +61,22 @@ class Ending:
         self.by = self.by or number
 
 
-def supervise(workers: int, work: Callable[[], None], sock: socket, shared: Path) -> None:
+def supervise(workers: int, work: Work, sock: socket, shared: Path, begun: Callable[[], None]) -> None:
     """Keeps so many workers at their work, answering on a socket, until a signal ends them all.
 
-    shared: a folder of theirs.
+    shared: a folder of theirs. begun: called once the first of them answers.
 
     Errors: KeyboardInterrupt where SIGINT ended it; RunError where every worker says that it can never answer.
     """
     ending = Ending()
     gc.freeze()  # what is imported so far stays, and is shared
-    places = [Place(_started(work, shared)) for _ in range(workers)]
+    places, said = [Place(_started(work, shared)) for _ in range(workers)], False
     try:
         while ending.by is None:
             for place in places:
                 _looked_after(place, work, shared)
+            if not said and (said := (shared / BEGUN).exists()):
+                begun()
             if all(place.refused for place in places):
                 raise RunError("no worker can answer, and each says above why", help="correct that, and start again")
             time.sleep(LOOK)
@@ -81,7 +87,7 @@ def supervise(workers: int, work: Callable[[], None], sock: socket, shared: Path
         raise KeyboardInterrupt
 
 
-def _started(work: Callable[[], None], shared: Path) -> ForkProcess:
+def _started(work: Work, shared: Path) -> ForkProcess:
     """A worker begins as a copy of this process, which has imported everything, has one thread and computes nothing:
     what neither of them changes they share."""
     process = multiprocessing.get_context("fork").Process(target=_work, args=(work, shared, os.getpid()))
@@ -94,7 +100,7 @@ def _started(work: Callable[[], None], shared: Path) -> ForkProcess:
     return process
 
 
-def _work(work: Callable[[], None], shared: Path, supervisor: int) -> None:
+def _work(work: Work, shared: Path, supervisor: int) -> None:
     """What a worker does, in a group of its own: a Ctrl-C reaches it through its supervisor only."""
     os.setpgid(0, 0)
     for number in ENDS:
@@ -104,7 +110,7 @@ def _work(work: Callable[[], None], shared: Path, supervisor: int) -> None:
     values.ValueClass = values.get_value_class()  # prometheus looked for the folder when it was imported
     threading.Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     try:
-        work()
+        work((shared / BEGUN).touch)
     except MotetError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(REFUSED)
@@ -116,7 +122,7 @@ def _end_with(supervisor: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _looked_after(place: Place, work: Callable[[], None], shared: Path) -> None:
+def _looked_after(place: Place, work: Work, shared: Path) -> None:
     status, now = place.process.exitcode, time.monotonic()
     lived = now - place.began
     if status is None:

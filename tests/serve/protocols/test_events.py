@@ -58,6 +58,7 @@ def test_the_same_event_again_is_said_to_be_there_and_counts_once(goods: Served)
     assert post(goods, event).status == 201
     said = post(goods, event, event)
     assert (said.status, said.json) == (200, {"accepted": 0, "repeated": 2, "ids": ["w1", "w1"]})
+    assert post(goods, {**event, "item": 5.0, "amount": "1"}).json["repeated"] == 1
     conflict = post(goods, {"buyer": "w", "item": 6, "amount": 1}, {**event, "item": 7})
     assert conflict.status == 409
     assert "'w1'" in conflict.json["detail"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,11 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 import motet as mt
+from motet.batch import Array
 from motet.graph import Graph
+from motet.run.runner import Local
+from motet.serve.engine import Limits
+from tests.serve.protocols.test_own import wait_for
 from tests.serve.served import Served, chosen, prepared, served
 from tests.shop import Item, Purchase
 
@@ -116,6 +123,46 @@ def _of(made: triton.InferResult, name: str) -> Any:
     return found
 
 
+def rows(n: int, amount: Any = 3.0) -> dict[str, Any]:
+    buyers = {"name": "buyer", "datatype": "BYTES", "shape": [n], "data": ["b3"] * n}
+    return {"inputs": [buyers, {"name": "amount", "datatype": "FP64", "shape": [n], "data": [amount] * n}]}
+
+
+def test_so_many_asks_in_one_call_and_no_more(shop_server: Served) -> None:
+    said = shop_server.call("POST", "/v2/models/goods/infer", rows(1024))
+    assert said.status == 400
+    assert said.json["error"] == "1,024 rows are more asks than one call may have; send 1 to 256"
+    made = shop_server.call("POST", "/v2/models/goods/infer", rows(256))
+    assert made.status == 200
+    assert made.json["outputs"][0]["shape"] == [256, 3]
+
+
+def test_rows_that_the_queue_has_no_room_for_are_a_429_and_none_is_left_in_it(tmp_path: Path) -> None:
+    computed, gate = list[float](), threading.Event()
+
+    def work(amount: Array) -> Array:
+        computed.extend(amount.tolist())
+        gate.wait(20)
+        return amount
+
+    gate.set()
+    slow = mt.Graph(value=mt.function(mt.Number)(work)(Purchase.amount))
+    with served(prepared(tmp_path, slow), Limits(threads=1, waiting=8)) as running, ThreadPoolExecutor(8) as clients:
+        computed.clear()
+        gate.clear()
+        first = clients.submit(running.ask, buyer="b1", amount=1.0)
+        wait_for(lambda: computed == [1.0])
+        others = [clients.submit(running.ask, buyer="b1", amount=2.0) for _ in range(7)]
+        wait_for(lambda: len(running.server.engine.waiting) == 7)
+        said = running.call("POST", "/v2/models/goods/infer", rows(2))
+        assert said.status == 429
+        assert "retry-after" in said.headers
+        wait_for(lambda: len(running.server.engine.waiting) == 7)
+        gate.set()
+        assert {each.result().status for each in (first, *others)} == {200}
+    assert computed == [1.0] + [2.0] * 7
+
+
 def test_candidates_that_are_fewer_are_filled_up(client: triton.InferenceServerClient) -> None:
     made = client.infer("goods", [texts("buyer", "b3", "b3"), texts("search", "tea", ""), numbers("amount", 1, 1)])
     assert (_of(made, "near")[0] >= 0).all()
@@ -132,6 +179,15 @@ def test_a_model_is_called_by_the_name_of_its_column(client: triton.InferenceSer
     assert made[0] == pytest.approx(fitted.live.shared(words)[3], abs=1e-6)
     doubled = client.infer("scaled", [texts("arg0", "abc", "d"), numbers("arg1", 2, 3)])
     assert _of(doubled, "output").tolist() == [6, 3]
+
+
+def test_a_model_keeps_to_the_requests_time(shop_server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(Local, "apply", lambda *given: over.wait(10))
+    said = shop_server.call("POST", "/v2/models/scaled/infer", RIGHT, {"Request-Timeout": "0.3"})
+    over.set()
+    assert said.status == 504
+    assert "no answer by the deadline" in said.json["error"]
 
 
 def test_what_reads_histories_or_candidates_is_not_listed(shop_server: Served) -> None:
@@ -215,7 +271,7 @@ def test_a_wrong_ask_is_a_400_and_an_unknown_path_a_404(
 ) -> None:
     with pytest.raises(InferenceServerException, match="'amount' is not given"):
         client.infer("goods", [texts("buyer", "b3")])
-    assert shop_server.call("GET", "/v2/nothing").json["error"]
+    assert "GET /v2/models/NAME" in shop_server.call("GET", "/v2/nothing").json["error"]
 
 
 def test_a_name_may_have_any_letters(shop_server: Served) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,17 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+import motet as mt
+from motet.llm import Reply
+from motet.llm.openai import Endpoint as Runtime
+from motet.serve import parts
+from motet.serve.beside import Share
+from motet.serve.server import Beside
 from tests.serve.llm_endpoint import SENTENCE, Endpoint, speaking, writing
-from tests.serve.served import Served, prepared, served
+from tests.serve.served import NAME, Served, prepared, served
+from tests.serve.test_versions import mood, town
+from tests.shop import Purchase
+from tests.test_late import Slow
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "tea"}]
 
@@ -91,6 +102,19 @@ def test_the_graph_streams_its_answer_before_its_text(client: openai.OpenAI) -> 
     assert chunks[-1].usage is not None
 
 
+def test_what_comes_early_names_the_version_that_answers(tmp_path: Path) -> None:
+    greeting = mt.Graph(mood=mood, said=Slow()(Purchase.search).within(seconds=5, otherwise=""))
+    current = prepared(tmp_path, greeting, town(1.0))
+    prepared(tmp_path, greeting, town(2.0))
+    current.store.rollback(NAME)
+    chat = {"model": "goods", "messages": HELLO, "user": "b1", "ask": {"amount": 1.0}, "stream": True}
+    with served(current, beside=Beside(canary=Share(2, 1.0))) as running:
+        said = running.call("POST", "/v1/chat/completions", chat).body.split(b"\n\n")
+        early, late = (json.loads(said[place].removeprefix(b"data: "))["motet"] for place in (0, -3))
+    assert early == {"version": 2, "answer": {"mood": 2.0}}
+    assert (late["version"], late["answer"]) == (2, {"mood": 2.0, "said": "hello"})
+
+
 def test_a_chat_with_the_language_model_streams_its_words(client: openai.OpenAI, endpoint: Endpoint) -> None:
     endpoint.pause = 0.1
     messages: list[ChatCompletionMessageParam] = [
@@ -130,6 +154,22 @@ def test_a_reply_in_one_has_its_usage_and_keeps_to_a_schema(client: openai.OpenA
     assert said.choices[0].message.content == '{"kind": "tea"}'
 
 
+def test_a_failure_within_a_stream_is_logged_and_not_told(
+    writer: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*given: Any, **named: Any) -> Iterator[str]:
+        yield "is"
+        raise ValueError("thirteen")
+
+    monkeypatch.setattr(Runtime, "stream", broken)
+    said = writer.call("POST", "/v1/chat/completions", {"model": "tiny", "messages": HELLO, "stream": True})
+    assert b"the server failed; its log says why" in said.body
+    assert b"thirteen" not in said.body
+    (record,) = [record for record in caplog.records if record.name == "motet.serve"]
+    assert record.getMessage() == "POST /v1/chat/completions failed"
+    assert "thirteen" in str(record.exc_info)
+
+
 def test_a_client_that_leaves_ends_the_generation(client: openai.OpenAI, endpoint: Endpoint) -> None:
     endpoint.pause = 0.2
     stream = client.chat.completions.create(model="tiny", messages=HELLO, stream=True)
@@ -140,6 +180,24 @@ def test_a_client_that_leaves_ends_the_generation(client: openai.OpenAI, endpoin
     with pytest.raises(openai.APITimeoutError):
         client.chat.completions.create(model="tiny", messages=HELLO, timeout=0.3)
     assert endpoint.left.wait(5)
+
+
+def test_a_client_that_leaves_ends_what_is_written_to_a_schema(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def complete(self: Any, prompts: Any, *, left: threading.Event, **others: Any) -> list[Reply]:
+        if left.wait(10):
+            ended.set()
+        return [Reply("", problem="nobody waits")]
+
+    monkeypatch.setattr(Runtime, "complete", complete)
+    with pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(
+            model="tiny", messages=HELLO, response_format={"type": "json_object"}, timeout=0.3
+        )
+    assert ended.wait(5)
 
 
 def test_an_endpoint_that_is_slow_is_a_504_by_the_deadline(client: openai.OpenAI, endpoint: Endpoint) -> None:
@@ -195,6 +253,15 @@ def test_texts_are_embedded_as_the_graph_does(client: openai.OpenAI) -> None:
     assert np.array_equal(vectors, np.array([each.embedding for each in plain.data], np.float32))
     assert np.array_equal(vectors[0], vectors[2])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+
+
+def test_embeddings_keep_to_their_time(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(parts, "embedded", lambda version, node, texts: over.wait(10))
+    with pytest.raises(openai.APIStatusError) as late:
+        client.embeddings.create(model="minilm-l6", input="tea", extra_headers={"Request-Timeout": "0.3"})
+    over.set()
+    assert late.value.status_code == 504
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import threading
@@ -47,7 +48,14 @@ def test_a_buyer_nobody_knows_is_answered_by_what_is_popular(shop_server: Served
     [
         (b'{"buyer": "b3", ', 400, "no JSON"),
         (b'{"buyer": "b3", "amount": NaN}', 400, "no JSON"),
-        (b"\xff\xfe", 400, "no JSON"),
+        (b"", 400, "it is empty"),
+        (b"\xff\xfe", 400, "byte 0 (0xff) is no UTF-8"),
+        (b'{"buyer": "b3", "amount": 3, "search": "caf\xe9"}', 400, "byte 43 (0xe9) is no UTF-8"),
+        (rb'{"buyer": "b3", "amount": 3, "search": "\ud83d"}', 400, "it holds half a character"),
+        (rb'{"search": "\ud83d, and so on", "buyer": "b3", "amount": 3}', 400, "it holds half a character"),
+        (rb'{"buyer": "b3", "amount": 3, "search": "\udc00"}', 400, "it holds half a character"),
+        (rb'{"buyer": "b3", "amount": 3, "search": "\ud83d', 400, "Input data was truncated"),
+        (rb'{"buyer": "b3", "amount": 3, "search": "\\ud83d in', 400, "Input data was truncated"),
         (b"[" * 100_000, 400, "nested too deeply"),
         *((b'{"buyer": "b3", "amount": ' + b"[" * n + b"]" * n + b"}", 4, "") for n in range(900, 1_000, 7)),
         (json.dumps({str(i): 0 for i in range(300_000)}).encode(), 422, "300,000 fields are given"),
@@ -82,6 +90,22 @@ def test_what_is_asked_for_as_events_comes_as_events(shop_server: Served) -> Non
     wrong = shop_server.call("POST", "/v1/ask", {"buyer": "b3"}, {"Accept": "text/event-stream"})
     assert b"event: problem" in wrong.body
     assert b"Purchase.amount is not given" in wrong.body
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_a_failure_of_the_server_is_logged_and_not_told(
+    shop_server: Served, accept: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*given: Any, **named: Any) -> None:
+        raise ValueError("thirteen")
+
+    monkeypatch.setattr(shop_server.server.engine, "ask", broken)
+    said = shop_server.ask({"Accept": accept}, buyer="b3", amount=3.0)
+    assert b"the server failed; its log says why" in said.body
+    assert b"thirteen" not in said.body
+    (record,) = [record for record in caplog.records if record.name == "motet.serve"]
+    assert record.getMessage() == "POST /v1/ask failed"
+    assert "thirteen" in str(record.exc_info)
 
 
 def test_an_ask_whose_client_leaves_is_not_computed(tmp_path: Path) -> None:
@@ -123,4 +147,16 @@ def test_health_says_live_and_ready_and_nothing_else_is_there(shop_server: Serve
     assert shop_server.call("GET", "/health/live").status == 200
     assert shop_server.call("GET", "/health/ready").json == {"status": "ready"}
     assert shop_server.call("GET", "/nothing").status == 404
-    assert shop_server.call("GET", "/v1/ask").status == 405
+    refused = shop_server.call("GET", "/v1/ask")
+    assert (refused.status, refused.headers["allow"]) == (405, "POST")
+    assert (refused.json["detail"], refused.json["help"]) == ("GET is not taken here", "this path takes POST")
+
+
+@pytest.mark.parametrize("path", ["/v1/ask", "/v1/chat/completions", "/v2/models/goods/infer"])
+def test_a_packed_body_is_refused_as_such(shop_server: Served, path: str) -> None:
+    packed = gzip.compress(json.dumps({"buyer": "b3", "amount": 3}).encode())
+    said = shop_server.call("POST", path, packed, {"Content-Encoding": "gzip"})
+    assert (said.status, said.headers["accept-encoding"]) == (415, "identity")
+    assert b"Content-Encoding: gzip is not taken" in said.body
+    plain = {"Content-Encoding": "Identity"}
+    assert shop_server.call("POST", "/v1/ask", {"buyer": "b3", "amount": 3}, plain).status == 200

@@ -8,7 +8,7 @@ only called as part of the graph; so are sums and comparisons, which are no mode
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -41,6 +41,7 @@ KINDS: Mapping[type, tuple[str, tuple[int, ...]]] = {
     Category: ("BYTES", (-1,)),
     Vector: ("FP32", (-1, -1)),
 }
+SHARE = 4  # of the graph's calls, each with as many rows as it may have, fill the engine's queue
 NONE: Mapping[str, Any] = {"BYTES": "", "INT64": -1, "FP64": np.nan, "FP32": np.nan}  # fills rows that are shorter
 
 
@@ -149,7 +150,7 @@ def _model(
         filled = cast("Mapping[str, Any]", made) if isinstance(made, Mapping) else {"output": made}
         return {spec.name: _array(filled[spec.name]) for spec in outputs}
 
-    return lambda asked, ends: threads.run(lambda: work(asked))
+    return lambda asked, ends: threads.run(lambda: work(asked), ends)
 
 
 def _value(version: Version, column: Column, given: Array) -> Any:
@@ -191,13 +192,25 @@ def _graph(server: Server) -> Callee:
     outputs = tuple(
         spec for name, column in version.outline.answered.items() for spec in _told_specs(version, name, column)
     )
+    most = max(1, server.limits.waiting // SHARE)
 
     async def call(asked: Asked, ends: float) -> Tensors:
-        rows = [_row(asked.inputs, i) for i in range(asked.rows)]
-        replies = await asyncio.gather(*(server.ask(row, ends=ends) for row in rows))
+        if asked.rows > most:
+            raise Refused(400, f"{asked.rows:,} rows are more asks than one call may have", f"send 1 to {most:,}")
+        replies = await _all([server.ask(_row(asked.inputs, i), ends=ends) for i in range(asked.rows)])
         return {spec.name: _told(spec, replies) for spec in outputs}
 
     return Callee(server.name, version.number, inputs, outputs, call)
+
+
+async def _all(asks: list[Coroutine[Any, Any, Reply]]) -> list[Reply]:
+    """Every reply. Where one ask fails, the others are withdrawn."""
+    work = [asyncio.ensure_future(ask) for ask in asks]
+    try:
+        return await asyncio.gather(*work)
+    finally:
+        for each in work:
+            each.cancel()
 
 
 def _asked_spec(version: Version, event: type[Event], name: str) -> Spec | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -45,7 +46,7 @@ async def by_graph(server: Server, chat: Chat, ends: float) -> AsyncGenerator[Pi
                 answer = {"version": part.version, "answer": part.answer, "answered_by": part.answered_by}
                 yield Piece(finish="stop", extra=answer)
             else:
-                yield Piece(extra={"version": version.number, "answer": part})
+                yield Piece(extra={"version": part.version, "answer": part.answer})
 
 
 def row_of(version: Version, chat: Chat) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def written(version: Version, answer: Answer) -> str:
 
 async def by_llm(threads: Threads, llm: LLM, chat: Chat, ends: float) -> AsyncGenerator[Piece, None]:
     """What the language model says, as it says it; with a schema, once it is known to fit."""
-    async with aclosing(threads.pieces(partial(_begun, llm, chat, ends))) as pieces:
+    async with aclosing(threads.pieces(partial(_begun, llm, chat, ends), ends)) as pieces:
         async for piece in pieces:
             if isinstance(piece, str):
                 yield Piece(piece)
@@ -90,17 +91,21 @@ def _refuse(reply: language.Reply) -> None:
     raise Wrong("messages", f"the language model gave no answer: {reply.problem}")
 
 
-def _begun(llm: LLM, chat: Chat, ends: float) -> Generator[str, None, language.Reply]:
-    client, left = llm.open(), ends - time.monotonic()
-    if left <= 0:
+def _begun(llm: LLM, chat: Chat, ends: float, left: threading.Event) -> Generator[str, None, language.Reply]:
+    client, seconds = llm.open(), ends - time.monotonic()
+    if seconds <= 0:
         raise TimeoutError
     if chat.schema is None:
-        return client.stream(chat.prompt, max_tokens=chat.tokens, stop=chat.stop, seconds=left)
-    return _at_once(client, chat, ends)
+        return client.stream(chat.prompt, max_tokens=chat.tokens, stop=chat.stop, seconds=seconds)
+    return _at_once(client, chat, ends, left)
 
 
-def _at_once(client: language.Client, chat: Chat, ends: float) -> Generator[str, None, language.Reply]:
-    (reply,) = client.complete([chat.prompt], max_tokens=chat.tokens, schema=chat.schema, stop=chat.stop, until=ends)
+def _at_once(
+    client: language.Client, chat: Chat, ends: float, left: threading.Event
+) -> Generator[str, None, language.Reply]:
+    (reply,) = client.complete(
+        [chat.prompt], max_tokens=chat.tokens, schema=chat.schema, stop=chat.stop, until=ends, left=left
+    )
     yield reply.text
     return reply
 

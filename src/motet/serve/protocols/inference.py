@@ -119,7 +119,7 @@ def paths(server: Server) -> Paths:
     named: Schema = {**NAME, "schema": {"enum": names}}
     missing = {"404": "there is no such model"}
     truth: Schema = {"type": "boolean"}
-    refused = refusals((400, 401, 404, 408, 413, 429, 503, 504), ERROR, JSON)
+    refused = refusals((400, 401, 404, 408, 413, 415, 429, 503, 504), ERROR, JSON)
     about = object_of({"name": TEXT, "version": TEXT, "extensions": {"type": "array", "items": TEXT}})
     ready = get("Whether it takes requests", object_of({"ready": truth}), {"503": "it does not"})
     model_ready = object_of({"name": TEXT, "ready": truth})

@@ -65,7 +65,7 @@ class Spoken:
         chunks = chats.chunks(chat, pieces)
         # The first one before any reply, so that what goes wrong until then has a status of its own.
         first = await http.while_there(request, anext(chunks))
-        return http.events_reply(_sent(first, chunks))
+        return http.events_reply(_sent(first, chunks, request))
 
     async def embeddings(self, request: Request) -> Response:
         given = {name: value for name, value in (await http.object_of(request)).items() if value is not None}
@@ -73,7 +73,8 @@ class Spoken:
         node = parts.embedders(version := self.server.version).get(name := one(given, "model", str))
         if node is None:
             raise self._unknown(name, parts.embedders(version))
-        work = self._embedding.run(lambda: parts.embedded(version, node, texts))
+        ends = http.ends(request, self.server.limits.seconds)
+        work = self._embedding.run(lambda: parts.embedded(version, node, texts), ends)
         vectors = np.asarray(await http.while_there(request, work), "<f4")
         if given.get("dimensions", vectors.shape[1]) != vectors.shape[1]:
             raise Wrong("dimensions", f"the vectors of {name} have {vectors.shape[1]} dimensions, and no others")
@@ -143,7 +144,7 @@ async def _all(pieces: AsyncGenerator[Piece, None]) -> list[Piece]:
         return [piece async for piece in pieces]
 
 
-async def _sent(first: Any, chunks: AsyncGenerator[Any, None]) -> AsyncIterator[tuple[str, Any]]:
+async def _sent(first: Any, chunks: AsyncGenerator[Any, None], request: Request) -> AsyncIterator[tuple[str, Any]]:
     """Chunks as events; what goes wrong between them is the last."""
     async with aclosing(chunks):
         yield "", first
@@ -151,6 +152,7 @@ async def _sent(first: Any, chunks: AsyncGenerator[Any, None]) -> AsyncIterator[
             async for chunk in chunks:
                 yield "", chunk
         except Exception as error:
+            problems.noted(request, error)
             yield "", _error(error)
         yield "", b"[DONE]"
 
@@ -201,7 +203,7 @@ USAGE: Schema = object_of({"prompt_tokens": {"type": "integer"}, "total_tokens":
 
 def paths(server: Server) -> Paths:
     spoken = Spoken(server)
-    refused = refusals((400, 401, 404, 408, 413, 422, 429, 500, 503, 504), ERROR, JSON)
+    refused = refusals((400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504), ERROR, JSON)
     card = object_of({"id": TEXT, "object": {"const": "model"}, "created": {"type": "integer"}, "owned_by": TEXT})
     named: Schema = {"name": "name", "in": "path", "required": True, "schema": {"enum": spoken.names()}}
     cards = object_of({"object": {"const": "list"}, "data": {"type": "array", "items": card}})
@@ -225,7 +227,6 @@ def paths(server: Server) -> Paths:
             _vectors(),
             example={"model": embedders[0], "input": "a text"},
             problems=refused,
-            waits=False,
         )
     return found
 

@@ -74,7 +74,7 @@ async def _stream(
                         yield "answer", late
                     yield "done", {**_whose(part), "answered_by": part.answered_by}
                 else:
-                    sent = part
+                    sent = part.answer
                     yield "answer", sent
     except Exception as error:
         response = await problems.refused(request, error)
