@@ -86,7 +86,7 @@ def test_what_was_known_before_narrows_the_interval_by_its_correlation() -> None
     values = 0.8 * before + 0.6 * rng.normal(size=8_000)
     ours, theirs = slice(0, 4_000), slice(4_000, 8_000)
     cuped = difference(Arm(values[ours], None, before[ours]), Arm(values[theirs], None, before[theirs]))
-    assert width(cuped) / width(difference(Arm(values[ours]), Arm(values[theirs]))) == pytest.approx(0.6, abs=0.02)
+    assert width(cuped) / width(difference(Arm(values[ours]), Arm(values[theirs]))) == pytest.approx(0.6, abs=0.012)
 
 
 @given(st.integers(0, 10_000), st.floats(-5, 5), st.floats(0.2, 9))

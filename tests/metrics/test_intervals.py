@@ -94,6 +94,7 @@ def test_the_standard_error_is_the_bootstraps_with_groups_of_any_size() -> None:
     assert standard_error(values)[0] == pytest.approx(values.std(ddof=1) / np.sqrt(len(values)))
     assert standard_error(values, np.zeros(len(values))) == (None, 1)
     assert standard_error(np.array([])) == (None, 0)
+    assert standard_error(np.full(7, 0.1)) == (0.0, 7)
 
 
 def test_nothing_to_measure_has_no_value_and_one_row_no_interval() -> None:

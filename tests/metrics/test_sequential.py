@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from motet.errors import DataError
 from motet.metrics.intervals import Estimate, standard_error
@@ -90,6 +91,7 @@ def test_a_figure_without_spread_or_with_few_units_has_no_interval() -> None:
     few = sequential(0.5, 0.1, 300, FEWEST - 1)
     assert few.once.sure
     assert few.anytime == unknown
+    assert sequential(0.5, 0.1, 300, 5).once.high == pytest.approx(0.5 + 0.1 * stats.t.ppf(0.975, 4))
 
 
 def test_a_plan_is_needed() -> None:

@@ -11,7 +11,7 @@ from scipy.optimize import isotonic_regression
 
 from motet.errors import DataError
 from motet.metrics.binary import Labels
-from motet.metrics.intervals import SEED, Floats, Groups
+from motet.metrics.intervals import Floats, Groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +63,14 @@ def calibrated(scores: NDArray[Any], labels: Labels, groups: Groups | None = Non
 
 
 def _folds(groups: Groups, n: int, folds: int) -> NDArray[np.int64]:
-    """The fold of each row; groups are dealt out in an order that a fixed seed draws."""
+    """The fold of each row; groups are dealt out by turns."""
     if len(groups) != n:
         raise DataError(f"{n} scores have {len(groups)} groups", help="one group a row")
     of = np.unique(groups, return_inverse=True)[1]
     count = int(of.max()) + 1 if n else 0
     if folds < 2 or count < folds:
         raise DataError(f"{count:,} groups make no {folds} folds", help="at least 2 folds, at least as many groups")
-    return (np.random.default_rng(SEED).permutation(count) % folds)[of]
+    return of % folds
 
 
 def _refuse_wrong(scores: NDArray[Any], labels: Labels) -> None:

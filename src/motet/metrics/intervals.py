@@ -129,8 +129,8 @@ def standard_error(values: NDArray[Any], groups: Groups | None = None) -> tuple[
     The mean is a ratio, sums over sizes, so groups may differ in size; it is linearised (delta method, Deng et al.
     2018, arXiv 1803.06336). None of fewer than two groups.
     """
-    of = _numbered(groups, len(values))
-    away = np.bincount(of, values - values.mean()) if len(values) else np.zeros(0)
+    of, far = _numbered(groups, len(values)), values.astype(np.float64) - values[:1]  # equal rows differ by exactly 0
+    away = np.bincount(of, far - far.mean()) if len(values) else np.zeros(0)
     n = len(away)
     return (float(np.sqrt(away @ away * n / (n - 1))) / len(values) if n > 1 else None), n
 

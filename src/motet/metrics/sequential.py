@@ -21,7 +21,7 @@ it is 2.0 times as wide, at a hundredth 4.6, at a hundred times as many 1.8."""
 POWER = 0.8
 FEWEST = 100
 """Independent units that a figure needs before it is normal enough for an interval that holds at every look: from 2 on
-it is wrong in up to 12 % of runs that plan 100 rows, from 40 on in 5 % (bench/LOG.md)."""
+it is wrong in up to 13 % of runs that plan 100 rows, from 40 on in 5 % (bench/LOG.md)."""
 MOST = 1 << 60
 """Nobody waits for more rows than these."""
 
@@ -48,13 +48,11 @@ def sequential(value: float, error: float | None, n: int, units: int, planned: i
     """The two intervals of an asymptotically normal figure of n rows in independent units.
 
     once: t with units - 1 degrees of freedom. anytime: the asymptotic confidence sequence of Waudby-Smith et al. 2021
-    (arXiv 2103.06476), a normal mixture (Robbins 1970) and so the inverse of the mSPRT (Johari et al.
-    2017), from FEWEST units on. planned must not follow from what was seen.
+    (arXiv 2103.06476), a normal mixture (Robbins 1970) and so the inverse of the mSPRT (Johari et al. 2017), from
+    FEWEST units on. planned must not follow from what was seen.
     """
     if planned < 1:
-        raise DataError(
-            f"{planned} planned rows are no plan", help=f"planned={PLANNED}, about what you mean to wait for"
-        )
+        raise DataError(f"{planned} planned rows are no plan", help=f"planned={PLANNED}: about what you will wait for")
     unknown = Estimate(value, None, None, n)
     if not error:
         return Sequential(unknown, unknown, None, planned)
@@ -76,9 +74,8 @@ def needed(found: Sequential) -> int | None:
         return None
 
     def enough(rows: int) -> bool:
-        return abs(value) >= error * math.sqrt(n / rows) * (
-            _widened(rows / found.planned) + NormalDist().inv_cdf(POWER)
-        )
+        errors = _widened(rows / found.planned) + NormalDist().inv_cdf(POWER)
+        return abs(value) >= errors * error * math.sqrt(n / rows)
 
     high = n
     while not enough(high):
