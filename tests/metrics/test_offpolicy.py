@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.offpolicy import cases
 from motet.errors import DataError
 from motet.metrics import intervals
 from motet.metrics.intervals import Estimate
@@ -105,8 +107,10 @@ def test_what_each_estimate_must_obey(seed: int) -> None:
     for of_itself in (ips(same), snips(same), dr(same, predicted, predicted)):
         assert value(of_itself) == pytest.approx(log.rewards.mean())
         assert of_itself.effective == pytest.approx(1_000)
-    order = np.random.default_rng(seed).permutation(1_000)
     assert log.propensities is not None
+    lighter = snips(Log(log.rewards, log.propensities, 0.99 * log.shares)).estimate
+    assert str(lighter) == str(snips(log).estimate), "SNIPS knows weights up to a factor"
+    order = np.random.default_rng(seed).permutation(1_000)
     mixed = Log(log.rewards[order], log.propensities[order], log.shares[order])
     assert value(dr(mixed, predicted[order], expected[order])) == pytest.approx(value(dr(log, predicted, expected)))
 
@@ -181,6 +185,22 @@ def test_a_better_reward_model_makes_dr_surer() -> None:
     assert width(good) < width(rough)
 
 
+# obp 0.4.1 on the Open Bandit logs: python bench/offpolicy.py --data "$MOTET_DATA"
+OBP = {
+    "all: random from bts": (0.0023596395168460037, 0.002333713893161806, 0.0023926453031976936),
+    "all: bts from random": (0.005035366932711512, 0.0052530721964214695, 0.005165786387055975),
+    "men: random from bts": (0.003008626327256482, 0.0031894231622774027, 0.0032976283672340513),
+    "men: bts from random": (0.005656266700835461, 0.005739864701951365, 0.005670744161933268),
+}
+
+
+def test_estimates_are_obps_on_real_logs(data_dir: Path) -> None:
+    seen = {case.name: [one.value for one in case.estimates().values()] for case in cases(data_dir)}
+    assert seen.keys() == OBP.keys()
+    for name, values in OBP.items():
+        assert seen[name] == pytest.approx(values, rel=0, abs=1e-9)
+
+
 def log_of(**changed: Any) -> Log:
     half = np.full(200, 0.5)
     given: dict[str, Any] = {"rewards": np.zeros(200), "propensities": half, "shares": half, **changed}
@@ -244,6 +264,14 @@ def test_sound_logs_are_seldom_refused() -> None:
         except DataError:
             refused += 1
     assert refused <= 3
+
+
+def test_weights_that_viewers_share_may_be_further_from_one() -> None:
+    """20 rows of each of 100 viewers, by chance 40 whom the policy would have shown it and not 50."""
+    shares, viewers = np.repeat(np.arange(100) < 40, 20).astype(float), np.repeat(np.arange(100), 20)
+    Log(np.zeros(2_000), np.full(2_000, 0.5), shares, viewers)
+    with pytest.raises(DataError, match=r"the mean weight is 0\.800, not 1, with a standard error of 0\.022"):
+        Log(np.zeros(2_000), np.full(2_000, 0.5), shares)
 
 
 def test_propensities_may_be_rounded() -> None:
