@@ -8,7 +8,15 @@ import pytest
 from motet.errors import DataError
 from motet.metrics import intervals
 from motet.metrics.binary import auc, auc_of
-from motet.metrics.intervals import Estimate, difference, mean, over_seeds, statistic, statistic_difference
+from motet.metrics.intervals import (
+    Estimate,
+    difference,
+    mean,
+    over_seeds,
+    standard_error,
+    statistic,
+    statistic_difference,
+)
 
 
 def holds(found: Estimate, truth: float) -> bool:
@@ -73,6 +81,20 @@ def test_a_statistic_that_is_a_mean_has_the_interval_of_the_mean() -> None:
     values, groups = np.random.default_rng(2).normal(size=200), np.arange(200) // 4
     same = statistic(lambda weights: float(weights @ values / weights.sum()), 200, groups)
     assert str(same) == str(mean(values, groups))
+
+
+def test_the_standard_error_is_the_bootstraps_with_groups_of_any_size() -> None:
+    rng = np.random.default_rng(4)
+    viewers = np.repeat(np.arange(200), rng.integers(1, 10, 200))
+    values = rng.normal(size=200)[viewers] + rng.normal(size=len(viewers))
+    for groups, units in ((None, len(viewers)), (viewers, 200)):
+        error, known_of = standard_error(values, groups)
+        assert known_of == units
+        assert 2 * 1.96 * (error or 0) == pytest.approx(width(mean(values, groups)), rel=0.07)
+    assert standard_error(values)[0] == pytest.approx(values.std(ddof=1) / np.sqrt(len(values)))
+    assert standard_error(values, np.zeros(len(values))) == (None, 1)
+    assert standard_error(np.array([])) == (None, 0)
+    assert standard_error(np.full(7, 0.1)) == (0.0, 7)
 
 
 def test_nothing_to_measure_has_no_value_and_one_row_no_interval() -> None:

@@ -1,7 +1,8 @@
 """Figures with the interval they are known to.
 
-All intervals are percentile bootstraps (Efron 1979) with a fixed seed. Rows that depend on each other
-(the requests of one viewer) are resampled together: give their group.
+All intervals here are percentile bootstraps (Efron 1979) with a fixed seed. Rows that depend on each other
+(the requests of one viewer) are resampled together: give their group. Where a bootstrap would say too much, since
+few rows carry the figure or it is looked at again and again, `offpolicy` and `sequential` have intervals of their own.
 """
 
 from __future__ import annotations
@@ -120,6 +121,18 @@ def over_seeds(runs: Sequence[NDArray[Any]], groups: Groups | None = None) -> Es
         draws.append((seeds * (counts @ sums.T)).sum(axis=1) / (counts @ sizes))
     assert whole.value is not None
     return _estimate(whole.value, np.concatenate(draws), whole.n)
+
+
+def standard_error(values: NDArray[Any], groups: Groups | None = None) -> tuple[float | None, int]:
+    """The standard error of the mean of rows, and of how many independent groups it is known.
+
+    The mean is a ratio, sums over sizes, so groups may differ in size; it is linearised (delta method, Deng et al.
+    2018, arXiv 1803.06336). None of fewer than two groups.
+    """
+    of, far = _numbered(groups, len(values)), values.astype(np.float64) - values[:1]  # equal rows differ by exactly 0
+    away = np.bincount(of, far - far.mean()) if len(values) else np.zeros(0)
+    n = len(away)
+    return (float(np.sqrt(away @ away * n / (n - 1))) / len(values) if n > 1 else None), n
 
 
 def _estimate(value: float, draws: Floats, n: int) -> Estimate:
