@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Event
 from typing import Any, Protocol, TypeAlias, TypeGuard, cast
 
 import numpy as np
@@ -242,16 +243,17 @@ class Batch:
     """The arguments of a model by name, as columns of equal length (`Whole` ones keep their own).
 
     rows: how many rows the result must have. groups: offsets per request when rows are candidates.
-    seconds: how long the result is waited for, where it is. cores: how many may be used: more than one only where
-    nothing else is asked for at the moment. seed: for whatever is drawn at random.
-    progress: called with (done, of, "what it says") while fitting. note: called with the reason for every
-    value that is there, but is not what it was to be.
+    seconds: how long the result is waited for, where it is. left: set when nobody waits for it any more.
+    cores: how many may be used: more than one only where nothing else is asked for at the moment.
+    seed: for whatever is drawn at random. progress: called with (done, of, "what it says") while fitting.
+    note: called with the reason for every value that is there, but is not what it was to be.
     """
 
     columns: Mapping[str, Any]
     rows: int
     groups: Array | None = None
     seconds: float | None = None
+    left: Event | None = field(default=None, compare=False)
     cores: int = 1
     seed: int = 0
     progress: Callable[[int, int, str], None] = field(default=lambda done, of, said: None, compare=False)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import motet as mt
 from motet.batch import Array, Batch
-from motet.column import column
+from motet.column import Unready, column
 from motet.errors import RunError
 from motet.graph import Graph
 from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
@@ -24,6 +25,7 @@ from tests.shop import Purchase
 from tests.test_late import Slow
 
 GATE = threading.Event()  # what `gated` waits for
+BEGUN, LEFT = threading.Event(), threading.Event()  # `Abandoned` works, and has heard that nobody waits
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,21 @@ class Cores(mt.Model):
         return np.full(batch.rows, batch.cores, np.float64)
 
 
+@dataclass(frozen=True)
+class Abandoned(mt.Model):
+    """A late text that takes until nobody waits for it any more."""
+
+    def __call__(self, text: mt.Text) -> mt.Late[mt.Text]:
+        return mt.Late(mt.Text, mt.column(Unready, self, text=text))
+
+    def apply(self, state: mt.State, batch: Batch) -> pa.Array:
+        assert batch.left is not None
+        BEGUN.set()
+        if batch.left.wait(20):
+            LEFT.set()
+        return pa.array(["too late"] * batch.rows, pa.large_string())
+
+
 gated = mt.function(mt.Number)(gated_work)(Purchase.amount)
 
 
@@ -61,6 +78,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
         "alone": Graph(value=gated),
         "otherwise": Graph(value=gated.otherwise(Purchase.amount)),
         "cores": Graph(value=Cores()(Purchase.amount)),
+        "abandoned": Graph(said=Abandoned()(Purchase.search).within(seconds=15, otherwise="")),
         "late": Graph(said=Slow(1.0)(Purchase.search).within(seconds=0.3, otherwise="later")),
     }
     GATE.set()
@@ -242,6 +260,19 @@ def test_those_who_left_take_nobodys_place(versions: dict[str, Version]) -> None
         await asyncio.gather(*first)
 
     run(work, Limits(threads=1, waiting=2))
+
+
+def test_late_work_that_nobody_waits_for_any_more_hears_of_it(versions: dict[str, Version]) -> None:
+    async def work(engine: Engine) -> None:
+        asked = several(engine, versions["abandoned"], [1.0, 2.0])
+        assert await asyncio.to_thread(BEGUN.wait, 10)
+        asked[0].cancel()
+        assert not await asyncio.to_thread(LEFT.wait, 0.2)  # the other still waits
+        asked[1].cancel()
+        assert await asyncio.to_thread(LEFT.wait, 10)
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    run(work, Limits(threads=1))
 
 
 def test_without_an_otherwise_a_deadline_is_an_error(versions: dict[str, Version]) -> None:

@@ -250,6 +250,7 @@ class Batched(Run):
 
     ends: when the requests' time is over, as time.monotonic() tells it; None: they wait as long as it takes.
     cores: how many its models may use.
+    left: set when nobody waits for its late values any more.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
     fell: what could not be had, why, and for which requests (None: all).
     """
@@ -261,6 +262,7 @@ class Batched(Run):
         self.seconds: float | None = None
         self.ends: float | None = None
         self.cores = 1
+        self.left: threading.Event | None = None
         self.waited = 0.0
         self.fell: list[tuple[Column, str, Array | None]] = []
         self._values: dict[str, Any] = {}
@@ -309,7 +311,9 @@ class Batched(Run):
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
         note = partial(self.context.note, Column(node))  # of some rows: the model has answered all the same
-        made = self.runner.apply(node, state, replace(batch, seconds=self.seconds, cores=self.cores, note=note))
+        made = self.runner.apply(
+            node, state, replace(batch, seconds=self.seconds, cores=self.cores, left=self.left, note=note)
+        )
         problems: Sequence[str | None] = getattr(made, "problems", ())
         for problem in filter(None, problems):
             note(problem)

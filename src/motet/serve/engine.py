@@ -255,7 +255,8 @@ class Engine:
     def _finish(self, running: Running, batch: list[Request], early: list[Answer], since: float) -> None:
         if all(request.future.done() for request in batch):
             return
-        running.run.waited = time.monotonic() - since
+        running.run.waited, running.run.left = time.monotonic() - since, (left := threading.Event())
+        self._soon(lambda: _when_done([request.future for request in batch], left.set))
         try:
             late = running.late()
         except Exception as error:
@@ -296,6 +297,21 @@ def _alike(batch: list[Request]) -> list[list[Request]]:
         else:
             batches.append([request])
     return batches
+
+
+def _when_done(futures: Sequence[asyncio.Future[Any]], call: Callable[[], None]) -> None:
+    """Calls once all of them are done, be it that somebody gave up waiting. On the event loop."""
+    waiting = {future for future in futures if not future.done()}
+
+    def done(future: asyncio.Future[Any]) -> None:
+        waiting.discard(future)
+        if not waiting:
+            call()
+
+    for future in list(waiting):
+        future.add_done_callback(done)
+    if not waiting:
+        call()
 
 
 def _replies(running: Running, answers: list[Answer]) -> list[Reply]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from threading import Event
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -106,14 +107,14 @@ class Extract(Model, Generic[R]):
         texts: pa.Array = batch["text"]
         seconds = self.seconds if batch.seconds is None else batch.seconds
         read = [text or "" for text in texts.to_pylist()]
-        return self.read(read) if seconds is None else self._in_time(read, seconds)
+        return self.read(read) if seconds is None else self._in_time(read, seconds, batch.left)
 
-    def _in_time(self, texts: Sequence[str], seconds: float) -> Read:
+    def _in_time(self, texts: Sequence[str], seconds: float, left: Event | None) -> Read:
         """What is read by then; all of it is null where the model cannot be asked at all, or does not answer."""
         rounds = -(-len(texts) // self.llm.open().parallel)
         pool = ThreadPoolExecutor(1)
         try:
-            return pool.submit(self.read, texts, seconds).result(SLACK * seconds * rounds)
+            return pool.submit(self.read, texts, seconds, left).result(SLACK * seconds * rounds)
         except TimeoutError:
             why = f"not there within {seconds:g} s"
         except RunError as error:
@@ -132,8 +133,8 @@ class Extract(Model, Generic[R]):
         config = dataclasses.replace(self, seconds=None)
         return f"{super(Extract, config).identity()} {record_fields.wanted(self.record)}"
 
-    def read(self, texts: Sequence[str], seconds: float | None = None) -> Read:
-        """The fields of each text, and why they are null where they are."""
+    def read(self, texts: Sequence[str], seconds: float | None = None, left: Event | None = None) -> Read:
+        """The fields of each text, and why they are null where they are. left: set when nobody waits any more."""
         client, fields = self.llm.open(), record_fields.wanted(self.record)
         rows: list[dict[str, Any]] = [{} for _ in texts]
         failed = {i: NO_TEXT for i, text in enumerate(texts) if not text.strip()}
@@ -142,7 +143,7 @@ class Extract(Model, Generic[R]):
         for start in range(0, len(asked), client.parallel):
             some = asked[start : start + client.parallel]
             self._score(client, fields, some, texts, rows)
-            self._generate(client, fields, some, texts, rows, failed, seconds)
+            self._generate(client, fields, some, texts, rows, failed, seconds, left)
         problems = [failed[i].problem if i in failed else None for i in range(len(texts))]
         passing = [i in failed and failed[i].passing for i in range(len(texts))]
         return Read(record_fields.columns(fields, rows), problems, passing)
@@ -181,17 +182,18 @@ class Extract(Model, Generic[R]):
         rows: list[dict[str, Any]],
         failed: dict[int, Reply],
         seconds: float | None,
+        left: Event | None,
     ) -> None:
         """Fills what scoring left open, all of a text's fields by one reply."""
         by_fields: dict[tuple[Wanted, ...], list[int]] = {}
         for i in some:
-            left = tuple(field for field in fields if field.name not in rows[i])
-            if left:
-                by_fields.setdefault(left, []).append(i)
-        for left, those in by_fields.items():
-            shape, most = record_fields.schema(left), record_fields.most_tokens(left)
-            prompts = [self._request(left, texts[i]) for i in those]
-            replies = client.complete(prompts, max_tokens=most, schema=shape, seconds=seconds)
+            open_ones = tuple(field for field in fields if field.name not in rows[i])
+            if open_ones:
+                by_fields.setdefault(open_ones, []).append(i)
+        for asked, those in by_fields.items():
+            shape, most = record_fields.schema(asked), record_fields.most_tokens(asked)
+            prompts = [self._request(asked, texts[i]) for i in those]
+            replies = client.complete(prompts, max_tokens=most, schema=shape, seconds=seconds, left=left)
             for i, reply in zip(those, replies, strict=True):
                 if reply.problem:
                     failed[i] = reply

@@ -6,6 +6,7 @@ import string
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -73,7 +74,7 @@ class Write(Model):
         facts = facts_of(about, pairs.items)
         queries = [self._asked(batch, name, row) for row in range(batch.rows)]
         asked = [queries[int(row)] for row in pairs.requests.tolist()]
-        said = self.sentences(asked, facts, _labels(about), until, batch.note)
+        said = self.sentences(asked, facts, _labels(about), until, batch.note, batch.left)
         texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
         return pa.array(texts, pa.large_string())
 
@@ -84,16 +85,19 @@ class Write(Model):
         labels: Sequence[str],
         until: float | None = None,
         note: Callable[[str], None] = lambda problem: None,
+        left: Event | None = None,
     ) -> list[str]:
         """One sentence for each of the facts, each the answer to what is asked beside it.
 
         until: when they are needed, as time.monotonic() tells it. note: told why, for every sentence that the
-        facts stand in for.
+        facts stand in for. left: set when nobody needs them any more.
         """
         client = self.llm.open()
         prompts = [_prompt(client, what, fact) for what, fact in zip(asked, facts, strict=True)]
         grammar = _REST if client.grammars else None
-        replies = client.complete(prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), until=until)
+        replies = client.complete(
+            prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), until=until, left=left
+        )
         said: list[str] = []
         for reply, fact, what in zip(replies, facts, asked, strict=True):
             sentence = _sentence(reply.text, fact)
