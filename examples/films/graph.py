@@ -32,8 +32,9 @@ class Facets(mt.Record):  # what a language model reads out of a film
 llm, embed = mt.LLM("smollm2-135m"), mt.Embed("minilm-l6")
 
 words = Film.title + ". " + Film.genres.text()  # per Film
-meaning = embed(words)  # per Film: once
+meaning = embed(words).otherwise(None)  # per Film: once
 facets = mt.Extract(llm, Facets)(words)  # per Film: once
+mood = facets.mood.otherwise(None)
 
 seen = mt.past(Visit.film, by=Visit.viewer)
 popular = mt.Popular()(Visit.film)
@@ -42,7 +43,7 @@ asked = meaning @ embed(Visit.query)
 named = mt.BM25()(words, Visit.query)
 found = mt.retrieve(Film, k=200, by=[taste, asked, named], exclude=seen).otherwise(popular)
 score = mt.LightGBM("lambdarank")(
-    found, taste, popular, asked, named, Film.year, facets.mood, seen.count(), target=Visit.rating >= 4
+    found, taste, popular, asked, named, Film.year, mood, seen.count(), target=Visit.rating >= 4
 ).otherwise(found)
 top = score.top(10)
 reply = mt.Write(llm, "Answer {query} using only {films}.")(query=Visit.query, films=score.top(3)).within(

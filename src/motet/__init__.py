@@ -2,6 +2,7 @@
 
 from motet.apply import Whole
 from motet.candidates import Candidates, retrieve
+from motet.choose import choose
 from motet.column import (
     Category,
     Column,
@@ -40,6 +41,7 @@ from motet.models.onnx import ONNX
 from motet.past import past
 from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
 from motet.sources import read, sql
+from motet.worth import Prices, Worth
 
 __all__ = [
     "ALS",
@@ -69,6 +71,7 @@ __all__ = [
     "MotetError",
     "Number",
     "Popular",
+    "Prices",
     "Record",
     "RunError",
     "SASRec",
@@ -80,7 +83,9 @@ __all__ = [
     "Time",
     "Vector",
     "Whole",
+    "Worth",
     "Write",
+    "choose",
     "column",
     "default",
     "function",

@@ -13,7 +13,7 @@ from motet import search
 from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, is_scores, offsets_of
 from motet.column import Column, Number, Reference, Sequence
 from motet.errors import GraphError
-from motet.node import Grain, Node, Otherwise, Run, event_of, grain_name, name_of
+from motet.node import Choice, Grain, Node, Otherwise, Run, event_of, grain_name, name_of
 from motet.past import Past
 from motet.record import Entity, entity_of
 from motet.windows import Windows
@@ -263,6 +263,8 @@ def held(candidates: Column) -> int:
         return held(node.candidates)
     if isinstance(node, Fallback):
         return max(held(node.strong), held(node.cheap))
+    if isinstance(node, Choice):
+        return max(held(option) for option in node.options)
     return root_of(candidates).k
 
 
@@ -274,6 +276,8 @@ def root_of(candidates: Column) -> Retrieve:
             node = node.candidates.node
         elif isinstance(node, Fallback):
             node = node.strong.node
+        elif isinstance(node, Choice):
+            node = node.options[0].node
         else:
             raise GraphError(f"{name_of(candidates)} is not retrieved", help="start from mt.retrieve(...)")
     return node

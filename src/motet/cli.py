@@ -10,10 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from motet import loading
-from motet.column import Text
-from motet.errors import DataError, MotetError
+from motet import loading, plots
+from motet.column import Number, Text
+from motet.errors import DataError, MotetError, listed
+from motet.graph import Graph
 from motet.node import grain_name
+from motet.served import served
+from motet.span import seconds_of
+from motet.worth import Prices, Worth
 
 STOPPED = 130
 """The exit status of what was stopped by Ctrl-C."""
@@ -100,6 +104,48 @@ def evaluate(
     graph, data = loading.graph(target), loading.needed(target)
     train, test = loading.split(graph, data, at=at, last=last, by=by)
     found = graph.fit(train, store=store, seed=seed, quiet=quiet).evaluate(test)
+    _say(found.to_dict(), str(found), as_json)
+
+
+@app.command()
+def returns(
+    target: Target,
+    at: At = None,
+    last: Last = None,
+    by: By = None,
+    hit: Annotated[float | None, typer.Option(help="what it is worth that an item which was answered is taken")] = None,
+    caught: Annotated[str | None, typer.Option(help="what a flagged positive is worth: 10, or a field: amount")] = None,
+    false_alarm: Annotated[float, typer.Option(help="what a flagged negative costs, below zero: -5")] = 0.0,
+    cpu_hour: Annotated[float, typer.Option(help="what a processor core costs an hour")] = 0.0,
+    tokens: Annotated[list[str] | None, typer.Option(help="a million tokens read and written: MODEL=0.15,0.6")] = None,
+    output: Annotated[str | None, typer.Option(help="the output that is measured")] = None,
+    requests: Annotated[int | None, typer.Option(help="over so many requests prepared work is spread")] = None,
+    from_log: Annotated[
+        Path | None, typer.Option(help="judge the versions that answered by their log: `serve --answers FILE`")
+    ] = None,
+    happened: Annotated[
+        Path | None, typer.Option(help="what happened after: a file that `motet events --export` wrote")
+    ] = None,
+    within: Annotated[str, typer.Option(help="how long after an answer what is taken counts for it")] = "1d",
+    picture: Annotated[Path | None, typer.Option(help="draw metric over cost: returns.png, .svg")] = None,
+    store: Folder = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measures what each optional model brings and costs; with --hit or --caught, whether it is worth it."""
+    graph = loading.graph(target)
+    if from_log is not None:
+        judged = served(graph, from_log, _rows(happened), _given(hit), output=output, within=seconds_of(within))
+        return _say(judged.to_dict(), str(judged), as_json)
+    data = loading.needed(target)
+    train, test = loading.split(graph, data, at=at, last=last, by=by)
+    prices = Prices(cpu_hour, dict(_price(each) for each in tokens or ()))
+    worth = None if hit is None and caught is None else Worth(hit, _worth_of(graph, caught), false_alarm)
+    fitted = graph.fit(train, store=store, seed=seed, quiet=quiet)
+    found = fitted.returns(test, worth, prices, output=output, requests=requests)
+    if picture is not None:
+        plots.frontier(found, picture)
     _say(found.to_dict(), str(found), as_json)
 
 
@@ -212,6 +258,51 @@ def _guarded(run: Callable[[], Any], as_json: bool) -> None:
             raise
         print("\nstopped; what was finished is kept", file=sys.stderr)
         sys.exit(STOPPED)
+
+
+def _given(hit: float | None) -> float:
+    if hit is None:
+        raise DataError("what is it worth that an item which was answered is taken?", help="--hit 0.02")
+    return hit
+
+
+def _rows(file: Path | None) -> list[dict[str, Any]]:
+    """A JSON object a line."""
+    if file is None or not file.is_file():
+        raise DataError(
+            "what happened after the answers is not given", help="--happened FILE, by motet events --export"
+        )
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise DataError(
+            f"{file.name} is no JSON, an object a line: {error}", help="motet events --export FILE"
+        ) from None
+
+
+def _price(given: str) -> tuple[str, tuple[float, float]]:
+    """MODEL=READ,WRITTEN, of a million tokens."""
+    name, _, pair = given.partition("=")
+    try:
+        read, written = (float(price) for price in pair.split(","))
+    except ValueError:
+        raise DataError(f"{given!r} is no price of tokens", help="--tokens gpt-oss=0.15,0.60") from None
+    return name, (read, written)
+
+
+def _worth_of(graph: Graph, caught: str | None) -> float | Number | None:
+    """An amount, or the event's field that holds it."""
+    if caught is None:
+        return None
+    try:
+        return float(caught)
+    except ValueError:
+        fields = {name: getattr(graph.event, name) for name, kind in graph.event.fields.items() if kind is Number}
+        if caught not in fields:
+            raise DataError(
+                f"{caught!r} is neither an amount nor a Number of {graph.event.__name__}", help=listed(fields, caught)
+            ) from None
+        return fields[caught]
 
 
 def _field(given: str, kinds: Mapping[str, type]) -> tuple[str, Any]:

@@ -20,6 +20,12 @@ class Cost:
     tokens_in: int = 0
     tokens_out: int = 0
 
+    def times(self, factor: float) -> Cost:
+        """What so many times the work would take."""
+        whole = (round(factor * number) for number in (self.calls, self.rows))
+        tokens = (round(factor * number) for number in (self.tokens_in, self.tokens_out))
+        return Cost(*whole, factor * self.seconds, factor * self.cpu_seconds, *tokens)
+
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             self.calls + other.calls,

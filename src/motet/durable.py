@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock
 
 from motet.errors import RunError
 
@@ -42,6 +45,15 @@ def folder(path: Path) -> None:
         folder(path.parent)
         path.mkdir(exist_ok=True)
         settle(path.parent)
+
+
+def write_ahead(connection: sqlite3.Connection, path: Path) -> None:
+    """Makes a SQLite file log ahead, which lets it be read while it is written. Errors: sqlite3's.
+
+    One at a time: SQLite does not wait for whoever else is changing a file to that, it fails at once.
+    """
+    with FileLock(path.with_name(f"{path.name}-opening")):
+        connection.execute("pragma journal_mode = wal")
 
 
 def settle(path: Path) -> None:

@@ -30,7 +30,7 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
     event = outline.event
     if event is None:
         raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
-    rows = _asked(context, event, relevant)
+    rows = asked(context, event, relevant)
     rankings = {name: c for name, c in outline.answered.items() if item_of(c.grain) is not None}
     targets = {name: _target(c) for name, c in outline.answered.items() if name not in rankings}
     predictions = {name: outline.answered[name] for name, target in targets.items() if target is not None}
@@ -84,7 +84,8 @@ def places(pairs: Pairs, target: Array) -> Array:
     return found
 
 
-def _asked(context: Context, event: Any, relevant: Any) -> Array:
+def asked(context: Context, event: Any, relevant: Any) -> Array:
+    """The rows of the events that are replayed. Errors: the test part asks none."""
     rows = context.data.asked[event]
     if relevant is not None:
         flag = argument(Model(), relevant)

@@ -99,13 +99,14 @@ class Fitting:
         label = f"fit {fit.model}"
         if state is None:
             with self.progress.bar(label) as tick:
-                started = time.perf_counter()
+                started, cpu = time.perf_counter(), time.process_time()
                 named, rows = self.outline.name, self.progress.rows(self.outline.name)
                 context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
                 state = self.runner.fit(fit, made.batch, made.target)
-                seconds = time.perf_counter() - started
-            about = {"model": str(fit.model), "rows": made.batch.rows, "seconds": round(seconds, 3)}
+                took = time.perf_counter() - started, time.process_time() - cpu
+            spent = {name: round(seconds, 3) for name, seconds in zip(("seconds", "cpu_seconds"), took, strict=True)}
+            about = {"model": str(fit.model), "rows": made.batch.rows, **spent}
             self.store.keep_state(name, state, about)
         else:
             self.progress.found(label)

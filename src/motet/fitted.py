@@ -10,6 +10,8 @@ from typing import Any
 
 from motet import snapshot
 from motet.answer import Answer, answer
+from motet.apply import Apply, Fit
+from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, RunError, listed
 from motet.evaluate import Evaluation, evaluate
@@ -20,16 +22,21 @@ from motet.outline import Outline
 from motet.prepare import Prepared, prepare
 from motet.progress import Progress
 from motet.record import Event
+from motet.returns import Returns, returns
 from motet.run.context import Context
 from motet.run.runner import Local
 from motet.store import Store
 from motet.table import parse
+from motet.worth import Prices, Worth
+
+Spent = Callable[[Apply | Fit, Cost], None]
 
 
 class Fitted:
     """What a graph's models have learnt, on data as of a time.
 
     Made by `Graph.fit` or, from a published version, by `published`. version: its number, None where there is none.
+    seed: that it was fitted with.
     """
 
     def __init__(
@@ -41,22 +48,48 @@ class Fitted:
         quiet: bool = False,
         prepared: Mapping[str, str] | None = None,
         version: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.outline, self.data, self.states, self.store = outline, data, states, store
-        self.train, self.prepared, self.version = data, prepared or {}, version
+        self.train, self.prepared, self.version, self.seed = data, prepared or {}, version, seed
         self.progress = Progress(quiet)
         self.meter = Meter(store)
 
-    def evaluate(self, test: Data, *, relevant: Any = None) -> Evaluation:
+    def evaluate(self, test: Data, *, relevant: Any = None, spent: Spent = lambda node, cost: None) -> Evaluation:
         """Replays the asked events of `test` and measures every output, with intervals, warm and cold apart.
 
         relevant: a Flag of the event; where given, only events for which it holds count as wanted
-        (Visit.rating >= 4). Errors: DataError when `test` asks nothing.
+        (Visit.rating >= 4). spent: told what each call of a model took.
+        Errors: DataError when `test` asks nothing.
         """
         with self.progress.bar("evaluate") as tick:
-            found = evaluate(self.outline, self.context(test), self.train, relevant, tick)
+            found = evaluate(self.outline, self.context(test, spent=spent), self.train, relevant, tick)
         self.meter.keep()
         return found
+
+    def returns(
+        self,
+        test: Data,
+        worth: Worth | None = None,
+        prices: Prices | None = None,
+        *,
+        output: str | None = None,
+        relevant: Any = None,
+        requests: int | None = None,
+    ) -> Returns:
+        """What each optional model brings and costs, against what its `otherwise` declares, on the events of `test`.
+
+        For each, a graph with the other one in its place is fitted on the same data and replayed on the same requests.
+        worth: what outcomes are worth; without it metric and cost stand side by side, and nothing is decided. prices:
+        what work costs. output: the one that is measured, if not given the first that the worth is about. relevant: as
+        `evaluate` takes it. requests: over so many what is fitted and prepared is spread; if not given those of `test`.
+        Errors: DataError where nothing is optional, or the worth or a price is about something that is not there.
+        """
+
+        def refit(outline: Outline) -> Fitted:
+            return fit(outline, self.train, store=self.store.root, seed=self.seed, quiet=self.progress.quiet)
+
+        return returns(self, refit, test, worth, prices, output=output, relevant=relevant, requests=requests)
 
     def prepare(self, data: Data | None = None, *, name: str = "graph") -> Prepared:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.
@@ -103,12 +136,18 @@ class Fitted:
         data: Data,
         prepared: Mapping[str, str] | None = None,
         cpu: Callable[[], float] = time.process_time,
+        spent: Spent = lambda node, cost: None,
     ) -> Context:
         """An evaluation over data. prepared: where whole columns are kept that need not be put together again.
-        cpu: the clock of processor seconds that its work is metered by."""
+        cpu: the clock of processor seconds that its work is metered by. spent: told what each call took."""
+
+        def told(node: Apply | Fit, cost: Cost) -> None:
+            self.meter.spent(node, cost)
+            spent(node, cost)
+
         known = self.states.values, self.states.names, prepared
         name = self.outline.name
-        return Context(data, Local(self.meter.spent, cpu), self.store, *known, self.progress.rows(name), name)
+        return Context(data, Local(told, cpu), self.store, *known, self.progress.rows(name), name)
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
@@ -123,7 +162,7 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
     meter = Meter(kept)
     states = Fitting(outline, kept, Local(meter.spent), progress, seed).all(data)
     meter.keep()
-    return Fitted(outline, data, states, kept, quiet)
+    return Fitted(outline, data, states, kept, quiet, seed=seed)
 
 
 def published(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from motet.choose import Chosen, chosen_of
 from motet.data import Data
 from motet.fitted import Fitted, fit
 from motet.outline import Outline
 from motet.plan import Plan, plan
+from motet.worth import Prices, Worth
 
 
 class Graph(Outline):
@@ -20,6 +24,38 @@ class Graph(Outline):
         Errors: DataError, RunError. What was fitted before an error or Ctrl-C is kept.
         """
         return fit(self, data, store=store, seed=seed, quiet=quiet)
+
+    def choose(
+        self,
+        train: Data,
+        test: Data,
+        worth: Worth,
+        prices: Prices | None = None,
+        *,
+        relevant: Any = None,
+        requests: int | None = None,
+        store: Path | str | None = None,
+        seed: int = 0,
+        quiet: bool = False,
+    ) -> Chosen:
+        """Which of the columns in `mt.choose(...)` is worth most: a graph with each is fitted and replayed.
+
+        worth, prices, relevant, requests: as `Fitted.returns` takes them. The winner's graph is `.graph`; events of
+        `test` have chosen it, so judge it on later ones. Errors: no place to choose for, or several.
+        """
+
+        def made(outline: Outline) -> Fitted:
+            return fit(outline, train, store=store, seed=seed, quiet=quiet)
+
+        found = chosen_of(self, made, test, worth, prices or Prices(), relevant, requests)
+        return replace(found, graph=Graph.like(found.graph))
+
+    @staticmethod
+    def like(outline: Outline) -> Graph:
+        """The graph of these outputs, under the names that they have there."""
+        made = Graph(**outline.outputs)
+        made.names = outline.names
+        return made
 
     def plan(self, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:
         """What is computed when, how often, and at what cost. Computes nothing unless it is told to measure."""

@@ -42,7 +42,7 @@ def _opened(path: Path) -> Generator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as ledger:
             # A power cut may cost the last sums, which are only estimates; it never damages the file.
-            ledger.execute("pragma journal_mode = wal")
+            durable.write_ahead(ledger, path)
             ledger.execute("pragma synchronous = normal")
             ledger.execute(_TABLE)
             yield ledger

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from motet.batch import Array, Batch, Pairs, is_scores
-from motet.errors import GraphError
+from motet.errors import GraphError, RunError
 from motet.model import State, digest
 from motet.scan import Scan
 from motet.search import Index
@@ -31,6 +31,10 @@ class Run(Protocol):
 
     def rows(self, grain: Grain) -> int: ...
     def field(self, record: type, name: str) -> Any: ...
+    def missing(self, kind: type[Column], grain: Grain, rows: int = 0) -> Any:
+        """The kind's missing value for all rows of a grain; of none, for so many rows."""
+        ...
+
     def history(self, value: Column, by: Column) -> Any: ...
     def index(self, items: Array) -> Index | Scan:
         """What searches item vectors, made once: approximately where they are many."""
@@ -154,8 +158,10 @@ class Column:
     def __repr__(self) -> str:
         return f"{self.kind}({self.node.label()} @ {grain_name(self.grain)})"
 
-    def otherwise(self, other: Self) -> Self:
-        """This column, and `other` where this one fails, is late or is not worth its cost."""
+    def otherwise(self, other: Self | None) -> Self:
+        """This column, and `other` where this one fails, is late or is not worth its cost. None: a missing value."""
+        if other is None:
+            return type(self).of(Otherwise(self, type(self)(Missing(type(self), self.grain))))
         check_fallback(self, other, same=isinstance(other, type(self)) or isinstance(self, type(other)))
         return type(self).of(Otherwise(self, other))
 
@@ -205,6 +211,56 @@ class Otherwise(Node):
     def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
         value = run.tried(self.strong, pairs)
         return run.at(self.cheap, pairs) if value is None else value
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Node):
+    """A place that one of several columns will take."""
+
+    options: tuple[Column, ...]
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return self.options
+
+    @cached_property
+    def among(self) -> frozenset[Column]:
+        return self.options[0].node.among
+
+    def label(self) -> str:
+        return f"one of {', '.join(name_of(option) for option in self.options)}"
+
+    def evaluate(self, run: Run) -> Any:
+        raise RunError(
+            f"nothing is chosen yet for {self.label()}", help="graph.choose(train, test, worth).graph.fit(train)"
+        )
+
+    def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
+        return self.evaluate(run)
+
+
+@dataclass(frozen=True, eq=False)
+class Missing(Node):
+    """A value that is missing in every row of a grain."""
+
+    kind: type[Column]
+    rows_of: Grain
+
+    @cached_property
+    def grain(self) -> Grain:
+        return self.rows_of
+
+    def config(self) -> str:
+        return f"{self.kind.__name__} {grain_name(self.grain)}"
+
+    def label(self) -> str:
+        return "nothing"
+
+    def evaluate(self, run: Run) -> Any:
+        return run.missing(self.kind, self.grain)
+
+    def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
+        return run.missing(self.kind, frozenset(), len(pairs.items))
 
 
 def given(column: Column | None) -> tuple[Column, ...]:

@@ -136,10 +136,13 @@ class Has(Model):
 
 @dataclass(frozen=True)
 class RowDot(Model):
-    """Dot product of two vectors of the same row."""
+    """Dot product of two vectors of the same row; a vector of no numbers has none."""
 
     def apply(self, state: State, batch: Batch) -> Array:
-        return np.einsum("nd,nd->n", batch["left"], batch["right"]).astype(np.float64)
+        left, right = batch["left"], batch["right"]
+        if not (left.shape[1] and right.shape[1]):
+            return np.full(batch.rows, np.nan)
+        return np.einsum("nd,nd->n", left, right).astype(np.float64)
 
     def __str__(self) -> str:
         return "dot"
@@ -147,12 +150,15 @@ class RowDot(Model):
 
 @dataclass(frozen=True)
 class Dot(Model):
-    """Dot product of each request's vector with each item's."""
+    """Dot product of each request's vector with each item's; a vector of no numbers has nothing to say."""
 
     crosses: ClassVar[bool] = True
 
     def apply(self, state: State, batch: Batch) -> Factors:
-        return Factors(batch["requests"], batch["items"])
+        requests, items = batch["requests"], batch["items"]
+        if requests.shape[1] and items.shape[1]:
+            return Factors(requests, items)
+        return Factors(np.zeros((len(requests), 1), np.float32), np.zeros((len(items), 1), np.float32))
 
     def __str__(self) -> str:
         return "dot"

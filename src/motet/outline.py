@@ -11,8 +11,9 @@ from motet.apply import Fit, Pick
 from motet.column import Column, Late
 from motet.errors import GraphError, listed
 from motet.model import digest
-from motet.node import event_of, grain_name, upstream
+from motet.node import Node, event_of, grain_name, upstream
 from motet.record import Record
+from motet.rewrite import Rewrite
 
 
 class Outline:
@@ -38,6 +39,14 @@ class Outline:
         scope = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         self.names = _names(scope.f_locals, scope.f_globals)
         _ = self.event
+
+    def rewritten(self, swaps: Mapping[str, Node]) -> Outline:
+        """This outline with other nodes in the places of some, which are given by fingerprint; names stay."""
+        made = Rewrite(swaps)
+        other = Outline(**{name: made.column(column) for name, column in self.outputs.items()})
+        known = [column for column in self.columns if column.fingerprint in self.names]
+        other.names = {made.column(column).fingerprint: self.names[column.fingerprint] for column in known}
+        return other
 
     @cached_property
     def event(self) -> Any:

@@ -19,6 +19,7 @@ class Progress:
     """Where long work says how far it is. quiet: nothing is shown."""
 
     def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
         self._rows: dict[Any, Tick] = {}
         shown = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()

@@ -15,15 +15,16 @@ import numpy as np
 
 from motet import search
 from motet.apply import Apply, Fit, column_of
-from motet.batch import Array, Batch, Pairs, Vocabulary, take
+from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, take
 from motet.cells import Cells, row_hashes
 from motet.data import Data
 from motet.errors import MotetError, RunError
 from motet.history import History
 from motet.model import Model, State, digest
-from motet.node import Column, Grain, Run, event_of, name_of, upstream
+from motet.node import Column, Grain, Run, event_of, item_of, name_of, upstream
 from motet.past import Past
 from motet.record import Entity, Event, Field
+from motet.rows.kinds import nothing
 from motet.run.runner import Runner
 from motet.scan import Scan
 from motet.search import Index
@@ -299,6 +300,12 @@ class Batched(Run):
         assert self.table is not None
         column = self.table.columns[name]
         return column if self.taken is None else take(column, self.taken)
+
+    def missing(self, kind: type[Column], grain: Grain, rows: int = 0) -> Any:
+        event, item = event_of(grain), item_of(grain)
+        if event is None or item is None:
+            return nothing(kind, self.rows(grain) if grain else rows, ())
+        return PerItem(np.full(self.rows(frozenset({item})), np.nan), self.rows(frozenset({event})))
 
     def history(self, value: Column, by: Column) -> History:
         return self.context.history(value, by).upto(self.moment)

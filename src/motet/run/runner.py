@@ -47,6 +47,7 @@ class Local:
         return value
 
     def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], Any]) -> Any:
+        read, written = node.model.tokens()
         wall, cpu = time.perf_counter(), self._cpu()
         try:
             value = work()
@@ -55,10 +56,9 @@ class Local:
         except Exception as error:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
             raise RunError(text, help=_place(node.model, error)) from error
-        self._spent(
-            node,
-            Cost(calls=1, rows=rows, seconds=time.perf_counter() - wall, cpu_seconds=self._cpu() - cpu),
-        )
+        took = time.perf_counter() - wall, self._cpu() - cpu
+        now_read, now_written = node.model.tokens()
+        self._spent(node, Cost(1, rows, *took, now_read - read, now_written - written))
         return value
 
 

@@ -8,8 +8,6 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from motet import durable
 from motet.serve.journal import Entry, Happened, Unavailable
 
@@ -91,9 +89,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     durable.folder(path.parent)
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
-        # One at a time: SQLite does not wait for whoever else is changing to WAL, it fails at once.
-        with FileLock(path.with_name(f"{path.name}-opening"), timeout=BUSY):
-            connection.execute("pragma journal_mode = wal")
+        durable.write_ahead(connection, path)
         connection.execute("pragma synchronous = full")  # in WAL mode the usual "normal" may lose the last commits
         connection.execute(TABLE)
     except BaseException:

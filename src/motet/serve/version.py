@@ -14,26 +14,16 @@ from motet import intake
 from motet.answer import Answer, plain
 from motet.apply import Apply, Fit, Within
 from motet.batch import Array
-from motet.candidates import Retrieve
 from motet.cost import Cost
 from motet.errors import GraphError
 from motet.fitted import Fitted
-from motet.node import Column, Otherwise, upstream
-from motet.record import Event, Field
+from motet.node import Column, upstream
+from motet.places import Place, places
+from motet.record import Event
 from motet.run.context import Batched
 from motet.run.runner import Local
 
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one of two answers: the strong column, or what was declared for when it cannot be had."""
-
-    name: str
-    column: Column
-    strong: str
-    cheap: str
 
 
 class Version:
@@ -56,27 +46,7 @@ class Version:
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Where an `otherwise` is declared."""
-        made: list[Place] = []
-        for column in self.outline.columns:
-            node = column.node
-            if isinstance(node, Otherwise):
-                made.append(self._place(column, node.strong, node.cheap))
-            elif isinstance(node, Within):
-                made.append(self._place(column, node.late, node.cheap))
-        return tuple(made)
-
-    def _place(self, column: Column, strong: Column, cheap: Column | None) -> Place:
-        called = "otherwise" if cheap is None else self._called(cheap)
-        return Place(self.outline.name(column), strong, self._called(strong), called)
-
-    def _called(self, column: Column) -> str:
-        """What the author calls it; candidates by one scorer alone are called by that."""
-        node = column.node
-        if isinstance(node, Field):
-            return node.label()
-        if isinstance(node, Retrieve) and len(node.by) == 1:
-            return self.outline.name(node.by[0])
-        return self.outline.name(column)
+        return places(self.outline)
 
     def begin(self, rows: Sequence[Row], ends: float | None = None, cores: int = 1) -> Running:
         """A batch of asks. ends: when their time is over, as time.monotonic() tells it. cores: it may use so many."""

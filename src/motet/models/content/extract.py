@@ -103,6 +103,10 @@ class Extract(Model, Generic[R]):
     def __call__(self, text: Text, among: Column | None = None) -> R:
         return filled(self.record, column(Column, self, among=among, text=text))
 
+    def tokens(self) -> tuple[int, int]:
+        used = self.llm.open().usage
+        return used.tokens_in, used.tokens_out
+
     def apply(self, state: State, batch: Batch) -> Read:
         texts: pa.Array = batch["text"]
         seconds = self.seconds if batch.seconds is None else batch.seconds

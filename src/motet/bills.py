@@ -1,0 +1,116 @@
+"""A graph replayed: what was measured on each request, and what that has cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from motet.apply import Apply, Fit
+from motet.batch import Array
+from motet.cost import Cost
+from motet.data import Data
+from motet.errors import DataError, listed
+from motet.evaluate import asked
+from motet.evaluation import Evaluation
+from motet.llm import LLM
+from motet.node import Column, event_of
+from motet.outline import Outline
+from motet.plan import cost_key
+from motet.worth import HELP, Prices, Worth
+
+if TYPE_CHECKING:
+    from motet.fitted import Fitted
+
+PER = 1_000  # requests that costs, values and nets are given for
+Live = Mapping[str, tuple[Apply, Cost]]
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Money per 1,000 requests. prepared: fits and columns that are computed ahead, spread over the requests that
+    use them. live: what each request takes."""
+
+    prepared: float
+    live: float
+
+    @property
+    def total(self) -> float:
+        return self.prepared + self.live
+
+    def __sub__(self, other: Bill) -> Bill:
+        return Bill(self.prepared - other.prepared, self.live - other.live)
+
+
+def replayed(fitted: Fitted, test: Data, relevant: Any) -> tuple[Evaluation, Live]:
+    """What was measured, and what the calls for requests took, by the column's fingerprint."""
+    live: dict[str, tuple[Apply, Cost]] = {}
+
+    def spent(node: Apply | Fit, cost: Cost) -> None:
+        if isinstance(node, Apply) and event_of(node.grain) is not None:
+            before = live.get(node.fingerprint)
+            live[node.fingerprint] = node, before[1] + cost if before else cost
+
+    return fitted.evaluate(test, relevant=relevant, spent=spent), live
+
+
+def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: int) -> Bill:
+    """live: the calls for so many requests. lasting: requests that use what is prepared."""
+    now = sum(prices.of(cost, _llm(node)) for node, cost in live.values())
+    ahead = sum(prices.of(cost, name) for cost, name in _ahead(fitted))
+    return Bill(PER * ahead / lasting, PER * now / requests)
+
+
+def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
+    """What fits took, and what columns take that are there before any request; and whose language model did it."""
+    found: list[tuple[Cost, str]] = []
+    for fit in fitted.outline.fits:
+        about = fitted.store.about(fitted.states.names[fit.fingerprint]) or {}
+        found.append((Cost(cpu_seconds=about.get("cpu_seconds", about.get("seconds", 0.0))), ""))
+    for column in fitted.outline.columns:
+        node = column.node
+        if not isinstance(node, Apply) or event_of(node.grain) is not None:
+            continue
+        known = fitted.store.cost(cost_key(node))
+        if known is not None and known.rows:
+            rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
+            found.append((known.times(rows / known.rows), _llm(node)))
+    return found
+
+
+def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:
+    """The output that is measured: the one that is named, or else the first that the worth is about."""
+    able = [name for name, measured in found.measured.items() if worth is None or worth.fits(measured)]
+    if not able:
+        raise DataError(f"no output of the graph has outcomes that {worth} is about", help=HELP)
+    if output is not None and output not in able:
+        raise DataError(f"{output!r} is no output that can be measured so", help=listed(able, output))
+    return output or able[0]
+
+
+def amounts_of(fitted: Fitted, test: Data, worth: Worth | None, relevant: Any) -> Array | None:
+    """What each asked event would be worth if it is caught, float64 [n]."""
+    if worth is None or worth.caught is None:
+        return None
+    event, context = fitted.outline.event, fitted.context(test)
+    rows = asked(context, event, relevant)
+    if not isinstance(worth.caught, Column):
+        return np.full(len(rows), float(worth.caught))
+    if event not in worth.caught.grain:
+        raise DataError(f"caught={worth.caught!r} is no number of {event.__name__}", help=HELP)
+    amounts = np.asarray(context.batch(event, rows).value(worth.caught), np.float64)
+    if not np.isfinite(amounts).all():
+        raise DataError(f"{worth.caught!r} is missing for {int((~np.isfinite(amounts)).sum())} requests", help=HELP)
+    return amounts
+
+
+def _llm(node: Apply) -> str:
+    llm = getattr(node.model, "llm", None)
+    return llm.model if isinstance(llm, LLM) else ""
+
+
+def llms(outline: Outline) -> list[LLM]:
+    models = [column.node.model for column in outline.columns if isinstance(column.node, Apply)]
+    return [llm for model in models if isinstance(llm := getattr(model, "llm", None), LLM)]

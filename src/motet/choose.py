@@ -1,0 +1,127 @@
+"""Alternatives for one place of a graph: all are fitted and replayed, and the best net return takes the place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
+
+from motet.bills import PER, Bill, amounts_of, billed, chosen, llms, replayed
+from motet.data import Data
+from motet.errors import GraphError
+from motet.metrics import intervals
+from motet.metrics.intervals import Estimate
+from motet.node import Choice, Column, check_fallback
+from motet.outline import Outline
+from motet.worth import Prices, Worth
+
+if TYPE_CHECKING:
+    from motet.fitted import Fitted
+
+C = TypeVar("C", bound=Column)
+HELP = "found = graph.choose(train, test, mt.Worth(hit=0.02), mt.Prices(cpu_hour=0.04)); found.graph.fit(train)"
+
+
+def choose(*options: C) -> C:
+    """One place, several columns that may take it; `graph.choose(...)` says which is worth most.
+
+    Errors: fewer than two, columns of different kinds, or of more rows than the first.
+    """
+    if len(options) < 2:
+        raise GraphError("there is nothing to choose from", help="mt.choose(cheap, strong)")
+    first = options[0]
+    for option in options[1:]:
+        check_fallback(first, option, same=isinstance(option, type(first)) or isinstance(first, type(option)))
+    return type(first).of(Choice(options))
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the alternatives. milliseconds: of processor a request, live. bill: money per 1,000 requests of the whole
+    graph with it. value, net: money per 1,000 requests, None without a Worth."""
+
+    name: str
+    metric: str
+    quality: Estimate
+    milliseconds: float
+    bill: Bill
+    value: Estimate | None
+    net: Estimate | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was measured of each alternative on n requests, the winner, and the graph in which it has the place."""
+
+    rows: tuple[Option, ...]
+    chosen: str
+    n: int
+    graph: Outline
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"rows": [asdict(row) for row in self.rows], "chosen": self.chosen, "n": self.n}
+
+    def __str__(self) -> str:
+        grid = Grid(box=None, pad_edge=False, header_style="bold")
+        for name in ("", "model", "metric", "quality", "ms a request", "cost", "value", "net"):
+            grid.add_column(name, no_wrap=True)
+        for row in self.rows:
+            money = [f"{row.bill.total:.4g}", *("" if each is None else str(each) for each in (row.value, row.net))]
+            mark = "->" if row.name == self.chosen else ""
+            grid.add_row(mark, row.name, row.metric, str(row.quality), f"{row.milliseconds:.3g}", *money)
+        console = Console(width=200, no_color=True, highlight=False)
+        with console.capture() as captured:
+            console.print(grid)
+        lines = [line.rstrip() for line in captured.get().splitlines()]
+        return "\n".join([*lines, "", f"n={self.n:,} requests replayed; money per {PER:,} requests"])
+
+
+def chosen_of(
+    outline: Outline,
+    fit: Callable[[Outline], Fitted],
+    test: Data,
+    worth: Worth,
+    prices: Prices,
+    relevant: Any = None,
+    requests: int | None = None,
+) -> Chosen:
+    """The rest is as `Graph.choose` says."""
+    places = [column for column in outline.columns if isinstance(column.node, Choice)]
+    if len(places) != 1:
+        raise GraphError(f"the graph has {len(places)} places to choose for, and one is asked for", help=HELP)
+    node = places[0].node
+    assert isinstance(node, Choice)
+    prices.check({llm.model for llm in llms(outline)})
+    rows: list[tuple[Option, Outline]] = []
+    for option in node.options:
+        graph = outline.rewritten({node.fingerprint: option.node})
+        rows.append((_measured(outline.name(option), fit(graph), test, worth, prices, relevant, requests), graph))
+    best, graph = max(rows, key=lambda row: _net(row[0]))
+    return Chosen(tuple(row for row, _ in rows), best.name, best.quality.n, graph)
+
+
+def _measured(
+    name: str, fitted: Fitted, test: Data, worth: Worth, prices: Prices, relevant: Any, requests: int | None
+) -> Option:
+    found, live = replayed(fitted, test, relevant)
+    output = chosen(found, worth, None)
+    bill = billed(fitted, live, prices, found.n, requests or found.n)
+    measured = found.measured[output]
+    value = intervals.mean(PER * worth.each(measured, amounts_of(fitted, test, worth, relevant)), measured.groups)
+    metric = next(figure.metric for figure in found.figures if figure.output == output)
+    spent = sum(cost.cpu_seconds for _, cost in live.values())
+    net = _less(value, bill.total)
+    return Option(name, metric, found.figure(output, metric), 1e3 * spent / found.n, bill, value, net)
+
+
+def _less(value: Estimate, cost: float) -> Estimate:
+    low, high = (None if edge is None else edge - cost for edge in (value.low, value.high))
+    return Estimate(None if value.value is None else value.value - cost, low, high, value.n)
+
+
+def _net(option: Option) -> float:
+    return -np.inf if option.net is None or option.net.value is None else option.net.value

@@ -1,0 +1,169 @@
+"""What each model of a graph brings and costs, against what is declared to stand in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from motet.batch import Array
+from motet.bills import PER, Bill, amounts_of, billed, chosen, llms, replayed
+from motet.data import Data
+from motet.errors import DataError
+from motet.evaluation import Answered, Evaluation, Predicted
+from motet.metrics.intervals import Estimate
+from motet.metrics.verdicts import Verdict, verdict
+from motet.node import upstream
+from motet.outline import Outline
+from motet.places import Place, places
+from motet.worth import Prices, Worth
+
+if TYPE_CHECKING:
+    from motet.fitted import Fitted
+
+Refit = Callable[[Outline], "Fitted"]
+
+
+@dataclass(frozen=True)
+class Return:
+    """One optional model. ours, theirs: the metric with it and with what stands in for it, everything above it fitted
+    anew; difference: paired over the same n requests. cost: what it costs more. verdict: None without a Worth."""
+
+    place: str
+    strong: str
+    cheap: str
+    output: str
+    metric: str
+    ours: Estimate
+    theirs: Estimate
+    difference: Estimate
+    cost: Bill
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Returns:
+    """What each optional model returns, replayed on n requests: a benefit in replay, never revenue.
+
+    unmeasured: places that no measured output reads.
+    """
+
+    rows: tuple[Return, ...]
+    bill: Bill
+    n: int
+    amortised: int
+    unmeasured: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        heads = ("model", "instead of", "metric", "with", "without", "difference", "cost", "prepared", "live")
+        grid = Grid(box=None, pad_edge=False, header_style="bold")
+        for name in (*heads, "value", "net", "verdict"):
+            grid.add_column(name, no_wrap=True)
+        for row in self.rows:
+            grid.add_row(*_cells(row))
+        console = Console(width=240, no_color=True, highlight=False)
+        with console.capture() as captured:
+            console.print(grid)
+        lines = [line.rstrip() for line in captured.get().splitlines()]
+        spread = f"what is prepared is spread over {self.amortised:,}"
+        said = f"n={self.n:,} requests replayed; money per {PER:,} requests; {spread}"
+        left = [f"no measured output reads {name}" for name in self.unmeasured]
+        return "\n".join([*lines, "", said, *left])
+
+
+def returns(
+    fitted: Fitted,
+    refit: Refit,
+    test: Data,
+    worth: Worth | None = None,
+    prices: Prices | None = None,
+    *,
+    output: str | None = None,
+    relevant: Any = None,
+    requests: int | None = None,
+) -> Returns:
+    """Measures the graph, and once more without each of its optional models. refit: fits another outline on the data
+    that `fitted` was fitted on. The rest is as `Fitted.returns` says."""
+    priced = prices or Prices()
+    priced.check({llm.model for llm in llms(fitted.outline)})
+    ours, spent = replayed(fitted, test, relevant)
+    measured = chosen(ours, worth, output)
+    amounts = amounts_of(fitted, test, worth, relevant)
+    lasting = requests or ours.n
+    bill = billed(fitted, spent, priced, ours.n, lasting)
+    rows: list[Return] = []
+    beside: list[str] = []
+    for place in places(fitted.outline):
+        if place.instead is None or place.at not in upstream((fitted.outline.answered[measured],)):
+            beside.append(place.name)
+            continue
+        other = refit(fitted.outline.rewritten({place.at.fingerprint: place.instead.node}))
+        theirs, less = replayed(other, test, relevant)
+        more = bill - billed(other, less, priced, theirs.n, lasting)
+        rows.append(_row(place, measured, ours, theirs, more, worth, amounts))
+    if not rows:
+        raise DataError(
+            "no measured model of this graph is optional",
+            help="say what stands in for one: taste.otherwise(popular), or meaning.otherwise(None)",
+        )
+    return Returns(tuple(rows), bill, ours.n, lasting, tuple(beside))
+
+
+def _row(
+    place: Place,
+    output: str,
+    ours: Evaluation,
+    theirs: Evaluation,
+    more: Bill,
+    worth: Worth | None,
+    amounts: Array | None,
+) -> Return:
+    one, other = ours.measured[output], theirs.measured[output]
+    metric = next(figure.metric for figure in ours.figures if figure.output == output)
+    difference = next(
+        f.estimate for f in ours.against(theirs) if (f.output, f.slice, f.metric) == (output, "all", metric)
+    )
+    decided = None
+    if worth is not None:
+        gain = worth.each(one, amounts) - worth.each(other, amounts)
+        decided = verdict(PER * gain, more.total, _groups(one), _slices(one))
+    with_it, without = (each.figure(output, metric) for each in (ours, theirs))
+    return Return(place.name, place.strong, place.cheap, output, metric, with_it, without, difference, more, decided)
+
+
+def _groups(measured: Answered | Predicted) -> Array | None:
+    groups = measured.groups
+    return groups if groups is None or isinstance(measured, Answered) else groups[measured.known]
+
+
+def _slices(measured: Answered | Predicted) -> Mapping[str, Array] | None:
+    if not isinstance(measured, Answered):
+        return None
+    return {name: rows for name, rows in measured.slices().items() if name != "all" and rows.any()}
+
+
+def _cells(row: Return) -> list[str]:
+    decided = row.verdict
+    said = [row.strong, row.cheap, f"{row.output} {row.metric}", _short(row.ours), _short(row.theirs)]
+    said += [str(row.difference), *(f"{money:.4g}" for money in (row.cost.total, row.cost.prepared, row.cost.live))]
+    if decided is None:
+        return [*said, "", "", ""]
+    where = f" ({', '.join(decided.where)})" if decided.where else ""
+    needed = f", {decided.needed:,} requests would tell" if decided.needed else ""
+    return [*said, _money(decided.gain), _money(decided.net), f"{decided.word}{where}{needed}"]
+
+
+def _short(figure: Estimate) -> str:
+    return "" if figure.value is None else f"{figure.value:.4f}"
+
+
+def _money(figure: Estimate) -> str:
+    if figure.value is None or figure.low is None or figure.high is None:
+        return "" if figure.value is None else f"{figure.value:.4g}"
+    return f"{figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"

@@ -1,0 +1,146 @@
+"""What versions were worth that answered: their log of answers, joined with what happened afterwards."""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from motet.bills import PER
+from motet.errors import DataError, listed
+from motet.metrics.experiment import Arm, difference
+from motet.metrics.offpolicy import Log, Value, snips
+from motet.metrics.sequential import Sequential
+from motet.node import item_of
+from motet.outline import Outline
+from motet.record import Event
+
+Taken = Mapping[Any, list[tuple[float, Any]]]
+WITHIN = 86_400.0  # seconds after an answer in which what is taken counts for it
+HELP = "log answers with `motet serve --answers FILE`, and give the FILE"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One line of the log. items: the keys of what was answered."""
+
+    at: float
+    viewer: Any
+    version: int
+    propensity: float
+    items: frozenset[Any]
+
+
+@dataclass(frozen=True)
+class Served:
+    """values: of each version, had it answered everybody, per 1,000 requests. differences: of each version to the one
+    that answered most, by viewers, per 1,000 requests too."""
+
+    values: Mapping[int, Value]
+    differences: Mapping[int, Sequential]
+    most: int
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [f"version {number}: {value} requests" for number, value in self.values.items()]
+        lines += [f"version {one} less version {self.most}: {gap}" for one, gap in self.differences.items()]
+        return "\n".join([*lines, "", f"n={self.n:,} answers; money per {PER:,} requests"])
+
+
+def served(
+    outline: Outline,
+    answers: Path,
+    happened: Iterable[Mapping[str, Any]],
+    hit: float,
+    *,
+    output: str | None = None,
+    within: float = WITHIN,
+) -> Served:
+    """Judges the versions in a log of answers.
+
+    happened: events of the graph's kind with their outcomes, as `motet events --export` writes them. hit: what it is
+    worth that one of the items that were answered is taken within so many seconds by who had asked.
+    output: which of the outputs counts, if not given the first that answers items.
+    Errors: DataError for a log that is damaged, has no propensities or does not support what is asked of it.
+    """
+    event, name = outline.event, _output(outline, output)
+    taken = _taken(event, item_of(outline.answered[name].grain), happened)
+    lines = _lines(answers, event, name)
+    worth = np.array([hit * _hit(line, taken, within) for line in lines])
+    versions = np.array([line.version for line in lines])
+    propensities = np.array([line.propensity for line in lines])
+    viewers = np.array([str(line.viewer) for line in lines])
+    numbers, counts = np.unique(versions, return_counts=True)
+    most = int(numbers[counts.argmax()])
+
+    def arm(number: int) -> Arm:
+        mine = versions == number
+        return Arm(PER * worth[mine], viewers[mine])
+
+    def value(number: int) -> Value:
+        shares = (versions == number).astype(np.float64)
+        return snips(Log(PER * worth, propensities, shares, viewers, span=(0.0, PER * hit)))
+
+    others = [int(number) for number in numbers if number != most]
+    share = {int(number): float(propensities[versions == number].mean()) for number in numbers}
+    gaps = {one: difference(arm(one), arm(most), share=share[one] / (share[one] + share[most])) for one in others}
+    return Served({int(number): value(int(number)) for number in numbers}, gaps, most, len(lines))
+
+
+def _output(outline: Outline, output: str | None) -> str:
+    items = [name for name, column in outline.answered.items() if item_of(column.grain) is not None]
+    if not items or (output is not None and output not in items):
+        raise DataError(f"{output or 'no output'} answers items, which can be taken", help=listed(items, output or ""))
+    return output or items[0]
+
+
+def _lines(path: Path, event: type[Event], output: str) -> list[Answered]:
+    """The log's answers. Errors: DataError, naming the line."""
+    if not path.is_file():
+        raise DataError(f"there is no file {path.name}", help=HELP)
+    viewer = event.first_reference()
+    found: list[Answered] = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                found.append(_line(json.loads(line), viewer, output))
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"line {number} of {path.name} is no answer: {error!r}", help=HELP) from None
+    if not found:
+        raise DataError(f"{path.name} holds no answer", help=HELP)
+    return found
+
+
+def _line(said: Any, viewer: str | None, output: str) -> Answered:
+    items = cast("Sequence[Mapping[str, Any]]", said["answer"][output])
+    keys = frozenset(next(iter(item.values())) for item in items)
+    whose = said["ask"].get(viewer) if viewer else None
+    return Answered(float(said["at"]), whose, int(said["version"]), float(said["propensity"]), keys)
+
+
+def _taken(event: type[Event], entity: Any, happened: Iterable[Mapping[str, Any]]) -> Taken:
+    """What each viewer took, in the order of time."""
+    viewer, item = event.first_reference(), event.happened(entity).node.label().rpartition(".")[2]
+    found: defaultdict[Any, list[tuple[float, Any]]] = defaultdict(list)
+    for row in happened:
+        if row.get(item) is not None:
+            found[row.get(viewer) if viewer else None].append((float(row[event.time_field()]), row[item]))
+    for rows in found.values():
+        rows.sort(key=lambda row: row[0])
+    return found
+
+
+def _hit(line: Answered, taken: Taken, within: float) -> bool:
+    rows = taken.get(line.viewer, [])
+    first = bisect.bisect_right(rows, line.at, key=lambda row: row[0])
+    last = bisect.bisect_right(rows, line.at + within, key=lambda row: row[0])
+    return any(item in line.items for _, item in rows[first:last])

@@ -1,0 +1,87 @@
+"""What outcomes are worth and what work costs, in the user's own money. Neither has a default that pretends to know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from motet.batch import Array
+from motet.column import Number
+from motet.cost import Cost
+from motet.errors import DataError, listed
+from motet.evaluation import Answered, Predicted
+
+HELP = "mt.Worth(hit=0.02) for items, mt.Worth(caught=Payment.amount, false_alarm=-5.0) for a Flag"
+MILLION = 1e6
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What work costs. cpu_hour: one processor core for an hour. tokens: a million tokens read and a million
+    written, by the name of the language model; one that runs here and has no price costs its processor time alone."""
+
+    cpu_hour: float = 0.0
+    tokens: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+
+    def __post_init__(self) -> None:
+        given = [self.cpu_hour, *(price for pair in self.tokens.values() for price in pair)]
+        if not all(math.isfinite(price) and price >= 0 for price in given):
+            raise DataError(f"{self} has a price below zero, or none", help="mt.Prices(cpu_hour=0.04)")
+
+    def check(self, known: set[str]) -> None:
+        """Errors: a price for a language model that is not there."""
+        for name in self.tokens.keys() - known:
+            raise DataError(f"no language model of the graph is called {name!r}", help=listed(known, name))
+
+    def of(self, cost: Cost, llm: str = "") -> float:
+        """What some work has cost. llm: the name of the language model that did it, where one did."""
+        read, written = self.tokens.get(llm, (0.0, 0.0))
+        tokens = (cost.tokens_in * read + cost.tokens_out * written) / MILLION
+        return cost.cpu_seconds / HOUR * self.cpu_hour + tokens
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What outcomes are worth.
+
+    hit: each time that what happened was among the items that were answered.
+    caught: each time that what came true had been flagged: an amount, or a Number of the event such as Payment.amount.
+    false_alarm: each time that what was flagged did not come true, below zero. One is flagged where that is expected
+        to be worth more than not: where the probability times `caught` outweighs the rest of it times `false_alarm`.
+    Errors: nothing is given, or both of what can only be asked of one output.
+    """
+
+    hit: float | None = None
+    caught: float | Number | None = None
+    false_alarm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.hit is None) == (self.caught is None):
+            raise DataError("a Worth says what items are worth, or what a Flag is worth", help=HELP)
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, (int, float)) and not math.isfinite(value):
+                raise DataError(f"{name}={value} is no amount", help=HELP)
+        if self.false_alarm > 0:
+            raise DataError(f"false_alarm={self.false_alarm} would be a gain", help="false_alarm=-5.0")
+
+    def fits(self, measured: Answered | Predicted) -> bool:
+        """Whether it says what this output's outcomes are worth."""
+        if self.hit is not None:
+            return isinstance(measured, Answered)
+        return isinstance(measured, Predicted) and measured.is_binary
+
+    def each(self, measured: Answered | Predicted, amounts: Array | None) -> Array:
+        """What each request was worth, float64 [n]. amounts: what each would be worth if it is caught."""
+        if isinstance(measured, Answered):
+            assert self.hit is not None
+            return np.where(measured.ranks < measured.depth, self.hit, 0.0)
+        assert amounts is not None
+        caught = amounts[measured.known]
+        chance, came = measured.predicted[measured.known], measured.outcome[measured.known]
+        flagged = chance * caught + (1 - chance) * self.false_alarm > 0
+        return np.where(flagged, np.where(came == 1, caught, self.false_alarm), 0.0)

@@ -1,0 +1,52 @@
+"""Of several columns for one place the one is chosen that is worth most after what it costs."""
+
+from pathlib import Path
+
+import pytest
+
+import motet as mt
+from tests.shop import Item, Purchase, shop
+
+fame = mt.Popular()(Purchase.item)
+taste = mt.EASE()(mt.past(Purchase.item, by=Purchase.buyer, last=1), Item)
+popular, personal = (mt.retrieve(Item, k=5, by=[score]) for score in (fame, taste))
+either = mt.Graph(top=mt.choose(popular, personal).top(3))
+train, test = shop(events=1_200).split(last=5, by=Purchase.buyer)
+
+
+def choose(folder: Path, worth: mt.Worth, prices: mt.Prices):
+    return either.choose(train, test, worth, prices, store=folder, quiet=True)
+
+
+def test_the_best_is_chosen_and_its_graph_is_the_one_without_a_choice(tmp_path: Path) -> None:
+    found = choose(tmp_path, mt.Worth(hit=1.0), mt.Prices())
+    plain = mt.Graph(top=personal.top(3))
+    assert found.chosen == "personal"
+    assert found.graph.fingerprint == plain.fingerprint
+    fitted = found.graph.fit(train, store=tmp_path, quiet=True)
+    quality = next(row.quality for row in found.rows if row.name == "personal")
+    assert fitted.evaluate(test).figure("top", "NDCG@3") == quality
+
+
+def test_where_it_costs_more_than_it_brings_the_cheaper_one_stays(tmp_path: Path) -> None:
+    found = choose(tmp_path, mt.Worth(hit=1e-9), mt.Prices(cpu_hour=1e6))
+    cost = {row.name: row.bill.total for row in found.rows}
+    assert found.chosen == min(cost, key=lambda name: cost[name])
+    assert found.chosen in str(found)
+    assert found.to_dict()["chosen"] == found.chosen
+
+
+def test_nothing_is_fitted_or_answered_before_it_is_chosen(tmp_path: Path) -> None:
+    fitted = either.fit(train, store=tmp_path, quiet=True)
+    with pytest.raises(mt.RunError, match="nothing is chosen yet") as refused:
+        fitted.ask(buyer="b1", amount=1.0)
+    assert "graph.choose" in str(refused.value)
+
+
+def test_what_cannot_take_one_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(mt.GraphError, match="nothing to choose"):
+        mt.choose(popular)
+    with pytest.raises(mt.GraphError, match="cannot fall back"):
+        mt.choose(fame, Item.name)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(mt.GraphError, match="0 places"):
+        mt.Graph(top=popular).choose(train, test, mt.Worth(hit=1.0), store=tmp_path)

@@ -1,0 +1,140 @@
+"""What an optional model returns is what two graphs show that are fitted and replayed by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import motet as mt
+from motet import plots
+from motet.evaluation import Answered, Predicted
+from motet.returns import PER, Returns
+from tests.shop import Item, Purchase, shop
+
+fame = mt.Popular()(Purchase.item)
+taste = mt.EASE()(mt.past(Purchase.item, by=Purchase.buyer, last=1), Item)
+found = mt.retrieve(Item, k=5, by=[taste]).otherwise(fame)
+ranked = mt.Graph(top=found.top(3))
+average = mt.past(Purchase.stars, by=Purchase.buyer).mean().otherwise(None)
+likes = mt.Logistic()(Purchase.amount, average, target=Purchase.stars >= 4)
+likely = mt.Graph(likes=likes)
+train, test = shop(events=1_200).split(last=5, by=Purchase.buyer)
+
+
+def fitted(graph: mt.Graph, folder: Path) -> mt.Fitted:
+    return graph.fit(train, store=folder, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> mt.Fitted:
+    return fitted(ranked, tmp_path_factory.mktemp("ranked"))
+
+
+@pytest.fixture(scope="module")
+def worth_it(ours: mt.Fitted) -> Returns:
+    return ours.returns(test, mt.Worth(hit=0.02), mt.Prices(cpu_hour=0.04))
+
+
+def test_the_other_side_is_the_graph_with_the_other_model(ours: mt.Fitted, worth_it: Returns, tmp_path: Path) -> None:
+    plain = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame]).top(3)), tmp_path)
+    here, there = ours.evaluate(test), plain.evaluate(test)
+    (row,) = worth_it.rows
+    assert (row.strong, row.cheap, row.output, row.metric) == ("taste", "fame", "top", "NDCG@3")
+    assert row.ours == here.figure("top", "NDCG@3")
+    assert row.theirs == there.figure("top", "NDCG@3")
+    assert row.difference == next(f.estimate for f in here.against(there) if (f.slice, f.metric) == ("all", "NDCG@3"))
+
+
+def test_the_value_is_the_hits_that_it_adds_and_the_net_is_less_by_its_cost(worth_it: Returns, ours: mt.Fitted) -> None:
+    (row,) = worth_it.rows
+    hits = ours.evaluate(test).measured["top"]
+    assert isinstance(hits, Answered)
+    assert row.verdict is not None
+    gain, net = row.verdict.gain.value, row.verdict.net.value
+    assert gain is not None
+    assert net == pytest.approx(gain - row.cost.total)
+    assert 0 < gain <= PER * 0.02 * (hits.ranks < 3).mean()
+    assert row.verdict.word == "keep"
+
+
+def test_costs_are_money_for_processor_time(ours: mt.Fitted, worth_it: Returns) -> None:
+    free, dear = (ours.returns(test, prices=mt.Prices(cpu_hour=price)) for price in (0.0, 1e6))
+    assert free.bill.total == 0
+    assert dear.bill.prepared > 0
+    assert dear.bill.live > 0
+    longer = ours.returns(test, prices=mt.Prices(cpu_hour=1e6), requests=100 * worth_it.n)
+    assert longer.bill.prepared < dear.bill.prepared / 50
+    assert longer.amortised == 100 * worth_it.n
+
+
+def test_without_a_worth_nothing_is_decided(ours: mt.Fitted) -> None:
+    found = ours.returns(test)
+    assert found.rows[0].verdict is None
+    assert "keep" not in str(found)
+
+
+def test_a_model_that_costs_more_than_it_brings_is_dropped(ours: mt.Fitted) -> None:
+    (row,) = ours.returns(test, mt.Worth(hit=1e-9), mt.Prices(cpu_hour=1e6)).rows
+    assert row.verdict is not None
+    assert row.cost.total > 0
+    assert row.verdict.word == "drop"
+
+
+def test_a_flag_is_worth_what_is_caught_less_false_alarms(tmp_path: Path) -> None:
+    made = fitted(likely, tmp_path)
+    (row,) = made.returns(test, mt.Worth(caught=Purchase.amount, false_alarm=-20.0)).rows
+    said = made.evaluate(test).measured["likes"]
+    assert isinstance(said, Predicted)
+    amounts = np.asarray(made.context(test).batch(Purchase, test.asked[Purchase]).value(Purchase.amount))
+    flagged = said.predicted * amounts > (1 - said.predicted) * 20
+    value = np.where(flagged, np.where(said.outcome == 1, amounts, -20.0), 0.0)
+    plain = fitted(
+        mt.Graph(likes=mt.Logistic()(Purchase.amount, average.node.cheap, target=Purchase.stars >= 4)), tmp_path
+    )
+    other = plain.evaluate(test).measured["likes"]
+    assert isinstance(other, Predicted)
+    theirs = np.where(
+        other.predicted * amounts > (1 - other.predicted) * 20, np.where(said.outcome == 1, amounts, -20.0), 0.0
+    )
+    assert row.verdict is not None
+    assert row.verdict.gain.value == pytest.approx(PER * (value - theirs).mean())
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"worth": lambda: mt.Worth(caught=5.0)}, "no output of the graph has outcomes"),
+        ({"prices": lambda: mt.Prices(tokens={"gpt": (1.0, 2.0)})}, "no language model of the graph is called 'gpt'"),
+        ({"worth": lambda: mt.Worth(hit=0.02), "output": lambda: "tops"}, "'tops' is no output"),
+        ({"worth": lambda: mt.Worth()}, "a Worth says"),
+        ({"worth": lambda: mt.Worth(hit=1.0, caught=2.0)}, "a Worth says"),
+        ({"worth": lambda: mt.Worth(hit=float("nan"))}, "no amount"),
+        ({"worth": lambda: mt.Worth(caught=1.0, false_alarm=5.0)}, "would be a gain"),
+        ({"prices": lambda: mt.Prices(cpu_hour=-1.0)}, "below zero"),
+    ],
+)
+def test_what_is_about_something_that_is_not_there_is_refused(
+    ours: mt.Fitted, asked: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(mt.DataError, match=says) as refused:
+        ours.returns(test, **{name: make() for name, make in asked.items()})
+    assert "help:" in str(refused.value)
+
+
+def test_a_graph_in_which_nothing_is_optional_is_refused(tmp_path: Path) -> None:
+    made = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame]).top(3)), tmp_path)
+    with pytest.raises(mt.DataError, match="optional"):
+        made.returns(test, mt.Worth(hit=1.0))
+
+
+def test_it_can_be_read_drawn_and_kept(worth_it: Returns, tmp_path: Path) -> None:
+    kept = json.loads(json.dumps(worth_it.to_dict()))
+    assert kept["rows"][0]["verdict"]["word"] == "keep"
+    assert kept["rows"][0]["verdict"]["net"]["n"] == worth_it.n == len(test.asked[Purchase])
+    assert "keep" in str(worth_it)
+    assert f"n={worth_it.n}" in str(worth_it)
+    assert plots.frontier(worth_it, tmp_path / "returns.svg").read_text().startswith("<?xml")
+    with pytest.raises(mt.DataError, match="no picture"):
+        plots.frontier(worth_it, tmp_path / "returns.txt")
