@@ -31,6 +31,7 @@ from motet.models.behavior.popular import Popular
 from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
 from motet.models.content.bm25 import BM25
+from motet.models.content.classify import Classify, Labelled
 from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
 from motet.models.content.tfidf import TFIDF
@@ -50,6 +51,7 @@ __all__ = [
     "TFIDF",
     "Candidates",
     "Category",
+    "Classify",
     "Column",
     "Data",
     "DataError",
@@ -62,6 +64,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "Key",
+    "Labelled",
     "Late",
     "LightGBM",
     "Logistic",
