@@ -45,12 +45,14 @@ def ways(text: mt.Text, target: mt.Category, record: type[Intent] | type[Mood]) 
     by_meaning = mt.Classify()(embed(text), target=target)
     by_both = mt.Classify()(text, embed(text), target=target)
     asked = mt.Extract(llm, record, seconds=PATIENCE)(text, target=target)
+    shown = mt.FewShot(llm, seconds=PATIENCE)(text, near=embed(text), target=target)
     (name,) = record.fields
     return {
         "words": mt.Graph(label=by_words.label, confidence=by_words.confidence),
         "meaning": mt.Graph(label=by_meaning.label, confidence=by_meaning.confidence),
         "words and meaning": mt.Graph(label=by_both.label, confidence=by_both.confidence),
-        "smollm2-135m, asked": mt.Graph(label=getattr(asked, name)),
+        "smollm2, zero-shot": mt.Graph(label=getattr(asked, name)),
+        "smollm2, 8 shots": mt.Graph(label=shown.label, confidence=shown.confidence),
     }
 
 

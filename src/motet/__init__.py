@@ -34,6 +34,7 @@ from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify, Labelled
 from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
+from motet.models.content.shots import FewShot
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.write import Write
 from motet.models.function import function
@@ -59,6 +60,7 @@ __all__ = [
     "Entity",
     "Event",
     "Extract",
+    "FewShot",
     "Fitted",
     "Flag",
     "Graph",
