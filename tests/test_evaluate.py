@@ -292,5 +292,5 @@ def test_a_confidence_is_not_held_against_a_label(tmp_path: Path) -> None:
 
 
 def test_only_an_outcome_of_the_event_that_is_read_can_be_held_against(tmp_path: Path) -> None:
-    with pytest.raises(mt.GraphError, match="once per .Item., and its target"):
+    with pytest.raises(mt.GraphError, match=r"once per \{Item\}, and its target"):
         Always("tea")(Item.name, Query.intent)

@@ -53,7 +53,7 @@ def first(test: mt.Data, n: int) -> mt.Data:
 def pace(fitted: mt.Fitted, test: mt.Data, turn: int) -> float:
     """Milliseconds that an ask takes, the median of some, one after the other.
 
-    turn: each has texts of its own, from the end of the test part, since an embedder remembers what it was asked lately.
+    turn: each has texts of its own, from the end of the test part: an embedder remembers what it was asked lately.
     """
     event = next(iter(test.asked))
     rows = test.asked[event][::-1][turn * (TIMED + 1) :][: TIMED + 1]

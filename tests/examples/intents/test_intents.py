@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import motet as mt
-from examples.intents.graph import Query, Review, data, reviews, ways_of_intents, ways_of_moods
 from examples.intents.graph import TESTED_FROM as AT
+from examples.intents.graph import Query, Review, data, reviews, ways_of_intents, ways_of_moods
 from examples.intents.labels import INTENTS, MOODS
 from examples.intents.report import first
 from motet.batch import Codes

@@ -17,7 +17,7 @@ from motet.column import Category, Column, Text, Vector, column, learn
 from motet.errors import GraphError, RunError
 from motet.llm import LLM, Client, Prompt
 from motet.model import Model, State
-from motet.models.behavior.outcome import at_least, check_frame, outcome
+from motet.models.behavior.outcome import check_frame, checked, outcome
 from motet.models.content import fields
 from motet.models.content.classify import Labelled
 from motet.models.content.extract import NO_TEXT, Read
@@ -54,8 +54,8 @@ class FewShot(Model):
     calls_llm: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        at_least(self, "shots", 1)
-        at_least(self, "characters", 1)
+        checked(self, "shots", 1)
+        checked(self, "characters", 1)
         if self.seconds is not None and not self.seconds > 0:
             raise GraphError(f"nothing is answered within {self.seconds} seconds", help="FewShot(llm, seconds=2)")
 
@@ -87,12 +87,15 @@ class FewShot(Model):
         def one(i: int) -> Said:
             return _said(client, texts[i], _examples(state, shown[i]), seconds, batch.left)
 
-        pool = ThreadPoolExecutor(client.parallel)
-        rounds = -(-len(texts) // client.parallel)
+        pool, rounds = ThreadPoolExecutor(client.parallel), -(-len(texts) // client.parallel)
         try:
             found = list(pool.map(one, range(len(texts)), timeout=None if seconds is None else seconds * rounds))
         except TimeoutError:
-            found = [(None, np.nan, f"not there within {seconds:g} s", True)] * len(texts)
+            found = _nothing(len(texts), f"not there within {seconds:g} s")
+        except RunError as error:
+            if seconds is None:
+                raise
+            found = _nothing(len(texts), str(error))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return _read(found)
@@ -107,6 +110,10 @@ def _nearest(asked: Array, known: Array, shots: int) -> Array:
     return order[:, :shots][:, ::-1]
 
 
+def _nothing(rows: int, why: str) -> list[Said]:
+    return [(None, np.nan, why, True)] * rows
+
+
 def _examples(state: State, rows: Array) -> list[tuple[str, str]]:
     return [(state["texts"][row], state["labels"][row]) for row in rows]
 
@@ -119,7 +126,7 @@ def _said(
     labels = tuple(dict.fromkeys(label for _, label in reversed(shown)))  # of equally likely ones, the nearest text's
     if len(labels) == 1:
         return labels[0], 1.0, None, False
-    before = "".join(f"Text: {text}\nLabel: {label}\n\n" for text, label in shown)
+    before = "".join(f"Text: {example}\nLabel: {label}\n\n" for example, label in shown)
     prompt = Prompt("Name the label of each text.", start=f"{before}Text: {text}\nLabel:")
     scores = client.score([prompt], labels)
     if scores is not None and np.isfinite(scores).all():
