@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 import motet as mt
-from motet.batch import Array, Batch
-from motet.evaluation import Answered, Predicted
+from motet.batch import Array, Batch, Codes, Vocabulary
+from motet.evaluation import Answered, Evaluation, Labels, Predicted
 from motet.metrics.ranking import MISS
 from motet.model import Model, State
 from tests.shop import Buyer, Item, Purchase, shop, stored
@@ -194,3 +195,102 @@ def test_an_output_that_no_request_has_is_not_measured(tmp_path: Path) -> None:
     )
     found = graph.fit(train, store=tmp_path, quiet=True).evaluate(test)
     assert {figure.output for figure in found.figures} == {"top"}
+
+
+class Query(mt.Event):
+    at: mt.Time
+    text: mt.Text
+    intent: mt.Category = mt.outcome()
+
+
+def queries(labels: list[str | None]) -> tuple[mt.Data, mt.Data]:
+    """Queries that say their intent, but for every fifth, and a test part of 20."""
+    rows = [
+        {"at": i, "text": f"about the {'weather' if i % 5 == 0 else label}", "intent": label}
+        for i, label in enumerate(labels)
+    ]
+    return mt.Data({Query: rows}).split(at=(len(labels) - 20) * 1_000_000)
+
+
+@dataclass(frozen=True)
+class Always(Model):
+    """The same label for every text; it learns nothing, and so has no target of its own. Nothing is no label."""
+
+    name: str
+
+    def __call__(self, text: mt.Text, target: mt.Category | None = None) -> mt.Category:
+        return mt.column(mt.Category, self, held_against=target, text=text)
+
+    def apply(self, state: State, batch: Batch) -> Codes:
+        return Codes(np.full(batch.rows, 0 if self.name else -1, np.int32), Vocabulary(pa.array([self.name])))
+
+
+CARD_OR_CASH: list[str | None] = ["card", "cash"] * 30
+by_words = mt.Classify()(Query.text, target=Query.intent)
+
+
+def of(made: mt.Category, parts: tuple[mt.Data, mt.Data], folder: Path) -> Evaluation:
+    return mt.Graph(label=made).fit(parts[0], store=folder, quiet=True).evaluate(parts[1])
+
+
+def test_labels_are_measured_by_how_many_are_right(tmp_path: Path) -> None:
+    parts = queries(CARD_OR_CASH)
+    found = of(by_words.label, parts, tmp_path)
+    measured = found.measured["label"]
+    assert isinstance(measured, Labels)
+    said = [measured.said.names.tolist()[code] for code in measured.said.codes]
+    assert measured.right.tolist() == [s == c for s, c in zip(said, CARD_OR_CASH[-20:], strict=True)]
+    accuracy = found.figure("label", "accuracy")
+    assert accuracy.value == np.mean(measured.right)
+    assert accuracy.n == 20
+    assert accuracy.low is not None
+    assert 0.5 < accuracy.low < accuracy.value <= 1, "every fifth says nothing, and the others all"
+
+
+def test_labels_are_held_against_the_outcome_that_is_given_where_the_graph_is_made(tmp_path: Path) -> None:
+    parts = queries(CARD_OR_CASH)
+    always = Always("card")
+    assert of(always(Query.text, Query.intent), parts, tmp_path).figure("label", "accuracy").value == 0.5
+    with pytest.raises(mt.GraphError, match="no output can be measured"):
+        of(always(Query.text), parts, tmp_path)
+    assert always(Query.text, Query.intent).fingerprint == always(Query.text).fingerprint, "it changes no value"
+
+
+def test_a_label_that_falls_back_is_held_against_the_outcome_of_what_it_falls_back_on(tmp_path: Path) -> None:
+    found = of(Always("card")(Query.text).otherwise(by_words.label), queries(CARD_OR_CASH), tmp_path)
+    assert found.figure("label", "accuracy").value == 0.5
+
+
+def test_labels_are_compared_query_by_query(tmp_path: Path) -> None:
+    parts = queries(CARD_OR_CASH)
+    ours, theirs = of(by_words.label, parts, tmp_path), of(Always("card")(Query.text, Query.intent), parts, tmp_path)
+    (gap,) = ours.against(theirs)
+    a, b = ours.figure("label", "accuracy").value, theirs.figure("label", "accuracy").value
+    assert a is not None
+    assert b is not None
+    assert gap.metric == "accuracy"
+    assert gap.estimate.value == pytest.approx(a - b)
+    assert gap.estimate.sure
+    other = of(by_words.label, queries([*CARD_OR_CASH[:-1], None]), tmp_path)
+    with pytest.raises(mt.DataError, match="not known for the same requests"):
+        ours.against(other)
+
+
+def test_no_label_is_a_wrong_one_and_one_that_nobody_can_give_is_told(tmp_path: Path) -> None:
+    parts = queries([*CARD_OR_CASH[:-2], "loan", None])
+    silent = of(Always("")(Query.text, Query.intent), parts, tmp_path)
+    assert silent.figure("label", "accuracy").value == 0
+    assert silent.figure("label", "accuracy").n == 19, "who asked for nothing known is no mistake"
+    assert silent.problems["label: no label for a known outcome"] == 19
+    known = of(by_words.label, parts, tmp_path)
+    assert known.problems == {"label: the outcome is no label that it gives": 1}
+
+
+def test_a_confidence_is_not_held_against_a_label(tmp_path: Path) -> None:
+    with pytest.raises(mt.GraphError, match="no output can be measured"):
+        of(by_words.confidence, queries(CARD_OR_CASH), tmp_path)  # pyright: ignore
+
+
+def test_only_an_outcome_of_the_event_that_is_read_can_be_held_against(tmp_path: Path) -> None:
+    with pytest.raises(mt.GraphError, match=r"once per \{Item\}, and its target"):
+        Always("tea")(Item.name, Query.intent)

@@ -32,8 +32,10 @@ from motet.models.behavior.popular import Popular
 from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
 from motet.models.content.bm25 import BM25
+from motet.models.content.classify import Classify, Labelled
 from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
+from motet.models.content.shots import FewShot
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.write import Write
 from motet.models.function import function
@@ -52,6 +54,7 @@ __all__ = [
     "TFIDF",
     "Candidates",
     "Category",
+    "Classify",
     "Column",
     "Data",
     "DataError",
@@ -59,11 +62,13 @@ __all__ = [
     "Entity",
     "Event",
     "Extract",
+    "FewShot",
     "Fitted",
     "Flag",
     "Graph",
     "GraphError",
     "Key",
+    "Labelled",
     "Late",
     "LightGBM",
     "Logistic",

@@ -72,12 +72,17 @@ class Fit(Node):
 
 @dataclass(frozen=True, eq=False)
 class Apply(Node):
-    """A model's result. `chosen_among`: the candidates that it is confined to, where there are any."""
+    """A model's result.
+
+    chosen_among: the candidates that it is confined to, where there are any. held_against: the outcome that an
+    evaluation compares it with where it was fitted to none; it changes no value, so it is no part of what this is.
+    """
 
     model: Model
     args: Mapping[str, Column | Whole]
     fit: Fit | None = None
     chosen_among: Column | None = None
+    held_against: Column | None = None
 
     @property
     def inputs(self) -> tuple[Column, ...]:
@@ -101,6 +106,11 @@ class Apply(Node):
     @cached_property
     def fits(self) -> tuple[Fit, ...]:
         return (self.fit,) if self.fit else ()
+
+    @property
+    def outcome(self) -> Column | None:
+        """What it is to say, where anything tells: what it was fitted to, or what it is held against."""
+        return self.fit.target if self.fit is not None and self.fit.target is not None else self.held_against
 
     def parts(self) -> list[tuple[str, Column]]:
         made = [c for c in self.inputs if isinstance(c.node, Apply)]

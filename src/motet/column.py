@@ -14,18 +14,27 @@ from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joi
 K = TypeVar("K", bound=Column)
 
 
-def column(kind: type[K], model: Model, fit: Fit | None = None, among: Column | None = None, **args: Any) -> K:
+def column(
+    kind: type[K],
+    model: Model,
+    fit: Fit | None = None,
+    among: Column | None = None,
+    held_against: Column | None = None,
+    **args: Any,
+) -> K:
     """The column that a model makes of others: what every model's `__call__` ends with.
 
-    fit: what it learnt, from `learn(...)`. among: the candidates it is confined to.
+    fit: what it learnt, from `learn(...)`. among: the candidates it is confined to. held_against: the outcome that
+    an evaluation compares it with, for a model that learns from none.
     args: columns, references, or `Whole(column)` for a table that is read as a whole.
     """
     check_kinds(model, args)
     given = arguments(model, args)
-    node = Apply(model, given, fit, among)
+    node = Apply(model, given, fit, among, held_against)
     check_candidates(model, node)
     check_llm(kind, model, node)
     check_crosses(model, node)
+    _check_held(model, node)
     return kind.of(node)
 
 
@@ -136,6 +145,16 @@ def _check_target(model: Model, fit: Fit) -> None:
             f"{model} is asked once per {asked.__name__}, and its target {name_of(fit.target)} "
             f"belongs to {event.__name__}",
             help=f"choose an outcome of {asked.__name__}: {', '.join(asked.outcomes()) or 'it has none yet'}",
+        )
+
+
+def _check_held(model: Model, node: Apply) -> None:
+    outcome = node.held_against
+    if outcome is not None and outcome.grain != node.grain:
+        raise GraphError(
+            f"{model} exists once per {grain_name(node.grain)}, and its target {name_of(outcome)} once per "
+            f"{grain_name(outcome.grain)}",
+            help="hold it against an outcome of the event that it reads, or leave the target out",
         )
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from motet.apply import Apply
-from motet.batch import Array, Codes, Pairs, is_scores
+from motet.apply import Apply, Pick
+from motet.batch import Array, Codes, Pairs, concat, is_scores
 from motet.candidates import Candidates, held
-from motet.column import Column, argument
+from motet.column import Category, Column, Flag, Number, argument
 from motet.data import Data
 from motet.errors import DataError, GraphError
-from motet.evaluation import Answered, Evaluation, Predicted
+from motet.evaluation import Answered, Evaluation, Labels, Measured, Predicted
 from motet.metrics.ranking import MISS, rank_of
 from motet.model import Model
 from motet.node import Otherwise, event_of, grain_name, item_of, name_of
@@ -21,6 +21,7 @@ from motet.outline import Outline
 from motet.run.context import Batched, Context
 
 BLOCK = 512  # requests replayed at a time
+COMPARED = ((Category,), (Number, Flag))  # columns of one kind can be held against each other
 
 Tick = Callable[[int, int, str], None]
 
@@ -40,17 +41,17 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
             help="mt.Graph(top=score.top(10)), or a model with target=...",
         )
     places: dict[str, list[Array]] = {name: [] for name in rankings}
-    said: dict[str, list[Array]] = {name: [] for name in predictions}
+    said: dict[str, list[Any]] = {name: [] for name in predictions}
     for low in range(0, len(rows), BLOCK):
         run = context.batch(event, rows[low : low + BLOCK])
         for name, column in rankings.items():
             places[name].append(ranks(run, column))
         for name, column in predictions.items():
-            said[name].append(np.asarray(run.value(column), np.float64))
+            said[name].append(run.value(column))
         tick(min(low + BLOCK, len(rows)), len(rows), "requests replayed")
     whole = context.batch(event, rows)
     groups = _groups(whole, event)
-    measured: dict[str, Answered | Predicted] = {
+    measured: dict[str, Measured] = {
         name: Answered(
             np.concatenate(found), groups, _cold(whole, rankings[name], train), _depth(whole, rankings[name])
         )
@@ -59,7 +60,7 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
     for name, found in said.items():
         target = targets[name]
         assert target is not None
-        measured[name] = Predicted(np.concatenate(found), np.asarray(whole.value(target), np.float64), groups)
+        measured[name] = _held_against(concat(found), whole.value(target), groups)
     return Evaluation(measured, len(rows), _notes(context.notes) | _doubts(measured, rows, event, context, train))
 
 
@@ -98,11 +99,20 @@ def asked(context: Context, event: Any, relevant: Any) -> Array:
 
 
 def _target(column: Column) -> Column | None:
-    """The outcome that the column's model was fitted to."""
+    """The outcome that a column's model was fitted to or is held against, where the column says what it will be."""
     node = column.node
     if isinstance(node, Otherwise):
-        return _target(node.strong)
-    return node.fit.target if isinstance(node, Apply) and node.fit is not None else None
+        target = _target(node.strong)
+        return _target(node.cheap) if target is None else target
+    made = node.filled.node if isinstance(node, Pick) else node
+    target = made.outcome if isinstance(made, Apply) else None
+    return target if any(isinstance(column, kinds) and isinstance(target, kinds) for kinds in COMPARED) else None
+
+
+def _held_against(said: Any, came: Any, groups: Array | None) -> Predicted | Labels:
+    if isinstance(came, Codes):
+        return Labels(said, came, groups)
+    return Predicted(np.asarray(said, np.float64), np.asarray(came, np.float64), groups)
 
 
 def _groups(run: Batched, event: Any) -> Array | None:
@@ -133,9 +143,7 @@ def _codes(value: Codes) -> Array:
     return value.codes.astype(np.int64)
 
 
-def _doubts(
-    measured: Mapping[str, Answered | Predicted], rows: Array, event: Any, context: Context, train: Data
-) -> dict[str, int]:
+def _doubts(measured: Mapping[str, Measured], rows: Array, event: Any, context: Context, train: Data) -> dict[str, int]:
     """What a reader of the figures has to know: requests that were learnt from, predictions that are missing."""
     same = train.tables[event] is context.data.tables[event]
     learnt = int(np.isin(rows, train.asked[event]).sum()) if same else 0
@@ -144,6 +152,11 @@ def _doubts(
         for name, p in measured.items()
         if isinstance(p, Predicted)
     }
+    labels = {name: p for name, p in measured.items() if isinstance(p, Labels)}
+    missing |= {
+        f"{name}: no label for a known outcome": int((p.known & (p.said.codes < 0)).sum()) for name, p in labels.items()
+    }
+    missing |= {f"{name}: the outcome is no label that it gives": int(p.unheard.sum()) for name, p in labels.items()}
     found = {"requests that the fit has learnt from: these figures flatter": learnt, **missing}
     return {why: n for why, n in found.items() if n}
 

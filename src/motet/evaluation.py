@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from motet.batch import Array
+from motet.batch import Array, Codes
 from motet.errors import DataError
 from motet.metrics import binary, intervals, ranking, regression
 from motet.metrics.intervals import Estimate
@@ -109,11 +109,7 @@ class Predicted:
         ]
 
     def against(self, other: Predicted, output: str) -> list[Figure]:
-        if not np.array_equal(self.known, other.known):
-            raise DataError(
-                f"{output!r} is not known for the same requests on both sides",
-                help="answer the same requests",
-            )
+        _check_same(output, self.known, other.known)
         n, groups, theirs = int(self.known.sum()), _of(self.groups, self.known), other.statistics()
         return [
             Figure(output, "all", metric, intervals.statistic_difference(measure, theirs[metric], n, groups))
@@ -123,10 +119,48 @@ class Predicted:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Which label an output gave, and which one came: [n] each, missing where there is none.
+
+    Where a label came and none was given, that is wrong, or a model would gain by falling silent.
+    """
+
+    said: Codes
+    came: Codes
+    groups: Array | None
+
+    @cached_property
+    def known(self) -> Array:
+        return self.came.codes >= 0
+
+    @cached_property
+    def right(self) -> Array:
+        return self.known & (self.said.coded_by(self.came.names) == self.came.codes)
+
+    @cached_property
+    def unheard(self) -> Array:
+        """Rows whose label is none that the output can give: it was not among those learnt, or is spelt otherwise."""
+        return self.known & (self.came.coded_by(self.said.names) < 0)
+
+    def figures(self, output: str) -> list[Figure]:
+        estimate = intervals.mean(self.right[self.known], _of(self.groups, self.known))
+        return [Figure(output, "all", "accuracy", estimate)]
+
+    def against(self, other: Labels, output: str) -> list[Figure]:
+        _check_same(output, self.known, other.known)
+        ours, theirs = self.right[self.known], other.right[self.known]
+        gap = intervals.difference(ours, theirs, _of(self.groups, self.known))
+        return [Figure(output, "all", "accuracy", gap)]
+
+
+Measured: TypeAlias = Answered | Predicted | Labels
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What was measured on `n` requests. problems: what could not be had while measuring, counted."""
 
-    measured: Mapping[str, Answered | Predicted]
+    measured: Mapping[str, Measured]
     n: int
     problems: Mapping[str, int] = field(default_factory=dict[str, int])
 
@@ -154,6 +188,8 @@ class Evaluation:
                     found += ours.against(theirs, name)
                 case Predicted(), Predicted():
                     found += ours.against(theirs, name)
+                case Labels(), Labels():
+                    found += ours.against(theirs, name)
                 case _:
                     continue
         return found
@@ -172,6 +208,14 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(w) for cell, w in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
     )
+
+
+def _check_same(output: str, ours: Array, theirs: Array) -> None:
+    if not np.array_equal(ours, theirs):
+        raise DataError(
+            f"{output!r} is not known for the same requests on both sides",
+            help="answer the same requests",
+        )
 
 
 def _of(groups: Array | None, rows: Array) -> Array | None:

@@ -23,6 +23,7 @@ from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
 from motet.models.behavior.scikit import Sklearn
 from motet.models.content.bm25 import BM25
+from motet.models.content.classify import Classify
 from motet.models.content.tfidf import TFIDF
 from motet.models.function import function
 from motet.past import past
@@ -49,6 +50,7 @@ class Visit(Event):
     film: Film = outcome()
     liked: Flag = outcome()
     minutes: Number = outcome()
+    asked_for: Category = outcome()
 
 
 @function(Number)
@@ -83,6 +85,8 @@ GRAPHS: dict[str, Callable[[], Column]] = {
     "lightgbm": lambda: LightGBM(trees=10, min_rows=3)(*FEATURES, target=Visit.liked),
     "regression": lambda: LightGBM("regression", trees=10, min_rows=3)(*FEATURES, target=Visit.minutes),
     "logistic": lambda: Logistic()(*FEATURES, target=Visit.liked),
+    "classify a text": lambda: Classify()(Visit.query, target=Visit.asked_for).label,
+    "classify by vectors": lambda: Classify()(*FEATURES, target=Visit.asked_for).label,
     "scikit classifier": lambda: Sklearn(RandomForestClassifier(10))(*FEATURES, target=Visit.liked),
     "scikit regressor": lambda: Sklearn(Ridge())(*FEATURES, target=Visit.minutes),
 }
@@ -109,7 +113,8 @@ def rows(viewers: int = 20, films: int = 16, each: int = 12) -> dict[Any, list[d
             "liked": own,
             "minutes": 90.0 * own + i % 7,
         }
-        visits.append({**made, "query": ["sea", "town", ""][i % 3]})
+        query = ["sea", "town", ""][i % 3]
+        visits.append({**made, "query": query, "asked_for": None if i % 7 == 0 else query or "anything"})
     kinds = ["sea", "town"]
     return {
         Film: [
@@ -147,6 +152,7 @@ def fitted(request: pytest.FixtureRequest, parts: tuple[Data, Data], tmp_path_fa
 def test_it_is_measured(fitted: Fitted, parts: tuple[Data, Data]) -> None:
     measured = fitted.evaluate(parts[1])
     assert measured.n == 50
+    assert measured.figures
     assert all(f.estimate.value is not None for f in measured.figures if f.slice != "cold")
 
 

@@ -61,6 +61,8 @@ def stored(state: State) -> State:
 
 
 def _stored(part: Any) -> Any:
+    if isinstance(part, State):
+        return stored(part)
     if isinstance(part, (np.ndarray, bytes)):
         assert not isinstance(part, np.ndarray) or part.dtype.kind in "fiub"
         return part
@@ -71,10 +73,13 @@ def _stored(part: Any) -> Any:
 
 def same(first: State, second: State) -> bool:
     """Whether two states are equal to the last bit."""
-    return first.parts.keys() == second.parts.keys() and all(
-        np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
-        for a, b in zip(first.parts.values(), second.parts.values(), strict=True)
-    )
+    return first.parts.keys() == second.parts.keys() and all(map(_same, first.parts.values(), second.parts.values()))
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, State):
+        return same(first, second)
+    return np.array_equal(first, second) if isinstance(first, np.ndarray) else first == second
 
 
 def best_are_of(camp: int, scores: Array, seen: list[int]) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from motet.apply import Apply, Pick
 from motet.batch import Batch, Codes, Ragged
-from motet.column import Category, Column, Flag, Key, Number, Tags, Text, Vector
+from motet.column import Category, Column, Flag, Key, Number, Tags, Text, Time, Vector
 from motet.data import Data
 from motet.errors import GraphError, RunError
 from motet.graph import Graph
@@ -20,7 +21,7 @@ from motet.llm import LLM
 from motet.model import NOTHING
 from motet.models.content.extract import Extract
 from motet.models.content.fields import wanted
-from motet.record import Entity, Record, labels
+from motet.record import Entity, Event, Record, labels, outcome
 from tests.llm.test_openai import chat, free_port, serving
 
 
@@ -45,6 +46,12 @@ class Facets(Record):
 class Film(Entity):
     film_id: Key
     plot: Text
+
+
+class Told(Event):
+    at: Time
+    text: Text
+    mood: Category = outcome()
 
 
 LOCAL = LLM("smollm2-135m", parallel=4)
@@ -176,3 +183,18 @@ def test_what_no_text_can_fill_is_refused() -> None:
         Extract(LOCAL, Odd)
     assert [field.kind for field in wanted(Mood)] == [Category]
     assert issubclass(Category, Column)
+
+
+def test_a_target_is_held_against_and_changes_nothing() -> None:
+    extract = Extract(LOCAL, Mood, seconds=1)
+    told = extract(Told.text, target=Told.mood).mood
+    assert told.fingerprint == extract(Told.text).mood.fingerprint
+    assert isinstance(told.node, Pick)
+    assert isinstance(told.node.filled.node, Apply)
+    assert told.node.filled.node.outcome == Told.mood
+    assert not told.after
+
+
+def test_a_target_of_two_categories_is_refused() -> None:
+    with pytest.raises(GraphError, match="fills 2 categories, and has one target for them: mood, place"):
+        Extract(LOCAL, Facets, seconds=1)(Told.text, target=Told.mood)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from motet.apply import Fit
-from motet.column import Column, Number, argument, column, learn
+from motet.column import Category, Column, Number, argument, column, learn
 from motet.errors import GraphError
 from motet.model import Model
 from motet.node import event_of, grain_name, item_of, name_of
@@ -17,7 +17,8 @@ def outcome(model: Model, target: Any, kinds: tuple[type[Column], ...]) -> Colum
     if not isinstance(wanted, kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
         what = f"{name_of(wanted)}, a {wanted.kind}" if isinstance(wanted, Column) else "a whole table"
-        raise GraphError(f"{model} predicts a {names}, and its target is {what}", "target=Visit.rating >= 4")
+        help = "target=Query.intent" if Category in kinds else "target=Visit.rating >= 4"
+        raise GraphError(f"{model} predicts a {names}, and its target is {what}", help)
     if event_of(wanted.grain) is None:
         raise GraphError(
             f"the target of {model} is {name_of(wanted)}, which no event has",
@@ -35,11 +36,11 @@ def predicted(model: Model, given: dict[str, Any], target: Any, kinds: tuple[typ
     """The number that a model learns to predict from features, one per row of their grain."""
     wanted = outcome(model, target, kinds)
     fit = learn(model, target=wanted, at=asked_at(wanted), **given)
-    _check_frame(model, fit)
+    check_frame(model, fit)
     return column(Number, model, fit, **given)
 
 
-def _check_frame(model: Model, fit: Fit) -> None:
+def check_frame(model: Model, fit: Fit) -> None:
     """Refuses features per item: which items a request is about is for candidates to say."""
     item = item_of(fit.frame)
     if item is not None:

@@ -16,10 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.batch import Batch, Value
-from motet.column import Column, Tags, Text, column
+from motet.column import Category, Column, Tags, Text, column
 from motet.errors import GraphError, RunError
 from motet.llm import LLM, Client, Prompt, Reply
 from motet.model import Model, State
+from motet.models.behavior.outcome import outcome
 from motet.models.content import fields as record_fields
 from motet.models.content.fields import Wanted
 from motet.record import Record, filled
@@ -78,7 +79,8 @@ class Extract(Model, Generic[R]):
     typical: a dozen texts such as yours, of different content; what labels score after them is taken as the
         model's habit. Without them it is measured on texts that come with Motet, which is less accurate.
     Call: Extract(llm, Facets)(words).mood. among: the few candidates it is confined to, where words depend
-        on the request.
+        on the request. target: the outcome that an evaluation holds its only category against; nothing is learnt
+        from it.
     Errors: RunError when the model or its endpoint cannot answer at all.
     Source: Zhao et al. 2021 (arXiv 2102.09690) for scores relative to a habit, there of content-free texts.
     """
@@ -100,8 +102,18 @@ class Extract(Model, Generic[R]):
             raise GraphError(f"Extract fills a record, not {self.record!r}", help="mt.Extract(llm, Facets)")
         record_fields.wanted(self.record)
 
-    def __call__(self, text: Text, among: Column | None = None) -> R:
-        return filled(self.record, column(Column, self, among=among, text=text))
+    def __call__(self, text: Text, among: Column | None = None, target: Category | None = None) -> R:
+        came = None if target is None else outcome(self, target, (Category,))
+        self._check_one_category(came)
+        return filled(self.record, column(Column, self, among=among, held_against=came, text=text))
+
+    def _check_one_category(self, target: Column | None) -> None:
+        names = [field.name for field in record_fields.wanted(self.record) if field.kind is Category]
+        if target is not None and len(names) != 1:
+            raise GraphError(
+                f"{self} fills {len(names)} categories, and has one target for them: {', '.join(names) or 'none'}",
+                help="extract the one that has an outcome by a record of its own",
+            )
 
     def tokens(self) -> tuple[int, int]:
         used = self.llm.open().usage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,26 +62,26 @@ class TFIDF(Model):
         counts = np.array([having[word] for word in names])
         idf = np.log((1 + len(texts)) / (1 + counts)) + 1
         batch.progress(0, 1, f"{len(names):,} words of {len(texts):,} texts")
-        directions = _directions(_weighed(texts, _places(names), idf), self.dim, batch.seed)
+        directions = _directions(weighed(texts, places(names), idf), self.dim, batch.seed)
         batch.progress(1, 1, f"{len(names):,} words of {len(texts):,} texts")
         return State(words=names, idf=idf.astype(np.float32), directions=directions)
 
     def apply(self, state: State, batch: Batch) -> Array:
         texts: pa.Array = batch["text"]
         found = [words(text or "") for text in texts.to_pylist()]
-        weights = _weighed(found, state.opened(_vocabulary), state["idf"])
+        weights = weighed(found, state.opened(_vocabulary), state["idf"])
         return _unit(np.asarray(weights @ state["directions"], np.float32))
 
 
 def _vocabulary(state: State) -> dict[str, int]:
-    return _places(state["words"])
+    return places(state["words"])
 
 
-def _places(names: list[str]) -> dict[str, int]:
+def places(names: Sequence[str]) -> dict[str, int]:
     return {word: i for i, word in enumerate(names)}
 
 
-def _weighed(texts: list[list[str]], places: dict[str, int], idf: Array) -> Any:
+def weighed(texts: list[list[str]], places: Mapping[str, int], idf: Array) -> Any:
     """How much each word says of each text, (1 + log count) x idf, rows of length 1: [texts, words]."""
     known = [Counter(places[word] for word in text if word in places) for text in texts]
     offsets = np.cumsum([0, *map(len, known)])
