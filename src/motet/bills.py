@@ -14,7 +14,7 @@ from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, listed
 from motet.evaluate import asked
-from motet.evaluation import Evaluation
+from motet.evaluation import Answered, Evaluation, Measured
 from motet.llm import LLM
 from motet.node import Column, event_of
 from motet.outline import Outline
@@ -104,6 +104,12 @@ def amounts_of(fitted: Fitted, test: Data, worth: Worth | None, relevant: Any) -
     if not np.isfinite(amounts).all():
         raise DataError(f"{worth.caught!r} is missing for {int((~np.isfinite(amounts)).sum())} requests", help=HELP)
     return amounts
+
+
+def groups_of(measured: Measured) -> Array | None:
+    """Which of the requests that a Worth counts depend on each other."""
+    groups = measured.groups
+    return groups if groups is None or isinstance(measured, Answered) else groups[measured.known]
 
 
 def _llm(node: Apply) -> str:

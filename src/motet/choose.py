@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
-from motet.bills import PER, Bill, amounts_of, billed, chosen, llms, replayed
+from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, replayed
 from motet.data import Data
 from motet.errors import GraphError
 from motet.metrics import intervals
@@ -111,7 +111,7 @@ def _measured(
     output = chosen(found, worth, None)
     bill = billed(fitted, live, prices, found.n, requests or found.n)
     measured = found.measured[output]
-    value = intervals.mean(PER * worth.each(measured, amounts_of(fitted, test, worth, relevant)), measured.groups)
+    value = intervals.mean(PER * worth.each(measured, amounts_of(fitted, test, worth, relevant)), groups_of(measured))
     metric = next(figure.metric for figure in found.figures if figure.output == output)
     spent = sum(cost.cpu_seconds for _, cost in live.values())
     net = _less(value, bill.total)

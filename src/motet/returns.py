@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from motet.batch import Array
-from motet.bills import PER, Bill, amounts_of, billed, chosen, llms, replayed
+from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, replayed
 from motet.data import Data
 from motet.errors import DataError
-from motet.evaluation import Answered, Evaluation, Predicted
+from motet.evaluation import Answered, Evaluation, Measured
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import Verdict, verdict
 from motet.node import upstream
@@ -132,17 +132,12 @@ def _row(
     decided = None
     if worth is not None:
         gain = worth.each(one, amounts) - worth.each(other, amounts)
-        decided = verdict(PER * gain, more.total, _groups(one), _slices(one))
+        decided = verdict(PER * gain, more.total, groups_of(one), _slices(one))
     with_it, without = (each.figure(output, metric) for each in (ours, theirs))
     return Return(place.name, place.strong, place.cheap, output, metric, with_it, without, difference, more, decided)
 
 
-def _groups(measured: Answered | Predicted) -> Array | None:
-    groups = measured.groups
-    return groups if groups is None or isinstance(measured, Answered) else groups[measured.known]
-
-
-def _slices(measured: Answered | Predicted) -> Mapping[str, Array] | None:
+def _slices(measured: Measured) -> Mapping[str, Array] | None:
     if not isinstance(measured, Answered):
         return None
     return {name: rows for name, rows in measured.slices().items() if name != "all" and rows.any()}

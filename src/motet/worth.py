@@ -12,9 +12,12 @@ from motet.batch import Array
 from motet.column import Number
 from motet.cost import Cost
 from motet.errors import DataError, listed
-from motet.evaluation import Answered, Predicted
+from motet.evaluation import Answered, Labels, Measured, Predicted
 
-HELP = "mt.Worth(hit=0.02) for items, mt.Worth(caught=Payment.amount, false_alarm=-5.0) for a Flag"
+HELP = (
+    "mt.Worth(hit=0.02) for items, mt.Worth(caught=Payment.amount, false_alarm=-5.0) for a Flag, "
+    "mt.Worth(correct=0.01, wrong=-0.05) for labels"
+)
 MILLION = 1e6
 HOUR = 3600.0
 
@@ -52,34 +55,43 @@ class Worth:
     caught: each time that what came true had been flagged: an amount, or a Number of the event such as Payment.amount.
     false_alarm: each time that what was flagged did not come true, below zero. One is flagged where that is expected
         to be worth more than not: where the probability times `caught` outweighs the rest of it times `false_alarm`.
+    correct, wrong: each label that was right, and each that was not, one that was not given included.
     Errors: nothing is given, or both of what can only be asked of one output.
     """
 
     hit: float | None = None
     caught: float | Number | None = None
     false_alarm: float = 0.0
+    correct: float | None = None
+    wrong: float = 0.0
 
     def __post_init__(self) -> None:
-        if (self.hit is None) == (self.caught is None):
-            raise DataError("a Worth says what items are worth, or what a Flag is worth", help=HELP)
+        if [self.hit is None, self.caught is None, self.correct is None].count(False) != 1:
+            raise DataError("a Worth says what items are worth, or what a Flag is, or what a label is", help=HELP)
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
             if isinstance(value, (int, float)) and not math.isfinite(value):
                 raise DataError(f"{name}={value} is no amount", help=HELP)
-        if self.false_alarm > 0:
-            raise DataError(f"false_alarm={self.false_alarm} would be a gain", help="false_alarm=-5.0")
+        for name in ("false_alarm", "wrong"):
+            if getattr(self, name) > 0:
+                raise DataError(f"{name}={getattr(self, name)} would be a gain", help=f"{name}=-0.05")
 
-    def fits(self, measured: Answered | Predicted) -> bool:
+    def fits(self, measured: Measured) -> bool:
         """Whether it says what this output's outcomes are worth."""
         if self.hit is not None:
             return isinstance(measured, Answered)
+        if self.correct is not None:
+            return isinstance(measured, Labels)
         return isinstance(measured, Predicted) and measured.is_binary
 
-    def each(self, measured: Answered | Predicted, amounts: Array | None) -> Array:
-        """What each request was worth, float64 [n]. amounts: what each would be worth if it is caught."""
+    def each(self, measured: Measured, amounts: Array | None) -> Array:
+        """What each request was worth whose outcome is known, float64. amounts: what each would be worth if caught."""
         if isinstance(measured, Answered):
             assert self.hit is not None
             return np.where(measured.ranks < measured.depth, self.hit, 0.0)
+        if isinstance(measured, Labels):
+            assert self.correct is not None
+            return np.where(measured.right, self.correct, self.wrong)[measured.known]
         assert amounts is not None
         caught = amounts[measured.known]
         chance, came = measured.predicted[measured.known], measured.outcome[measured.known]
