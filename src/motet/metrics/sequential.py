@@ -7,6 +7,7 @@ often than one time in twenty. A confidence sequence holds it at all looks toget
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -77,7 +78,13 @@ def needed(found: Sequential) -> int | None:
         errors = _widened(rows / found.planned) + NormalDist().inv_cdf(POWER)
         return abs(value) >= errors * error * math.sqrt(n / rows)
 
-    high = n
+    rows = fewest(enough, n)
+    return None if rows is None else max(0, rows - n)
+
+
+def fewest(enough: Callable[[int], bool], start: int) -> int | None:
+    """The least number from half of start on that is enough, where more are enough too; None above MOST."""
+    high = start
     while not enough(high):
         high *= 2
         if high > MOST:
@@ -86,7 +93,7 @@ def needed(found: Sequential) -> int | None:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return max(0, high - n)
+    return high
 
 
 def _widened(looked: float) -> float:
