@@ -8,8 +8,10 @@ import motet as mt
 from tests.shop import Item, Purchase, shop
 
 fame = mt.Popular()(Purchase.item)
-taste = mt.EASE()(mt.past(Purchase.item, by=Purchase.buyer, last=1), Item)
-popular, personal = (mt.retrieve(Item, k=5, by=[score]) for score in (fame, taste))
+seen = mt.past(Purchase.item, by=Purchase.buyer, last=1)
+taste = mt.EASE()(seen, Item)
+popular = mt.retrieve(Item, k=5, by=[fame], exclude=seen)
+personal = mt.retrieve(Item, k=5, by=[taste], exclude=seen)
 either = mt.Graph(top=mt.choose(popular, personal).top(3))
 train, test = shop(events=1_200).split(last=5, by=Purchase.buyer)
 

@@ -10,12 +10,14 @@ import pytest
 import motet as mt
 from motet import plots
 from motet.evaluation import Answered, Predicted
+from motet.node import Otherwise
 from motet.returns import PER, Returns
 from tests.shop import Item, Purchase, shop
 
 fame = mt.Popular()(Purchase.item)
-taste = mt.EASE()(mt.past(Purchase.item, by=Purchase.buyer, last=1), Item)
-found = mt.retrieve(Item, k=5, by=[taste]).otherwise(fame)
+seen = mt.past(Purchase.item, by=Purchase.buyer, last=1)
+taste = mt.EASE()(seen, Item)
+found = mt.retrieve(Item, k=5, by=[taste], exclude=seen).otherwise(fame)
 ranked = mt.Graph(top=found.top(3))
 average = mt.past(Purchase.stars, by=Purchase.buyer).mean().otherwise(None)
 likes = mt.Logistic()(Purchase.amount, average, target=Purchase.stars >= 4)
@@ -38,7 +40,7 @@ def worth_it(ours: mt.Fitted) -> Returns:
 
 
 def test_the_other_side_is_the_graph_with_the_other_model(ours: mt.Fitted, worth_it: Returns, tmp_path: Path) -> None:
-    plain = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame]).top(3)), tmp_path)
+    plain = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame], exclude=seen).top(3)), tmp_path)
     here, there = ours.evaluate(test), plain.evaluate(test)
     (row,) = worth_it.rows
     assert (row.strong, row.cheap, row.output, row.metric) == ("taste", "fame", "top", "NDCG@3")
@@ -90,9 +92,9 @@ def test_a_flag_is_worth_what_is_caught_less_false_alarms(tmp_path: Path) -> Non
     amounts = np.asarray(made.context(test).batch(Purchase, test.asked[Purchase]).value(Purchase.amount))
     flagged = said.predicted * amounts > (1 - said.predicted) * 20
     value = np.where(flagged, np.where(said.outcome == 1, amounts, -20.0), 0.0)
-    plain = fitted(
-        mt.Graph(likes=mt.Logistic()(Purchase.amount, average.node.cheap, target=Purchase.stars >= 4)), tmp_path
-    )
+    assert isinstance(average.node, Otherwise)
+    nothing: Any = average.node.cheap
+    plain = fitted(mt.Graph(likes=mt.Logistic()(Purchase.amount, nothing, target=Purchase.stars >= 4)), tmp_path)
     other = plain.evaluate(test).measured["likes"]
     assert isinstance(other, Predicted)
     theirs = np.where(
@@ -124,7 +126,7 @@ def test_what_is_about_something_that_is_not_there_is_refused(
 
 
 def test_a_graph_in_which_nothing_is_optional_is_refused(tmp_path: Path) -> None:
-    made = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame]).top(3)), tmp_path)
+    made = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame], exclude=seen).top(3)), tmp_path)
     with pytest.raises(mt.DataError, match="optional"):
         made.returns(test, mt.Worth(hit=1.0))
 

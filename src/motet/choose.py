@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from motet.fitted import Fitted
 
 C = TypeVar("C", bound=Column)
+G = TypeVar("G", bound=Outline)
 HELP = "found = graph.choose(train, test, mt.Worth(hit=0.02), mt.Prices(cpu_hour=0.04)); found.graph.fit(train)"
 
 
@@ -54,13 +55,13 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Chosen(Generic[G]):
     """What was measured of each alternative on n requests, the winner, and the graph in which it has the place."""
 
     rows: tuple[Option, ...]
     chosen: str
     n: int
-    graph: Outline
+    graph: G
 
     def to_dict(self) -> dict[str, Any]:
         return {"rows": [asdict(row) for row in self.rows], "chosen": self.chosen, "n": self.n}
@@ -88,7 +89,7 @@ def chosen_of(
     prices: Prices,
     relevant: Any = None,
     requests: int | None = None,
-) -> Chosen:
+) -> Chosen[Outline]:
     """The rest is as `Graph.choose` says."""
     places = [column for column in outline.columns if isinstance(column.node, Choice)]
     if len(places) != 1:

@@ -22,9 +22,14 @@ class Cost:
 
     def times(self, factor: float) -> Cost:
         """What so many times the work would take."""
-        whole = (round(factor * number) for number in (self.calls, self.rows))
-        tokens = (round(factor * number) for number in (self.tokens_in, self.tokens_out))
-        return Cost(*whole, factor * self.seconds, factor * self.cpu_seconds, *tokens)
+        return Cost(
+            round(factor * self.calls),
+            round(factor * self.rows),
+            factor * self.seconds,
+            factor * self.cpu_seconds,
+            round(factor * self.tokens_in),
+            round(factor * self.tokens_out),
+        )
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(

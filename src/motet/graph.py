@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ class Graph(Outline):
         store: Path | str | None = None,
         seed: int = 0,
         quiet: bool = False,
-    ) -> Chosen:
+    ) -> Chosen[Graph]:
         """Which of the columns in `mt.choose(...)` is worth most: a graph with each is fitted and replayed.
 
         worth, prices, relevant, requests: as `Fitted.returns` takes them. The winner's graph is `.graph`; events of
@@ -48,7 +47,7 @@ class Graph(Outline):
             return fit(outline, train, store=store, seed=seed, quiet=quiet)
 
         found = chosen_of(self, made, test, worth, prices or Prices(), relevant, requests)
-        return replace(found, graph=Graph.like(found.graph))
+        return Chosen(found.rows, found.chosen, found.n, Graph.like(found.graph))
 
     @staticmethod
     def like(outline: Outline) -> Graph:
