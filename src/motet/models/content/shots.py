@@ -75,7 +75,8 @@ class FewShot(Model):
             )
         texts: list[str] = take(batch["text"], rows).to_pylist()
         names: list[str] = labels.names.tolist()
-        said = [names[code] for code in labels.codes[rows].tolist()]
+        codes: list[int] = labels.codes[rows].tolist()
+        said = [names[code] for code in codes]
         return State(texts=[(text or "")[: self.characters] for text in texts], labels=said, near=batch["near"][rows])
 
     def apply(self, state: State, batch: Batch) -> Read:
