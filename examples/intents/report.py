@@ -19,12 +19,15 @@ TIMED = 50  # asks, one after the other, whose median is the time a query takes
 
 
 def main() -> None:
-    given = argparse.ArgumentParser()
-    given.add_argument("--asked", type=int, default=200)
-    asked: int = given.parse_args().asked
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--asked", type=int, default=200)
+    parser.add_argument("--only", choices=("intents", "moods"))
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report("banking77, 77 intents", ways_of_intents, data(), asked, Path(folder))
-        report("sst2, 2 moods", ways_of_moods, reviews(), asked, Path(folder))
+        if given.only != "moods":
+            report("banking77, 77 intents", ways_of_intents, data(), given.asked, Path(folder))
+        if given.only != "intents":
+            report("sst2, 2 moods", ways_of_moods, reviews(), given.asked, Path(folder))
 
 
 def report(title: str, ways: dict[str, mt.Graph], all_of_it: mt.Data, asked: int, folder: Path) -> None:
