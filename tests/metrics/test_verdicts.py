@@ -143,6 +143,18 @@ def test_the_more_slices_are_looked_at_the_surer_each_must_be() -> None:
     assert wrong[1] / 200 > 0.4, "looking often would not matter"
 
 
+def test_viewers_depend_on_themselves_in_slices_too() -> None:
+    """30 viewers who like or dislike the model for good come 20 times; it has no effect in the mean."""
+    wrong, viewer = {"viewers": 0, "requests": 0}, np.repeat(np.arange(30), 20)
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        gain, half = rng.normal(size=30)[viewer] + rng.normal(size=600), {"half": rng.random(600) < 0.5}
+        wrong["viewers"] += verdict(gain - 9 * ~half["half"], 0.0, viewer, half).word == "only where it pays"
+        wrong["requests"] += verdict(gain - 9 * ~half["half"], 0.0, None, half).word == "only where it pays"
+    assert wrong["viewers"] / 300 <= 0.05  # of 2.5 %
+    assert wrong["requests"] / 300 > 0.15, "clusters would not matter"
+
+
 @pytest.mark.parametrize("world", [WORLDS[1], WORLDS[2], WORLDS[5]], ids=str)
 def test_intervals_hold_the_net_of_few_unequal_and_heavy_tailed_viewers(world: World) -> None:
     found = measured(world, 200, 10_000)
