@@ -1,10 +1,10 @@
 """Is a model worth its cost? What it gains over a replay without it, less what it costs more.
 
 Gains of money are harder to be sure of than clicks: most requests gain nothing, and a few large ones of a few viewers
-carry the mean. So the interval is Student's t, of the jackknife's standard error over viewers (a viewer left out at a
-time; CR3 of Bell & McCaffrey 2002), with as many degrees of freedom as viewers' worth of spread there are: (sum e^2)^2
-/ sum e^4 of their e (Kish's count, of squares). That is a third of the viewers where all are alike and normal, and few
-where few carry it, however many there are. What else was tried holds the truth less often (bench/LOG.md).
+carry the mean. So the interval is Student's t of the jackknife's standard error (a viewer left out at a time; CR3 of
+Bell & McCaffrey 2002), with fewer degrees of freedom the fewer viewers carry it (`_degrees`). What else was tried holds
+the truth less often, or says less (bench/LOG.md). No interval knows of what a replay has not seen: a model that gains
+a little often and loses much with one viewer in 50 may be kept in vain in one replay of ten.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Word = Literal["keep", "drop", "only where it pays", "not enough data"]
 Slices = Mapping[str, NDArray[np.bool_]]
 
 ROUNDING = 1e-12
-"""Standard errors below this part of the largest sum are what floats leave of none."""
+"""A standard error below this part of the largest gain and cost is what floats leave of none."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def net(gain: NDArray[Any], cost: float | NDArray[Any], groups: Groups | None = 
     [n], equal where requests depend on each other (one viewer's). No interval of fewer than two groups, nor where all
     are alike. Raises DataError of no requests, of money that is no number, of lengths that differ.
     """
-    gain, costs = _checked(gain, cost, groups)
-    return _mean(gain, costs, groups).within(LEVEL)
+    return _mean(*_checked(gain, cost, groups)).within(LEVEL)
 
 
 def verdict(
@@ -73,10 +72,10 @@ def verdict(
     pays nowhere is kept, slices included, in at most 5 % of replays: half of that is for the whole, and half is
     shared by the slices (Bonferroni), so name the few that you could act on.
     """
-    gain, costs = _checked(gain, cost, groups)
-    whole = _mean(gain, costs, groups)
-    of_net, of_gain = whole.within(LEVEL), _mean(gain, np.zeros(len(gain)), groups).within(LEVEL)
-    where = _paying(gain, costs, groups, slices or {})
+    gain, costs, viewers = _checked(gain, cost, groups)
+    whole = _mean(gain, costs, viewers)
+    of_net, of_gain = whole.within(LEVEL), _mean(gain, np.zeros(len(gain)), viewers).within(LEVEL)
+    where = _paying(gain, costs, viewers, slices or {})
     if of_net.low is not None and of_net.low > 0:
         return Verdict("keep", of_net, of_gain)
     if where:
@@ -102,10 +101,9 @@ class _Mean:
         return Estimate(self.value, self.value - half, self.value + half, self.n)
 
 
-def _mean(gain: Floats, costs: Floats, groups: Groups | None) -> _Mean:
+def _mean(gain: Floats, costs: Floats, groups: Groups) -> _Mean:
     values, n = gain - costs, len(gain)
-    value = float(values.mean())
-    of = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    value, of = float(values.mean()), np.unique(groups, return_inverse=True)[1]
     sizes = np.bincount(of).astype(np.float64)
     if len(sizes) < 2:
         return _Mean(value, None, 0.0, n)
@@ -113,7 +111,19 @@ def _mean(gain: Floats, costs: Floats, groups: Groups | None) -> _Mean:
     error = float(np.sqrt(squares.sum() * (len(sizes) - 1) / len(sizes)))
     if error <= ROUNDING * float(np.abs(gain).max() + np.abs(costs).max()):
         return _Mean(value, None, 0.0, n)
-    return _Mean(value, error, max(1.0, _worth(squares)), n)
+    return _Mean(value, error, _degrees(squares, sizes), n)
+
+
+def _degrees(squares: Floats, sizes: Floats) -> float:
+    """Degrees of freedom: groups - 1 where all are alike, fewer where few have the rows, or few the spread.
+
+    Both take from them: rows by Kish's count of groups, and spread by Satterthwaite 1946, since n groups of kurtosis k
+    know their variance as well as 2 n / (k - 1) normal ones. At least 1.
+    """
+    n = len(sizes)
+    spread = max(1 / _worth(squares) - 1 / n, 2 / n) / 2
+    rows = 1 / max(_worth(sizes) - 1, 1.0) - 1 / n
+    return max(1.0, 1 / (spread + rows))
 
 
 def _worth(weights: Floats) -> float:
@@ -122,7 +132,7 @@ def _worth(weights: Floats) -> float:
     return float(1 / (parts @ parts))
 
 
-def _paying(gain: Floats, costs: Floats, groups: Groups | None, slices: Slices) -> tuple[str, ...]:
+def _paying(gain: Floats, costs: Floats, groups: Groups, slices: Slices) -> tuple[str, ...]:
     """The slices whose net is above zero, surely also in view of how many were looked at."""
     level = 1 - (1 - LEVEL) / max(1, len(slices))
     paying: list[str] = []
@@ -133,7 +143,7 @@ def _paying(gain: Floats, costs: Floats, groups: Groups | None, slices: Slices) 
                 help="a slice is an array of bool, one a request",
             )
         if rows.any():
-            found = _mean(gain[rows], costs[rows], None if groups is None else groups[rows]).within(level)
+            found = _mean(gain[rows], costs[rows], groups[rows]).within(level)
             paying += [name] if found.low is not None and found.low > 0 else []
     return tuple(paying)
 
@@ -156,8 +166,8 @@ def _below(found: Estimate) -> bool:
     return found.high is not None and found.high < 0
 
 
-def _checked(gain: NDArray[Any], cost: float | NDArray[Any], groups: Groups | None) -> tuple[Floats, Floats]:
-    """Gain and cost of each request, float64 [n]."""
+def _checked(gain: NDArray[Any], cost: float | NDArray[Any], groups: Groups | None) -> tuple[Floats, Floats, Groups]:
+    """Gain, cost and the number of the group of each request: float64, float64, int64 [n]."""
     if gain.ndim != 1 or len(gain) == 0:
         raise DataError(f"gain is {list(gain.shape)}, not a row a request", help="a verdict is on requests replayed")
     gain = gain.astype(np.float64)
@@ -169,4 +179,5 @@ def _checked(gain: NDArray[Any], cost: float | NDArray[Any], groups: Groups | No
         if not np.isfinite(money).all():
             row = int((~np.isfinite(money)).argmax())
             raise DataError(f"the {name} of request {row} is {money[row]}", help="leave out requests without a value")
-    return gain, costs
+    numbered = np.arange(len(gain)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    return gain, costs, numbered
