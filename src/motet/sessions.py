@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+MAPPED = 1024  # bytes from which on a tensor stays in a file of its own, which all processes map
+LARGE = 1 << 20  # bytes from which on a model is worth a copy whose tensors are mapped
+
+
+def write(model: Any, file: Path) -> None:
+    """Keeps an ONNX model, its large tensors in one file beside it."""
+    onnx = _onnx()
+    tensors = file.with_suffix(".tensors")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Named only when whole, so that a killed build, or two at once, leave no half file.
+    with tempfile.TemporaryDirectory(dir=file.parent) as made:
+        apart = {"save_as_external_data": True, "location": tensors.name, "size_threshold": MAPPED}
+        onnx.save_model(model, f"{made}/model", **apart)
+        if Path(made, tensors.name).exists():
+            Path(made, tensors.name).replace(tensors)
+        Path(made, "model").replace(file)
+
+
+def mapped(file: Path, digest: str, folder: Path) -> Path:
+    """The same model with its large tensors beside it, so that processes share them: of one file they load their own.
+
+    digest: of the file's bytes, which the copy in the folder is called by. The file itself where it is small, or where
+    the folder cannot be written.
+    """
+    copy = folder / f"onnx-{digest[:16]}.onnx"
+    if copy.is_file() or file.stat().st_size < LARGE:
+        return copy if copy.is_file() else file
+    try:
+        write(_onnx().load(str(file)), copy)
+    except OSError:
+        return file
+    return copy
 
 
 def opened(model: str | bytes, cores: int = 1, outside: Mapping[str, NDArray[Any]] | None = None) -> Any:
@@ -22,3 +57,10 @@ def opened(model: str | bytes, cores: int = 1, outside: Mapping[str, NDArray[Any
         values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in outside.values()]
         options.add_external_initializers(list(outside), values)
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _onnx() -> Any:
+    """The library that makes models; only opening them needs no more than onnxruntime."""
+    import onnx
+
+    return onnx

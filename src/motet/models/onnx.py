@@ -11,7 +11,7 @@ from typing import Any, cast, overload
 import numpy as np
 import pyarrow as pa
 
-from motet import sessions
+from motet import sessions, weights
 from motet.batch import Array, Batch
 from motet.candidates import Candidates, ranked
 from motet.column import Flag, Number, Text, Vector, column
@@ -89,7 +89,7 @@ class ONNX(Model):
     @cached_property
     def _session(self) -> Any:
         """One thread: several batches run side by side."""
-        return sessions.opened(str(self.file))
+        return sessions.opened(str(sessions.mapped(Path(self.file), self._digest, weights.home() / "built")))
 
     def __str__(self) -> str:
         return f"ONNX({Path(self.file).name!r})"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,10 +19,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from motet import sessions
 from motet.models.content.minilm_shape import HEADS, LAYERS, POSITIONS, WIDTH, Precision
 
 Weights = Mapping[str, NDArray[np.float32]]
-MAPPED = 1024  # bytes from which on a tensor stays in a file of its own, which all processes map
 
 
 def read_safetensors(file: Path) -> dict[str, NDArray[np.float32]]:
@@ -42,16 +41,7 @@ def read_safetensors(file: Path) -> dict[str, NDArray[np.float32]]:
 
 def write(file: Path, weights: Path, precision: Precision, ragged: bool) -> None:
     """Makes the encoder's file from the published weights, and one of its tensors beside it."""
-    model = encoder(read_safetensors(weights), precision, ragged)
-    tensors = file.with_suffix(".tensors")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Named only when whole, so that a killed build, or two at once, leave no half file.
-    with tempfile.TemporaryDirectory(dir=file.parent) as made:
-        cast(Any, onnx).save_model(
-            model, f"{made}/model", save_as_external_data=True, location=tensors.name, size_threshold=MAPPED
-        )
-        Path(made, tensors.name).replace(tensors)
-        Path(made, "model").replace(file)
+    sessions.write(encoder(read_safetensors(weights), precision, ragged), file)
 
 
 def encoder(weights: Weights, precision: Precision, ragged: bool) -> onnx.ModelProto:

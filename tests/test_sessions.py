@@ -1,0 +1,47 @@
+"""A model whose tensors are mapped says what its own file says."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from motet import sessions
+
+
+def table(folder: Path, rows: int) -> Path:
+    """A file that looks rows of 64 numbers up."""
+    held = numpy_helper.from_array(np.arange(rows * 64, dtype=np.float32).reshape(rows, 64), "held")
+    given = helper.make_tensor_value_info("row", TensorProto.INT64, ["n"])
+    made = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 64])
+    graph = helper.make_graph([helper.make_node("Gather", ["held", "row"], ["out"])], "g", [given], [made], [held])
+    file = folder / "table.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(file))
+    return file
+
+
+def looked_up(file: Path, row: int) -> float:
+    return sessions.opened(str(file)).run(None, {"row": np.array([row])})[0][0, 0]
+
+
+def test_a_large_file_is_copied_once_with_its_tensors_beside_it(tmp_path: Path) -> None:
+    file = table(tmp_path, 10_000)
+    copy = sessions.mapped(file, "d" * 64, tmp_path / "built")
+    assert copy.parent == tmp_path / "built"
+    assert copy.stat().st_size < 1_000
+    assert copy.with_suffix(".tensors").stat().st_size == 10_000 * 64 * 4
+    assert looked_up(copy, 9_999) == looked_up(file, 9_999) == 9_999 * 64
+    file.unlink()
+    assert sessions.mapped(file, "d" * 64, tmp_path / "built") == copy
+
+
+def test_a_small_file_is_opened_as_it_is(tmp_path: Path) -> None:
+    file = table(tmp_path, 10)
+    assert sessions.mapped(file, "d" * 64, tmp_path / "built") == file
+    assert not (tmp_path / "built").exists()
+
+
+def test_where_no_copy_can_be_kept_the_file_itself_is_opened(tmp_path: Path) -> None:
+    file = table(tmp_path, 10_000)
+    (tmp_path / "built").write_text("no folder")
+    assert sessions.mapped(file, "d" * 64, tmp_path / "built") == file
