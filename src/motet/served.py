@@ -73,8 +73,9 @@ def served(
     Errors: DataError for a log that is damaged, has no propensities or does not support what is asked of it.
     """
     event, name = outline.event, _output(outline, output)
-    taken = _taken(event, item_of(outline.answered[name].grain), happened)
-    lines = _lines(answers, event, name)
+    entity = item_of(outline.answered[name].grain)
+    taken = _taken(event, entity, happened)
+    lines = _lines(answers, event.first_reference(), name, entity.key_field())
     worth = np.array([hit * _hit(line, taken, within) for line in lines])
     versions = np.array([line.version for line in lines])
     propensities = np.array([line.propensity for line in lines])
@@ -103,16 +104,15 @@ def _output(outline: Outline, output: str | None) -> str:
     return output or items[0]
 
 
-def _lines(path: Path, event: type[Event], output: str) -> list[Answered]:
+def _lines(path: Path, viewer: str | None, output: str, key: str) -> list[Answered]:
     """The log's answers. Errors: DataError, naming the line."""
     if not path.is_file():
         raise DataError(f"there is no file {path.name}", help=HELP)
-    viewer = event.first_reference()
     found: list[Answered] = []
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
-                found.append(_line(json.loads(line), viewer, output))
+                found.append(_line(json.loads(line), viewer, output, key))
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"line {number} of {path.name} is no answer: {error!r}", help=HELP) from None
     if not found:
@@ -120,9 +120,9 @@ def _lines(path: Path, event: type[Event], output: str) -> list[Answered]:
     return found
 
 
-def _line(said: Any, viewer: str | None, output: str) -> Answered:
+def _line(said: Any, viewer: str | None, output: str, key: str) -> Answered:
     items = cast("Sequence[Mapping[str, Any]]", said["answer"][output])
-    keys = frozenset(next(iter(item.values())) for item in items)
+    keys = frozenset(item[key] for item in items)
     whose = said["ask"].get(viewer) if viewer else None
     return Answered(float(said["at"]), whose, int(said["version"]), float(said["propensity"]), keys)
 
