@@ -201,7 +201,7 @@ def test_models_are_listed_by_place(folder: Path) -> None:
         ("evaluate FILE:shop --at some-day", "some-day"),
         ("evaluate FILE:shop --last 1 --by byer", "did you mean 'buyer'"),
         ("evaluate FILE:shop --at 2300-01-01", "would have no events"),
-        ("returns FILE:shop --caught amount", "no measured model of this graph is optional"),
+        ("returns FILE:shop --caught amount", "no model of this graph is optional"),
         ("returns FILE:shop --hit 1 --tokens gpt", "'gpt' is no price of tokens"),
         ("returns FILE:shop --caught price", "neither an amount nor a Number of Purchase"),
     ],

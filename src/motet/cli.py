@@ -15,6 +15,7 @@ from motet.column import Number, Text
 from motet.errors import DataError, MotetError, listed
 from motet.graph import Graph
 from motet.node import grain_name
+from motet.returns import optional
 from motet.served import served
 from motet.span import seconds_of
 from motet.worth import Prices, Worth
@@ -142,6 +143,7 @@ def returns(
     train, test = loading.split(graph, data, at=at, last=last, by=by)
     prices = Prices(cpu_hour, dict(_price(each) for each in tokens or ()))
     worth = None if hit is None and caught is None else Worth(hit, _worth_of(graph, caught), false_alarm)
+    optional(graph)  # before anything is fitted for nothing
     fitted = graph.fit(train, store=store, seed=seed, quiet=quiet)
     found = fitted.returns(test, worth, prices, output=output, requests=requests)
     if picture is not None:

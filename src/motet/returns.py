@@ -24,6 +24,7 @@ from motet.worth import Prices, Worth
 if TYPE_CHECKING:
     from motet.fitted import Fitted
 
+OTHERWISE = "say what stands in for one: taste.otherwise(popular), or meaning.otherwise(None)"
 Refit = Callable[[Outline], "Fitted"]
 
 
@@ -77,6 +78,14 @@ class Returns:
         return "\n".join([*lines, "", said, *left])
 
 
+def optional(outline: Outline) -> list[Place]:
+    """The places where something else is declared to stand in. Errors: there is none."""
+    found = [place for place in places(outline) if place.instead is not None]
+    if not found:
+        raise DataError("no model of this graph is optional", help=OTHERWISE)
+    return found
+
+
 def returns(
     fitted: Fitted,
     refit: Refit,
@@ -99,19 +108,17 @@ def returns(
     bill = billed(fitted, spent, priced, ours.n, lasting)
     rows: list[Return] = []
     beside: list[str] = []
-    for place in places(fitted.outline):
-        if place.instead is None or place.at not in upstream((fitted.outline.answered[measured],)):
+    for place in optional(fitted.outline):
+        if place.at not in upstream((fitted.outline.answered[measured],)):
             beside.append(place.name)
             continue
+        assert place.instead is not None
         other = refit(fitted.outline.rewritten({place.at.fingerprint: place.instead.node}))
         theirs, less = replayed(other, test, relevant)
         more = bill - billed(other, less, priced, theirs.n, lasting)
         rows.append(_row(place, measured, ours, theirs, more, worth, amounts))
     if not rows:
-        raise DataError(
-            "no measured model of this graph is optional",
-            help="say what stands in for one: taste.otherwise(popular), or meaning.otherwise(None)",
-        )
+        raise DataError(f"{measured!r} reads no optional model", help=OTHERWISE)
     return Returns(tuple(rows), bill, ours.n, lasting, tuple(beside))
 
 
