@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, bdtrc
 
 from motet.errors import DataError
+from motet.metrics.distributions import binomial, binomial_above
 from motet.metrics.intervals import Floats, Groups, standard_error
 from motet.metrics.sequential import PLANNED, Sequential, sequential
 
@@ -86,7 +86,7 @@ def balance(ours: int, theirs: int, share: float = 0.5) -> float:
     if not ours or not theirs:
         raise DataError(f"{ours:,} got ours and {theirs:,} theirs", help="both versions need viewers")
     n = ours + theirs
-    p = min(1.0, 2 * min(float(bdtr(ours, n, share)), float(bdtrc(ours - 1, n, share))))
+    p = min(1.0, 2 * min(binomial(ours, n, share), binomial_above(ours - 1, n, share)))
     if p < MISMATCH:
         raise DataError(
             f"sample ratio mismatch: {ours:,} got ours, {theirs:,} theirs, and {share:.1%} were to get ours, p={p:.1g}",

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from motet.errors import DataError
+from motet.metrics.distributions import student
 from motet.metrics.intervals import LEVEL, Estimate, Floats, Groups, standard_error
 
 EFFECTIVE = 100
@@ -128,7 +128,7 @@ def _value(log: Log, terms: Floats, away: NDArray[Any]) -> Value:
     share = float((w @ log.rewards / w.sum() - low) / width)
     variance = max(error**2, float(w @ away**2 / w.sum()) / log.effective) / width**2
     rows = share * (1 - share) / variance if 0 < share < 1 and variance > 0 else log.effective
-    quantile = float(stdtrit(units - 1, (1 + LEVEL) / 2))
+    quantile = student(units - 1, (1 + LEVEL) / 2)
     ends = _wilson(min(max((value - low) / width, 0.0), 1.0), rows, quantile)
     return Value(Estimate(value, low + width * ends[0], low + width * ends[1], len(terms)), log.effective)
 

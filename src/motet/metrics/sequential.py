@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from scipy.special import stdtrit
-
 from motet.errors import DataError
+from motet.metrics.distributions import student
 from motet.metrics.intervals import LEVEL, Estimate
 
 PLANNED = 10_000
@@ -57,7 +56,7 @@ def sequential(value: float, error: float | None, n: int, units: int, planned: i
     unknown = Estimate(value, None, None, n)
     if not error:
         return Sequential(unknown, unknown, None, planned)
-    once, anytime = float(stdtrit(units - 1, (1 + LEVEL) / 2)) * error, _widened(n / planned) * error
+    once, anytime = student(units - 1, (1 + LEVEL) / 2) * error, _widened(n / planned) * error
     ends = [Estimate(value, value - half, value + half, n) for half in (once, anytime)]
     return Sequential(ends[0], ends[1] if units >= FEWEST else unknown, error, planned)
 

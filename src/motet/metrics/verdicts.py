@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from motet.errors import DataError
+from motet.metrics.distributions import student
 from motet.metrics.intervals import LEVEL, Estimate, Floats, Groups
 from motet.metrics.sequential import POWER, fewest
 
@@ -97,7 +97,7 @@ class _Mean:
     def within(self, level: float) -> Estimate:
         if self.error is None:
             return Estimate(self.value, None, None, self.n)
-        half = float(stdtrit(self.degrees, (1 + level) / 2)) * self.error
+        half = student(self.degrees, (1 + level) / 2) * self.error
         return Estimate(self.value, self.value - half, self.value + half, self.n)
 
 
@@ -156,7 +156,7 @@ def _needed(found: _Mean) -> int | None:
 
     def enough(rows: int) -> bool:
         grown = rows / found.n
-        errors = float(stdtrit(found.degrees * grown, (1 + LEVEL) / 2)) + NormalDist().inv_cdf(POWER)
+        errors = student(found.degrees * grown, (1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)
         return abs(value) >= errors * error / grown**0.5
 
     return fewest(enough, found.n)

@@ -16,6 +16,8 @@ from motet.cost import Cost
 from motet.errors import MotetError, RunError
 from motet.model import Model, State
 
+NONE = 0, 0  # tokens
+
 
 class Runner(Protocol):
     """Does the work of the models; what it is asked to do is decided elsewhere."""
@@ -47,7 +49,7 @@ class Local:
         return value
 
     def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], Any]) -> Any:
-        read, written = node.model.tokens()
+        read, written = node.model.tokens() if node.model.calls_llm else NONE
         wall, cpu = time.perf_counter(), self._cpu()
         try:
             value = work()
@@ -57,7 +59,7 @@ class Local:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
             raise RunError(text, help=_place(node.model, error)) from error
         took = time.perf_counter() - wall, self._cpu() - cpu
-        now_read, now_written = node.model.tokens()
+        now_read, now_written = node.model.tokens() if node.model.calls_llm else NONE
         self._spent(node, Cost(1, rows, *took, now_read - read, now_written - written))
         return value
 
