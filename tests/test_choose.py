@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import motet as mt
-from tests.shop import Item, Purchase, shop
+from tests.shop import Buyer, Item, Purchase, shop
 
 fame = mt.Popular()(Purchase.item)
 seen = mt.past(Purchase.item, by=Purchase.buyer, last=1)
@@ -28,6 +28,26 @@ def test_the_best_is_chosen_and_its_graph_is_the_one_without_a_choice(tmp_path: 
     fitted = found.graph.fit(train, store=tmp_path, quiet=True)
     quality = next(row.quality for row in found.rows if row.name == "personal")
     assert fitted.evaluate(test).figure("top", "NDCG@3") == quality
+
+
+def test_none_lives_on_what_another_has_embedded(tmp_path: Path) -> None:
+    asks = [
+        {"buyer": "b1", "at": i, "search": f"tea number {i}", "amount": 1.0, "item": 1, "stars": 5.0} for i in range(40)
+    ]
+    data = mt.Data(
+        {
+            Item: [{"item_id": 1, "name": "tea", "price": 1.0, "kind": "tea"}],
+            Buyer: [{"buyer_id": "b1", "age": 20.0}],
+            Purchase: asks,
+        }
+    )
+    meaning = mt.Embed("minilm-l6")(Purchase.search)
+    ways = [
+        mt.retrieve(Item, k=1, by=[mt.Embed("minilm-l6")(Item.name) @ meaning, other]) for other in (fame, Item.price)
+    ]
+    found = mt.Graph(top=mt.choose(*ways)).choose(data, data, mt.Worth(hit=1.0), store=tmp_path, quiet=True)
+    one, other = (row.milliseconds for row in found.rows)
+    assert other > one / 5
 
 
 def test_where_it_costs_more_than_it_brings_the_cheaper_one_stays(tmp_path: Path) -> None:

@@ -53,6 +53,10 @@ def replayed(fitted: Fitted, test: Data, relevant: Any) -> tuple[Evaluation, Liv
             before = live.get(node.fingerprint)
             live[node.fingerprint] = node, before[1] + cost if before else cost
 
+    for column in fitted.outline.columns:
+        remembered = getattr(column.node.model, "remembered", None) if isinstance(column.node, Apply) else None
+        if remembered is not None:  # what another graph has embedded before would cost this one nothing
+            remembered.forget()
     return fitted.evaluate(test, relevant=relevant, spent=spent), live
 
 

@@ -45,6 +45,11 @@ class Remembered:
         there |= {key: future.result() for key, future in flying.items()}
         return np.stack([there[key] for key in keys])
 
+    def forget(self) -> None:
+        """Drops all vectors: who measures what embedding costs wants it done, not remembered."""
+        with self._lock:
+            self._vectors.clear()
+
     def _claimed(self, wanted: dict[str, str]) -> tuple[dict[str, Vectors], dict[str, Future[Vectors]], dict[str, str]]:
         """What is there, what others are embedding, and what is now this thread's to embed."""
         with self._lock:
