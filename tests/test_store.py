@@ -329,6 +329,14 @@ def test_costs_add_up_across_processes(store: Store) -> None:
     assert store.cost("g") is None
 
 
+def test_a_ledger_that_cannot_be_opened_is_named(store: Store) -> None:
+    store.add_cost("f", Cost(calls=1))
+    (store.root / "costs.sqlite-opening").unlink()
+    (store.root / "costs.sqlite-opening").mkdir()  # what cannot be locked, as on a disk that is read only
+    with pytest.raises(RunError, match="could not use"):
+        store.cost("f")
+
+
 def test_a_damaged_ledger_is_named(store: Store) -> None:
     store.add_cost("f", Cost(1))
     (store.root / "costs.sqlite").write_bytes(b"not a database, certainly" * 100)

@@ -46,7 +46,7 @@ def _opened(path: Path) -> Generator[sqlite3.Connection]:
             ledger.execute("pragma synchronous = normal")
             ledger.execute(_TABLE)
             yield ledger
-    except sqlite3.OperationalError as error:
+    except (sqlite3.OperationalError, OSError) as error:
         raise RunError(f"could not use {path}: {error}", help="make room on that disk and run again") from error
     except sqlite3.DatabaseError as error:
         raise durable.damaged(path, str(error)) from error
