@@ -15,7 +15,7 @@ from motet.data import Data
 from motet.errors import DataError, listed
 from motet.evaluate import asked
 from motet.evaluation import Answered, Evaluation, Measured
-from motet.llm import LLM
+from motet.llm import llm_of
 from motet.node import Column, event_of
 from motet.outline import Outline
 from motet.plan import cost_key
@@ -116,11 +116,11 @@ def groups_of(measured: Measured) -> Array | None:
     return groups if groups is None or isinstance(measured, Answered) else groups[measured.known]
 
 
+def llms(outline: Outline) -> set[str]:
+    """The names of the language models that a graph calls."""
+    return {name for column in outline.columns if isinstance(column.node, Apply) and (name := _llm(column.node))}
+
+
 def _llm(node: Apply) -> str:
-    llm = getattr(node.model, "llm", None)
-    return llm.model if isinstance(llm, LLM) else ""
-
-
-def llms(outline: Outline) -> list[LLM]:
-    models = [column.node.model for column in outline.columns if isinstance(column.node, Apply)]
-    return [llm for model in models if isinstance(llm := getattr(model, "llm", None), LLM)]
+    llm = llm_of(node.model)
+    return llm.model if llm else ""

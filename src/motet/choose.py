@@ -96,7 +96,7 @@ def chosen_of(
         raise GraphError(f"the graph has {len(places)} places to choose for, and one is asked for", help=HELP)
     node = places[0].node
     assert isinstance(node, Choice)
-    prices.check({llm.model for llm in llms(outline)})
+    prices.check(llms(outline))
     rows: list[tuple[Option, Outline]] = []
     for option in node.options:
         graph = outline.rewritten({node.fingerprint: option.node})

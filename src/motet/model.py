@@ -85,10 +85,6 @@ class Model:
         """The result for each row of the batch."""
         raise RunError(f"{self} has no result of its own", help="def apply(self, state: State, batch: Batch) -> Array")
 
-    def tokens(self) -> tuple[int, int]:
-        """Tokens that this process has read and written for it so far, where it calls a language model."""
-        return 0, 0
-
     def block(self) -> int:
         """Rows that are computed and kept at a time when it is costly: what a kill loses at most."""
         return 256

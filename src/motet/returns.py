@@ -100,7 +100,7 @@ def returns(
     """Measures the graph, and once more without each of its optional models. refit: fits another outline on the data
     that `fitted` was fitted on. The rest is as `Fitted.returns` says."""
     priced = prices or Prices()
-    priced.check({llm.model for llm in llms(fitted.outline)})
+    priced.check(llms(fitted.outline))
     ours, spent = replayed(fitted, test, relevant)
     measured = chosen(ours, worth, output)
     amounts = amounts_of(fitted, test, worth, relevant)

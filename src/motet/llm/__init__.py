@@ -9,6 +9,7 @@ import os
 import threading
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from motet import weights
@@ -16,7 +17,7 @@ from motet.errors import GraphError, RunError, listed
 from motet.llm.client import Client, Prompt, Reply, Schema, Usage
 from motet.llm.gguf import in_eight_bits
 
-__all__ = ["LLM", "Client", "Prompt", "Reply", "Schema", "Usage"]
+__all__ = ["LLM", "Client", "Prompt", "Reply", "Schema", "Usage", "llm_of"]
 
 PACKAGED = ("smollm2-135m",)
 
@@ -86,6 +87,12 @@ class LLM:
         # One thread at a time: else several that ask at once would each load the model.
         with _opening.setdefault(os.getpid(), threading.Lock()):
             return _opened(self, os.getpid())
+
+
+def llm_of(model: Any) -> LLM | None:
+    """The language model that a model calls, None where it calls none."""
+    found = getattr(model, "llm", None)
+    return found if isinstance(found, LLM) else None
 
 
 _opening: dict[int, threading.Lock] = {}

@@ -14,9 +14,10 @@ from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
+from motet.llm import Usage, llm_of
 from motet.model import Model, State
 
-NONE = 0, 0  # tokens
+NONE = Usage()
 
 
 class Runner(Protocol):
@@ -49,7 +50,8 @@ class Local:
         return value
 
     def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], Any]) -> Any:
-        read, written = node.model.tokens() if node.model.calls_llm else NONE
+        llm = llm_of(node.model) if isinstance(node, Apply) else None
+        before = llm.open().usage if llm else NONE
         wall, cpu = time.perf_counter(), self._cpu()
         try:
             value = work()
@@ -59,8 +61,9 @@ class Local:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
             raise RunError(text, help=_place(node.model, error)) from error
         took = time.perf_counter() - wall, self._cpu() - cpu
-        now_read, now_written = node.model.tokens() if node.model.calls_llm else NONE
-        self._spent(node, Cost(1, rows, *took, now_read - read, now_written - written))
+        now = llm.open().usage if llm else NONE
+        tokens = now.tokens_in - before.tokens_in, now.tokens_out - before.tokens_out
+        self._spent(node, Cost(1, rows, *took, *tokens))
         return value
 
 

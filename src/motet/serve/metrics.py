@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Hashable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,7 +24,7 @@ from prometheus_client import (
 
 from motet import operators
 from motet.apply import Apply, Fit
-from motet.llm import LLM
+from motet.llm import llm_of
 from motet.node import Column
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ class Metrics:
         remembered = getattr(node.model, "remembered", None)
         if remembered is not None:
             self._model["cache_hits"](called).inc(self._since(("hits", node.model), remembered.hits))
-        llm: Any = getattr(node.model, "llm", None)
-        if isinstance(llm, LLM):
+        if llm := llm_of(node.model):
             used = llm.open().usage
             self._tokens.labels(llm.model, "in").inc(self._since(("in", llm), used.tokens_in))
             self._tokens.labels(llm.model, "out").inc(self._since(("out", llm), used.tokens_out))

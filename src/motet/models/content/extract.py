@@ -115,10 +115,6 @@ class Extract(Model, Generic[R]):
                 help="extract the one that has an outcome by a record of its own",
             )
 
-    def tokens(self) -> tuple[int, int]:
-        used = self.llm.open().usage
-        return used.tokens_in, used.tokens_out
-
     def apply(self, state: State, batch: Batch) -> Read:
         texts: pa.Array = batch["text"]
         seconds = self.seconds if batch.seconds is None else batch.seconds

@@ -66,10 +66,6 @@ class Write(Model):
         made = column(Unready, self, **rows, **{name: cast(Any, Whole(chosen))}, **cast(Any, about))
         return Late(Text, made)
 
-    def tokens(self) -> tuple[int, int]:
-        used = self.llm.open().usage
-        return used.tokens_in, used.tokens_out
-
     def apply(self, state: State, batch: Batch) -> pa.Array:
         until = None if batch.seconds is None else time.monotonic() + batch.seconds * 0.9
         name = next(n for n, value in batch.columns.items() if isinstance(value, Pairs))
