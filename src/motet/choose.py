@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
-from rich.console import Console
 from rich.table import Table as Grid
 
 from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, replayed
 from motet.data import Data
 from motet.errors import GraphError
-from motet.metrics import intervals
 from motet.metrics.intervals import Estimate
+from motet.metrics.verdicts import net
 from motet.node import Choice, Column, check_fallback
 from motet.outline import Outline
+from motet.printed import printed
 from motet.worth import Prices, Worth
 
 if TYPE_CHECKING:
@@ -43,15 +42,15 @@ def choose(*options: C) -> C:
 @dataclass(frozen=True)
 class Option:
     """One of the alternatives. milliseconds: of processor a request, live. bill: money per 1,000 requests of the whole
-    graph with it. value, net: money per 1,000 requests, None without a Worth."""
+    graph with it. value, net: money per 1,000 requests."""
 
     name: str
     metric: str
     quality: Estimate
     milliseconds: float
     bill: Bill
-    value: Estimate | None
-    net: Estimate | None
+    value: Estimate
+    net: Estimate
 
 
 @dataclass(frozen=True)
@@ -71,14 +70,10 @@ class Chosen(Generic[G]):
         for name in ("", "model", "metric", "quality", "ms a request", "cost", "value", "net"):
             grid.add_column(name, no_wrap=True)
         for row in self.rows:
-            money = [f"{row.bill.total:.4g}", *("" if each is None else str(each) for each in (row.value, row.net))]
+            money = f"{row.bill.total:.4g}", str(row.value), str(row.net)
             mark = "->" if row.name == self.chosen else ""
             grid.add_row(mark, row.name, row.metric, str(row.quality), f"{row.milliseconds:.3g}", *money)
-        console = Console(width=200, no_color=True, highlight=False)
-        with console.capture() as captured:
-            console.print(grid)
-        lines = [line.rstrip() for line in captured.get().splitlines()]
-        return "\n".join([*lines, "", f"n={self.n:,} requests replayed; money per {PER:,} requests"])
+        return "\n".join([*printed(grid, width=200), "", f"n={self.n:,} requests replayed; money per {PER:,} requests"])
 
 
 def chosen_of(
@@ -101,7 +96,7 @@ def chosen_of(
     for option in node.options:
         graph = outline.rewritten({node.fingerprint: option.node})
         rows.append((_measured(outline.name(option), fit(graph), test, worth, prices, relevant, requests), graph))
-    best, graph = max(rows, key=lambda row: _net(row[0]))
+    best, graph = max(rows, key=lambda row: row[0].net.value or 0.0)
     return Chosen(tuple(row for row, _ in rows), best.name, best.quality.n, graph)
 
 
@@ -112,17 +107,8 @@ def _measured(
     output = chosen(found, worth, None)
     bill = billed(fitted, live, prices, found.n, requests or found.n)
     measured = found.measured[output]
-    value = intervals.mean(PER * worth.each(measured, amounts_of(fitted, test, worth, relevant)), groups_of(measured))
-    metric = next(figure.metric for figure in found.figures if figure.output == output)
+    worths = PER * worth.each(measured, amounts_of(fitted, test, worth, relevant))
+    value, earned = (net(worths, cost, groups_of(measured)) for cost in (0.0, bill.total))
+    shown = found.main(output)
     spent = sum(cost.cpu_seconds for _, cost in live.values())
-    net = _less(value, bill.total)
-    return Option(name, metric, found.figure(output, metric), 1e3 * spent / found.n, bill, value, net)
-
-
-def _less(value: Estimate, cost: float) -> Estimate:
-    low, high = (None if edge is None else edge - cost for edge in (value.low, value.high))
-    return Estimate(None if value.value is None else value.value - cost, low, high, value.n)
-
-
-def _net(option: Option) -> float:
-    return -np.inf if option.net is None or option.net.value is None else option.net.value
+    return Option(name, shown.metric, shown.estimate, 1e3 * spent / found.n, bill, value, earned)

@@ -176,6 +176,10 @@ class Evaluation:
         known = ", ".join(sorted({f"{f.output} {f.metric} {f.slice}" for f in self.figures}))
         raise DataError(f"{output} {metric} {slice} was not measured", help=f"there are: {known}")
 
+    def main(self, output: str) -> Figure:
+        """The first metric of an output, over all requests: what it is known by."""
+        return next(figure for figure in self.figures if figure.output == output)
+
     def against(self, other: Evaluation) -> list[Figure]:
         """Ours minus theirs for every output that both have, paired over the same requests."""
         if self.n != other.n:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table as Grid
 
 from motet.apply import Apply, Within
@@ -19,6 +18,7 @@ from motet.model import NOTHING, digest
 from motet.node import Column, event_of
 from motet.operators import OPERATORS
 from motet.outline import Outline
+from motet.printed import printed
 from motet.run.context import Context
 from motet.run.null import Count, counts
 from motet.run.runner import Local
@@ -63,10 +63,7 @@ class Plan:
             times = "?" if line.times is None else f"{line.times:,}"
             share = f"<- {dearest[1]:.0%} of the bill" if dearest and line is dearest[0] else ""
             grid.add_row(line.column, line.grain, line.computed, times, _each(line), _in_all(line), share)
-        console = Console(width=140, no_color=True, highlight=False)
-        with console.capture() as captured:
-            console.print(grid)
-        rows = [row.rstrip() for row in captured.get().splitlines()]
+        rows = printed(grid, width=140)
         known = any(line.seconds is not None for line in self.lines)
         return "\n".join(rows if known else [*rows, "", NOTHING_MEASURED])
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table as Grid
 
 from motet.batch import Array
@@ -19,6 +18,7 @@ from motet.metrics.verdicts import Verdict, verdict
 from motet.node import upstream
 from motet.outline import Outline
 from motet.places import Place, places
+from motet.printed import printed
 from motet.worth import Prices, Worth
 
 if TYPE_CHECKING:
@@ -68,14 +68,10 @@ class Returns:
             grid.add_column(name, no_wrap=True)
         for row in self.rows:
             grid.add_row(*_cells(row))
-        console = Console(width=240, no_color=True, highlight=False)
-        with console.capture() as captured:
-            console.print(grid)
-        lines = [line.rstrip() for line in captured.get().splitlines()]
         spread = f"what is prepared is spread over {self.amortised:,}"
         said = f"n={self.n:,} requests replayed; money per {PER:,} requests; {spread}"
         left = [f"no measured output reads {name}" for name in self.unmeasured]
-        return "\n".join([*lines, "", said, *left])
+        return "\n".join([*printed(grid, width=240), "", said, *left])
 
 
 def optional(outline: Outline) -> list[Place]:
@@ -132,16 +128,15 @@ def _row(
     amounts: Array | None,
 ) -> Return:
     one, other = ours.measured[output], theirs.measured[output]
-    metric = next(figure.metric for figure in ours.figures if figure.output == output)
-    difference = next(
-        f.estimate for f in ours.against(theirs) if (f.output, f.slice, f.metric) == (output, "all", metric)
-    )
+    shown = ours.main(output)
+    gap = next(f for f in ours.against(theirs) if (f.output, f.slice, f.metric) == (output, "all", shown.metric))
     decided = None
     if worth is not None:
         gain = worth.each(one, amounts) - worth.each(other, amounts)
         decided = verdict(PER * gain, more.total, groups_of(one), _slices(one))
-    with_it, without = (each.figure(output, metric) for each in (ours, theirs))
-    return Return(place.name, place.strong, place.cheap, output, metric, with_it, without, difference, more, decided)
+    without = theirs.figure(output, shown.metric)
+    names = place.name, place.strong, place.cheap, output, shown.metric
+    return Return(*names, shown.estimate, without, gap.estimate, more, decided)
 
 
 def _slices(measured: Measured) -> Mapping[str, Array] | None:
