@@ -53,16 +53,21 @@ def replayed(fitted: Fitted, test: Data, relevant: Any) -> tuple[Evaluation, Liv
             before = live.get(node.fingerprint)
             live[node.fingerprint] = node, before[1] + cost if before else cost
 
-    for column in fitted.outline.columns:
-        remembered = getattr(column.node.model, "remembered", None) if isinstance(column.node, Apply) else None
-        if remembered is not None:  # what another graph has embedded before would cost this one nothing
-            remembered.forget()
+    forget(fitted.outline)
     return fitted.evaluate(test, relevant=relevant, spent=spent), live
+
+
+def forget(outline: Outline) -> None:
+    """Lets embedders forget what they were asked: what another graph has embedded would cost this one nothing."""
+    for column in outline.columns:
+        remembered = getattr(column.node.model, "remembered", None) if isinstance(column.node, Apply) else None
+        if remembered is not None:
+            remembered.forget()
 
 
 def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: int) -> Bill:
     """live: the calls for so many requests. lasting: requests that use what is prepared."""
-    now = sum(prices.of(cost, _llm(node)) for node, cost in live.values())
+    now = sum(prices.of(cost, llm_name(node)) for node, cost in live.values())
     ahead = sum(prices.of(cost, name) for cost, name in _ahead(fitted))
     return Bill(PER * ahead / lasting, PER * now / requests)
 
@@ -80,7 +85,7 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
         known = fitted.store.cost(cost_key(node))
         if known is not None and known.rows:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
-            found.append((known.times(rows / known.rows), _llm(node)))
+            found.append((known.times(rows / known.rows), llm_name(node)))
     return found
 
 
@@ -118,9 +123,10 @@ def groups_of(measured: Measured) -> Array | None:
 
 def llms(outline: Outline) -> set[str]:
     """The names of the language models that a graph calls."""
-    return {name for column in outline.columns if isinstance(column.node, Apply) and (name := _llm(column.node))}
+    return {name for column in outline.columns if isinstance(column.node, Apply) and (name := llm_name(column.node))}
 
 
-def _llm(node: Apply) -> str:
+def llm_name(node: Apply) -> str:
+    """The language model that a call reads and writes by, empty where there is none."""
     llm = llm_of(node.model)
     return llm.model if llm else ""

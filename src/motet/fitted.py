@@ -14,6 +14,7 @@ from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, RunError, listed
+from motet.escalation import Escalation, escalation
 from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
 from motet.folder import existing_store, open_store
@@ -90,6 +91,14 @@ class Fitted:
             return fit(outline, self.train, store=self.store.root, seed=self.seed, quiet=self.progress.quiet)
 
         return returns(self, refit, test, worth, prices, output=output, relevant=relevant, requests=requests)
+
+    def escalation(self, test: Data, prices: Prices | None = None, *, name: str | None = None) -> Escalation:
+        """What an escalation buys on the events of `test`: both models are asked about all of them.
+
+        prices: what work costs. name: of the escalated column, where the graph has several.
+        Errors: DataError where nothing is escalated, the price is of nothing there, or no outcome is known.
+        """
+        return escalation(self, test, prices or Prices(), name)
 
     def prepare(self, data: Data | None = None, *, name: str = "graph") -> Prepared:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.

@@ -1,4 +1,4 @@
-"""Where one of two answers: what is declared by `otherwise`."""
+"""Where one of two answers: what is declared by `otherwise`, or by `escalate`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from motet.apply import Within
 from motet.candidates import Retrieve
+from motet.escalate import Escalate
 from motet.node import Column, Otherwise
 from motet.outline import Outline
 from motet.record import Field
@@ -13,7 +14,8 @@ from motet.record import Field
 
 @dataclass(frozen=True)
 class Place:
-    """A strong column, or what was declared for when it cannot be had. at: the column that is one of both.
+    """A strong column, or what was declared for when it cannot be had or is not worth it. at: the column that is one of
+    both.
 
     name: of the place. strong, cheap: what the two are called.
     """
@@ -31,7 +33,7 @@ def places(outline: Outline) -> tuple[Place, ...]:
     made: list[Place] = []
     for column in outline.columns:
         node = column.node
-        if isinstance(node, Otherwise):
+        if isinstance(node, (Otherwise, Escalate)):
             made.append(_place(outline, column, node.strong, node.cheap))
         elif isinstance(node, Within):
             made.append(_place(outline, column, node.late, node.cheap))

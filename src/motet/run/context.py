@@ -15,13 +15,14 @@ import numpy as np
 
 from motet import search
 from motet.apply import Apply, Fit, column_of
-from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, take
+from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, is_scores, take
 from motet.cells import Cells, row_hashes
 from motet.data import Data
 from motet.errors import MotetError, RunError
+from motet.escalate import Allowance
 from motet.history import History
 from motet.model import Model, State, digest
-from motet.node import Column, Grain, Run, event_of, item_of, name_of, upstream
+from motet.node import Column, Grain, Node, Run, event_of, item_of, name_of, upstream
 from motet.past import Past
 from motet.record import Entity, Event, Field
 from motet.rows.kinds import nothing
@@ -69,6 +70,7 @@ class Context:
         self._observed: list[tuple[type[Event], Table, int]] = []
         self._settled = False
         self._telling = threading.RLock()
+        self._allowances: dict[str, Allowance] = {}
 
     def batch(self, event: type[Event] | None = None, rows: Array | None = None) -> Batched:
         """A batch of rows of an event's table."""
@@ -142,6 +144,10 @@ class Context:
                 self.note(column, f"{problem}, tried again by the next prepare")
         stays = [i for i, again in enumerate(passing) if not again]
         cells.add(hashes[stays], take(made, np.array(stays, np.int64)), [problems[i] for i in stays])
+
+    def allowance(self, node: Node, budget: float) -> Allowance:
+        """What a node may spend, over all batches."""
+        return self._allowances.setdefault(node.fingerprint, Allowance(budget))
 
     def note(self, column: Column, problem: str) -> None:
         """Counts that a column, or a row of it, could not be had as it was to be, and why."""
@@ -254,6 +260,7 @@ class Batched(Run):
     left: set when nobody waits for its late values any more.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
     fell: what could not be had, why, and for which requests (None: all).
+    spared: what was not asked for by choice, and for which requests.
     """
 
     def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
@@ -266,6 +273,8 @@ class Batched(Run):
         self.left: threading.Event | None = None
         self.waited = 0.0
         self.fell: list[tuple[Column, str, Array | None]] = []
+        self.spared: list[tuple[Column, Array]] = []
+        self._whole: tuple[Batched, Array] | None = None
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
 
@@ -274,8 +283,35 @@ class Batched(Run):
             return self.context.shared(column)
         key = column.fingerprint
         if key not in self._values:
-            self._values[key] = column.node.evaluate(self)
+            known = self._known(key)
+            self._values[key] = column.node.evaluate(self) if known is None else known
         return self._values[key]
+
+    def _known(self, key: str) -> Any:
+        """What the batch that this one is a part of has computed already, of these rows."""
+        if self._whole is None:
+            return None
+        whole, rows = self._whole
+        value = whole._values.get(key)
+        return None if value is None or isinstance(value, Pairs) or is_scores(value) else take(value, rows)
+
+    def some(self, column: Column, rows: Array) -> Any:
+        part = Batched(self.context, self.event, self.table, rows if self.taken is None else self.taken[rows])
+        part.moment, part.runner, part.cores = self.moment, self.runner, self.cores
+        part.ends, part.left, part.waited = self.ends, self.left, self.waited
+        part._whole = self, rows
+        value = part.tried(column)
+        for fallen, problem, of in part.fell:
+            lost = np.zeros(self._asked(), np.bool_)
+            lost[rows if of is None else rows[of]] = True
+            self.fell.append((fallen, problem, lost))
+        return value
+
+    def granted(self, node: Node, ranks: Array, worth: Array, budget: float) -> Array:
+        return self.context.allowance(node, budget).granted(ranks, worth)
+
+    def spare(self, column: Column, rows: Array) -> None:
+        self.spared.append((column, rows))
 
     def at(self, column: Column, pairs: Pairs) -> Any:
         if column.node.asked_by is None:

@@ -63,6 +63,7 @@ class Metrics:
         self._bytes = self._gauge("queue_bytes", "bytes of the asks that wait")
         models = {"calls": "calls", "seconds": "seconds of its calls", "rows": "rows it was asked for"}
         models |= {"fallbacks": "requests that something else answered", "cache_hits": "rows that were known already"}
+        models |= {"spared": "requests that were not worth asking it about"}
         self._models = {name: self._counter(f"model_{name}", says, "model") for name, says in models.items()}
         self._tokens = self._counter("llm_tokens", "tokens read and written", "llm", "direction")
         self._seen: dict[Hashable, int] = {}
@@ -106,6 +107,8 @@ class Metrics:
                 self._looked(called, spent.node)
         for column, _, rows in running.run.fell:
             self._model["fallbacks"](outline.name(column)).inc(running.rows if rows is None else int(rows.sum()))
+        for column, rows in running.run.spared:
+            self._model["spared"](outline.name(column)).inc(int(rows.sum()))
 
     def _called(self, outline: Outline, node: Apply | Fit) -> str:
         """What the author calls a model's result; empty for arithmetic and the like, which nobody watches."""

@@ -92,7 +92,8 @@ class Running:
     def answered_by(self, row: int) -> dict[str, str]:
         """Per place with an alternative: which of the two answered this ask."""
         fell: dict[str, list[Array | None]] = {}
-        for column, _, rows in self.run.fell:
+        instead = [(column, rows) for column, _, rows in self.run.fell] + self.run.spared
+        for column, rows in instead:
             fell.setdefault(column.fingerprint, []).append(rows)
         return {
             place.name: place.cheap if _concerns(fell.get(place.column.fingerprint, []), row) else place.strong
