@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 from motet.apply import Apply, Fit, Pick, Whole, Within, aligned_of
 from motet.errors import GraphError
 from motet.escalate import Escalate
-from motet.gate import Gate
 from motet.model import Model
 from motet.node import C, Column, check_fallback, event_of, grain_name, item_of, name_of, union, upstream
 from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
+from motet.router import Router
 
 K = TypeVar("K", bound=Column)
 
@@ -310,13 +310,13 @@ class Category(Column):
     ) -> Category:
         """This label, and the strong model's for the requests at which it is likely enough to be right instead.
 
-        A gate decides before the strong model is asked, by what the cheap one says and how sure it is of it, by how
+        A router decides before the strong model is asked, by what the cheap one says and how sure it is of it, by how
         long the texts and histories are that both read, and by what is given besides (`by`). It is fitted on events
         that neither model learns from. Where the strong model fails or is late, this label stays.
         price: what asking the strong model costs more, as a part of what a right label is worth more than a wrong one:
         it is asked where its chance to be right is higher by more than that. budget: the share of requests that it is
         asked about at most, those of the largest gains; while it serves, no process ever exceeds it.
-        requests: the strong model is asked about at most so many past events to fit the gate.
+        requests: the strong model is asked about at most so many past events to fit the router.
         Errors: neither or both of price and budget, columns of other grains, no outcome to learn from.
         """
         return _escalate(self, strong, by, price, budget, requests)
@@ -340,8 +340,8 @@ def _escalate(
     known = {"cheap": told} | {f"text{i}": text for i, text in enumerate(c for c in fields if isinstance(c, Text))}
     pasts = [c for c in upstream((cheap, strong)) if isinstance(c, Sequence) and c.grain == cheap.grain]
     known |= {f"past{i}": past for i, past in enumerate(pasts)} | {f"by{i}": each for i, each in enumerate(by)}
-    learnt = learn(Gate(), target=outcome, requests=requests, strong=strong, **known)
-    odds = column(Column, Gate(), learnt, **known)
+    learnt = learn(Router(), target=outcome, requests=requests, strong=strong, **known)
+    odds = column(Column, Router(), learnt, **known)
     return Category.of(Escalate(cheap, strong, odds, price, budget))
 
 

@@ -46,8 +46,8 @@ class Allowance:
 class Escalate(Node):
     """The cheap column, and the strong one for the requests at which it is expected to gain enough.
 
-    odds: what a gate knows of both before the strong one is asked. price: a gain above it is enough. budget: the share
-    of the requests that the strong one is asked about at most, those of the largest gains.
+    odds: what a router knows of both before the strong one is asked. price: a gain above it is enough. budget: the
+    share of the requests that the strong one is asked about at most, those of the largest gains.
     """
 
     cheap: Column
@@ -75,7 +75,7 @@ class Escalate(Node):
         return f"{name_of(self.cheap)} escalated to {name_of(self.strong)}"
 
     def parts(self) -> list[tuple[str, Column]]:
-        return [("strong", self.strong), ("cheap", self.cheap), ("gate", self.odds)]
+        return [("strong", self.strong), ("cheap", self.cheap), ("router", self.odds)]
 
     def evaluate(self, run: Run) -> Any:
         cheap: Codes = run.value(self.cheap)

@@ -51,7 +51,7 @@ class Escalation:
     cheap, strong: the share that each answers right alone, and cheap_cost, strong_cost: what that costs per 1,000
     requests, live. area: the margin over random escalation, averaged over all budgets. equal_share: the least share of
     requests that the strong model must be asked about so that as many answers are right as with it alone; cost_saved:
-    the part of its cost that is saved so. calibration_error: how far the gate's probabilities that the cheap model is
+    the part of its cost that is saved so. calibration_error: how far the router's probabilities that the cheap model is
     right are from what came, expected (15 bins).
     """
 
@@ -101,7 +101,7 @@ class Escalation:
 
 @dataclass(frozen=True)
 class _Replay:
-    """What each request would be answered. cheap, strong: 1.0 where that is right, float64 [n]. order: by the gate,
+    """What each request would be answered. cheap, strong: 1.0 where that is right, float64 [n]. order: by the router,
     those that gain most first; worth: how many of these are expected to gain. chance: that the cheap one is right.
     groups: [n], equal where requests depend on each other."""
 
@@ -115,7 +115,7 @@ class _Replay:
 
 @dataclass(frozen=True)
 class _Prices:
-    """Money per request: of the cheap model and the gate, of asking the strong one as well, of the strong one alone."""
+    """Money per request: of the cheap model and the router, of the strong one besides, of the strong one alone."""
 
     cheap: float
     more: float

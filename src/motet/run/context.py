@@ -259,6 +259,7 @@ class Batched(Run):
     cores: how many its models may use.
     left: set when nobody waits for its late values any more.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
+    rehearsed: nobody has asked, so that no budget pays for it, nor grows by it.
     fell: what could not be had, why, and for which requests (None: all).
     spared: what was not asked for by choice, and for which requests.
     """
@@ -272,6 +273,7 @@ class Batched(Run):
         self.cores = 1
         self.left: threading.Event | None = None
         self.waited = 0.0
+        self.rehearsed = False
         self.fell: list[tuple[Column, str, Array | None]] = []
         self.spared: list[tuple[Column, Array]] = []
         self._whole: tuple[Batched, Array] | None = None
@@ -308,7 +310,8 @@ class Batched(Run):
         return value
 
     def granted(self, node: Node, ranks: Array, worth: Array, budget: float) -> Array:
-        return self.context.allowance(node, budget).granted(ranks, worth)
+        allowance = Allowance(1.0) if self.rehearsed else self.context.allowance(node, budget)
+        return allowance.granted(ranks, worth)
 
     def spare(self, column: Column, rows: Array) -> None:
         self.spared.append((column, rows))

@@ -25,7 +25,7 @@ SURE = 1e-6  # a probability is no nearer to 0 or 1
 
 
 @dataclass(frozen=True)
-class Gate(Model):
+class Router(Model):
     """How likely the cheap and the strong model are to be right about each request, from what is known by then.
 
     Reads what the cheap model says (its label, its confidence and other numbers), how long texts and histories are, and
