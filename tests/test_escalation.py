@@ -12,11 +12,9 @@ import motet as mt
 from motet import plots
 from motet.batch import Array
 from motet.escalation import Escalation
-from tests.tickets import Ticket, expert, guess, tickets
+from tests.tickets import Ticket, desk, guess, tickets
 
 train, test = tickets().split(at="1970-01-01T11:40:00")
-topic = guess.label.escalate(expert, budget=0.2)
-desk = mt.Graph(topic=topic)
 
 
 @pytest.fixture(scope="module")

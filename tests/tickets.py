@@ -65,6 +65,8 @@ class Expert(mt.Model):
 
 guess = Guess()(Ticket.amount, Ticket.side, target=Ticket.topic)
 expert = Expert()(Ticket.amount, Ticket.side, target=Ticket.topic)
+topic = guess.label.escalate(expert, budget=0.2)
+desk = mt.Graph(topic=topic)
 
 
 def tickets(n: int = 1_000, seed: int = 0) -> mt.Data:
@@ -76,3 +78,7 @@ def tickets(n: int = 1_000, seed: int = 0) -> mt.Data:
         for i in range(n)
     ]
     return mt.Data({Ticket: rows})
+
+
+def data() -> mt.Data:
+    return tickets()

@@ -20,6 +20,7 @@ from motet.evaluate import BLOCK, asked, groups_by
 from motet.metrics import binary, intervals
 from motet.metrics.intervals import Estimate, Floats
 from motet.node import Column
+from motet.outline import Outline
 from motet.printed import printed
 from motet.worth import Prices
 
@@ -124,7 +125,7 @@ class _Prices:
 
 def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> Escalation:
     """The rest is as `Fitted.escalation` says."""
-    place = _place(fitted, name)
+    place = escalated(fitted.outline, name)
     node = place.node
     assert isinstance(node, Escalate)
     prices.check(llms(fitted.outline))
@@ -157,8 +158,9 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
     )
 
 
-def _place(fitted: Fitted, name: str | None) -> Column:
-    found = {fitted.outline.name(c): c for c in fitted.outline.columns if isinstance(c.node, Escalate)}
+def escalated(outline: Outline, name: str | None) -> Column:
+    """The column that is escalated, by its name where there are several. Errors: there is none such."""
+    found = {outline.name(c): c for c in outline.columns if isinstance(c.node, Escalate)}
     if not found:
         raise DataError("nothing is escalated in this graph", help=HELP)
     if name is None and len(found) > 1:
