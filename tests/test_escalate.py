@@ -128,6 +128,18 @@ def test_the_first_by_rank_are_granted() -> None:
     assert Allowance(0.15).granted(ranks, worth).tolist() == [False] * 4
 
 
+def test_a_plan_says_how_many_requests_are_escalated_at_most(tmp_path: Path) -> None:
+    graph = mt.Graph(topic=guess.label.escalate(expert, budget=0.2))
+    first = graph.plan(store=tmp_path)
+    occasions = {line.model: line.computed for line in first.lines}
+    assert occasions["Expert()"] == "per request, for 20% at most"
+    assert occasions["Guess()"] == "per request"
+    graph.fit(train, store=tmp_path, quiet=True).evaluate(test)
+    (line,) = (line for line in graph.plan(train, store=tmp_path).lines if line.model == "Expert()")
+    assert line.seconds is not None
+    assert line.cost == pytest.approx(0.2 * line.seconds)
+
+
 def test_what_cannot_be_escalated_is_refused() -> None:
     label = guess.label
     with pytest.raises(mt.GraphError, match="either a price or a budget"):

@@ -91,7 +91,7 @@ def _line(outline: Outline, store: Store, count: Count) -> Line:
     model = str(node.model) if isinstance(node, Apply) else type(node).__name__.lower()
     crosses = isinstance(node, Apply) and node.model.crosses
     times = 1 if crosses else count.times
-    total = None if each is None or times is None else each * times
+    total = None if each is None or times is None else each * times * count.share
     return Line(
         outline.name(count.column),
         count.grain,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from motet.apply import Apply, Within
 from motet.candidates import Retrieve, held
 from motet.column import Unready
+from motet.escalate import Escalate
 from motet.node import Column, event_of, grain_name, item_of
 from motet.outline import Outline
 
@@ -20,6 +21,7 @@ class Count:
     """How often one column is computed, and on what occasion.
 
     times: rows; per request where `per_request`, else once for all. None: how many is not known without data.
+    share: of the requests that it is computed for, at most; 1 where nothing is escalated to it.
     """
 
     column: Column
@@ -27,11 +29,36 @@ class Count:
     occasion: str
     times: int | None
     per_request: bool
+    share: float = 1.0
 
 
 def counts(outline: Outline, sizes: Sizes) -> list[Count]:
     """Every column that some work makes, in the order of work."""
-    return [count(column, sizes) for column in outline.columns if is_work(column)]
+    always = _always(outline)
+    budgets = [c.node.budget or 1.0 for c in outline.columns if isinstance(c.node, Escalate)]
+    found = [count(column, sizes) for column in outline.columns if is_work(column)]
+    return [each if each.column in always else _escalated(each, max(budgets, default=1.0)) for each in found]
+
+
+def _always(outline: Outline) -> set[Column]:
+    """The columns that are computed whether or not anything is escalated."""
+    found: set[Column] = set()
+    waiting = list(outline.outputs.values())
+    while waiting:
+        column = waiting.pop()
+        if column not in found:
+            found.add(column)
+            strong = column.node.strong if isinstance(column.node, Escalate) else None
+            waiting += [needed for needed in column.node.inputs if strong is None or needed != strong]
+    return found
+
+
+def _escalated(count: Count, budget: float) -> Count:
+    """What is only computed for requests that are escalated."""
+    if not count.per_request:
+        return count
+    most = f", for {budget:.0%} at most" if budget < 1 else ", where escalated"
+    return replace(count, occasion=count.occasion + most, share=budget)
 
 
 def is_work(column: Column) -> bool:
