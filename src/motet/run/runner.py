@@ -14,10 +14,9 @@ from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
-from motet.llm import Usage, llm_of
+from motet.llm import Usage
+from motet.llm.account import OPEN, Account
 from motet.model import Model, State
-
-NONE = Usage()
 
 
 class Runner(Protocol):
@@ -28,7 +27,10 @@ class Runner(Protocol):
 
 
 class Local:
-    """Runs models in this process and meters each: `spent` is told (node, cost) after every call.
+    """Runs models in this process and meters each.
+
+    spent: told (node, cost) after every call, with no rows where it failed; and once more, with no call in it, of
+    tokens that were used after it, since what is cut off at its deadline goes on for a while.
 
     cpu: the clock of processor seconds. That of the process sees the threads that a model starts, and takes up to a
     millisecond to read on a busy machine; work of milliseconds is metered by time.perf_counter instead.
@@ -50,21 +52,27 @@ class Local:
         return value
 
     def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], Any]) -> Any:
-        llm = llm_of(node.model) if isinstance(node, Apply) else None
-        before = llm.open().usage if llm else NONE
+        account, made = Account(), 0
+        before = OPEN.set(account)
         wall, cpu = time.perf_counter(), self._cpu()
         try:
             value = work()
+            made = rows
+            return value
         except MotetError:
             raise
         except Exception as error:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
             raise RunError(text, help=_place(node.model, error)) from error
-        took = time.perf_counter() - wall, self._cpu() - cpu
-        now = llm.open().usage if llm else NONE
-        tokens = now.tokens_in - before.tokens_in, now.tokens_out - before.tokens_out
-        self._spent(node, Cost(1, rows, *took, *tokens))
-        return value
+        finally:
+            OPEN.reset(before)
+            took = time.perf_counter() - wall, self._cpu() - cpu
+            used = account.close(lambda later: self._spent(node, _read(later)))
+            self._spent(node, Cost(1, made, *took) + _read(used))
+
+
+def _read(usage: Usage) -> Cost:
+    return Cost(tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
 
 
 def _place(model: Model, error: Exception) -> str:

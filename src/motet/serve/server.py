@@ -185,7 +185,7 @@ class Server:
 
     def _ran(self, running: Running, batch: Sequence[Request]) -> None:
         try:
-            self.metrics.ran(running)
+            self.metrics.ran(running, answered=bool(batch))
             if self.traces is not None:
                 self.traces.ran(running, [request.span for request in batch])
         except Exception:
