@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -129,17 +128,17 @@ class Fitted:
     @cached_property
     def live(self) -> Context:
         """What asks are answered from."""
-        return self.context(self.data, self.prepared, time.perf_counter)
+        return self.context(self.data, self.prepared, online=True)
 
     def context(
         self,
         data: Data,
         prepared: Mapping[str, str] | None = None,
-        cpu: Callable[[], float] = time.process_time,
+        online: bool = False,
         spent: Spent = lambda node, cost: None,
     ) -> Context:
         """An evaluation over data. prepared: where whole columns are kept that need not be put together again.
-        cpu: the clock of processor seconds that its work is metered by. spent: told what each call took."""
+        online: whether somebody waits for what it evaluates. spent: told what each call took."""
 
         def told(node: Apply | Fit, cost: Cost) -> None:
             self.meter.spent(node, cost)
@@ -147,7 +146,7 @@ class Fitted:
 
         known = self.states.values, self.states.names, prepared
         name = self.outline.name
-        return Context(data, Local(told, cpu), self.store, *known, self.progress.rows(name), name)
+        return Context(data, Local(told, online), self.store, *known, self.progress.rows(name), name)
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:

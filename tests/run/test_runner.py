@@ -132,6 +132,40 @@ def test_tokens_that_are_used_after_a_call_are_billed_to_it_too() -> None:
     assert spent[1:] == [Cost(tokens_in=40, tokens_out=2)]
 
 
+@dataclass(frozen=True)
+class Large(mt.Model):
+    """Takes 50 MB for a moment."""
+
+    def __call__(self, amount: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, mt.learn(self, amount=amount), amount=amount)
+
+    def fit(self, batch: Batch, target: Any) -> mt.State:
+        return mt.State(sum=float(np.ones(50_000_000, np.uint8)[-1]))
+
+    def apply(self, state: mt.State, batch: Batch) -> np.ndarray:
+        return batch["amount"] + np.ones(50_000_000, np.uint8)[-1]
+
+
+def test_memory_is_metered_offline_and_nobody_waits_for_that_online() -> None:
+    node, spent = Large()(Purchase.amount).node, list[Cost]()
+    assert isinstance(node, Apply)
+    for online in (False, True):
+        runner = Local(lambda node, cost: spent.append(cost), online)
+        runner.apply(node, mt.State(), Batch({"amount": np.ones(3)}, rows=3))
+    assert spent[0].peak_bytes == pytest.approx(50e6, rel=0.1)
+    assert spent[1].peak_bytes is None
+
+
+def test_a_fit_is_told_with_what_it_took() -> None:
+    node = Large()(Purchase.amount).node
+    assert isinstance(node, Apply)
+    assert node.fit is not None
+    state, cost = Local().fit(node.fit, Batch({"amount": np.ones(3)}, rows=3), None)
+    assert state["sum"] == 1.0
+    assert (cost.calls, cost.rows) == (1, 3)
+    assert cost.peak_bytes == pytest.approx(50e6, rel=0.1)
+
+
 def test_a_call_that_failed_has_cost_what_it_took_and_made_no_rows() -> None:
     spent: list[Cost] = []
     with pytest.raises(mt.RunError):
