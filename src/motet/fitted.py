@@ -98,7 +98,7 @@ class Fitted:
         """
         context = self.context(data or self.data)
         done = prepare(self.outline, context, self.progress)
-        version = snapshot.publish(name, self.outline, context, self.states.names, done)
+        version = snapshot.publish(name, self.outline, context, self.states.names, done, self.seed)
         self.meter.keep()
         self.store.sweep()
         self.__dict__.pop("live", None)
@@ -185,4 +185,5 @@ def published(
         )
     manifest = kept.version(name, number).manifest
     data, states = snapshot.read(outline, kept, manifest)
-    return Fitted(outline, data, states, kept, quiet, manifest["values"], number)
+    seed = manifest.get("seed", 0)  # which a version kept before seeds were knows nothing of
+    return Fitted(outline, data, states, kept, quiet, manifest["values"], number, seed)
