@@ -122,6 +122,8 @@ def test_what_viewers_did_before_makes_doubly_robust_narrower_and_nothing_that_t
         (low, high), (wide, wider) = ends(value.dr), ends(value.snips)
         assert low < 1_000 * 0.02 * 0.6 / 5 < high
         widths[name] = (high - low) / (wider - wide)
+    since = [{"buyer": f"b{i}", "at": START + 86_400 * day, "item": 1} for i in range(300) for day in range(10, 20)]
+    assert judged(tmp_path, answers, happened + since).values == judged(tmp_path, answers, happened).values
     assert widths["told"] < 0.9
     assert widths["untold"] > 0.98
 
