@@ -77,7 +77,9 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     found: list[tuple[Cost, str]] = []
     for fit in fitted.outline.fits:
         about = fitted.store.about(fitted.states.names[fit.fingerprint]) or {}
-        found.append((Cost(cpu_seconds=about.get("cpu_seconds", about.get("seconds", 0.0))), ""))
+        cpu = about.get("cpu_seconds", about.get("seconds", 0.0))
+        read, written = about.get("tokens_in", 0), about.get("tokens_out", 0)
+        found.append((Cost(cpu_seconds=cpu, tokens_in=read, tokens_out=written), _llm(fit)))
     for column in fitted.outline.columns:
         node = column.node
         if not isinstance(node, Apply) or event_of(node.grain) is not None:
@@ -126,7 +128,7 @@ def llms(outline: Outline) -> set[str]:
     return {name for column in outline.columns if isinstance(column.node, Apply) and (name := llm_name(column.node))}
 
 
-def llm_name(node: Apply) -> str:
+def llm_name(node: Apply | Fit) -> str:
     """The language model that a call reads and writes by, empty where there is none."""
     llm = llm_of(node.model)
     return llm.model if llm else ""

@@ -15,6 +15,7 @@ from motet.errors import DataError
 from motet.model import State, digest
 from motet.node import upstream
 from motet.outline import Outline
+from motet.plan import cost_key
 from motet.progress import Progress
 from motet.record import Event, Field
 from motet.run.context import Context
@@ -94,6 +95,8 @@ class Fitting:
         return data.split(at=at)
 
     def _with(self, fit: Fit, data: Data, lower: States) -> States:
+        """Beside a state is kept what it took: seconds with those of making its rows, by what it is stacked on;
+        tokens and memory of the fit alone."""
         name = self._name(fit, data, lower)
         state = self.store.state(name)
         label = f"fit {fit.model}"
@@ -103,11 +106,13 @@ class Fitting:
                 named, rows = self.outline.name, self.progress.rows(self.outline.name)
                 context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
-                state = self.runner.fit(fit, made.batch, made.target)
+                state, cost = self.runner.fit(fit, made.batch, made.target)
                 took = time.perf_counter() - started, time.process_time() - cpu
             spent = {name: round(seconds, 3) for name, seconds in zip(("seconds", "cpu_seconds"), took, strict=True)}
+            spent |= {name: getattr(cost, name) for name in ("tokens_in", "tokens_out", "peak_bytes")}
             about = {"model": str(fit.model), "rows": made.batch.rows, **spent}
             self.store.keep_state(name, state, about)
+            self.store.add_cost(cost_key(fit), cost)
         else:
             self.progress.found(label)
         return lower.adding(fit, name, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +107,7 @@ class Fitted:
         """
         context = self.context(data or self.data)
         done = prepare(self.outline, context, self.progress)
-        version = snapshot.publish(name, self.outline, context, self.states.names, done)
+        version = snapshot.publish(name, self.outline, context, self.states.names, done, self.seed)
         self.meter.keep()
         self.store.sweep()
         self.__dict__.pop("live", None)
@@ -138,17 +137,17 @@ class Fitted:
     @cached_property
     def live(self) -> Context:
         """What asks are answered from."""
-        return self.context(self.data, self.prepared, time.perf_counter)
+        return self.context(self.data, self.prepared, online=True)
 
     def context(
         self,
         data: Data,
         prepared: Mapping[str, str] | None = None,
-        cpu: Callable[[], float] = time.process_time,
+        online: bool = False,
         spent: Spent = lambda node, cost: None,
     ) -> Context:
         """An evaluation over data. prepared: where whole columns are kept that need not be put together again.
-        cpu: the clock of processor seconds that its work is metered by. spent: told what each call took."""
+        online: whether somebody waits for what it evaluates. spent: told what each call took."""
 
         def told(node: Apply | Fit, cost: Cost) -> None:
             self.meter.spent(node, cost)
@@ -156,7 +155,7 @@ class Fitted:
 
         known = self.states.values, self.states.names, prepared
         name = self.outline.name
-        return Context(data, Local(told, cpu), self.store, *known, self.progress.rows(name), name)
+        return Context(data, Local(told, online), self.store, *known, self.progress.rows(name), name)
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
@@ -195,4 +194,5 @@ def published(
         )
     manifest = kept.version(name, number).manifest
     data, states = snapshot.read(outline, kept, manifest)
-    return Fitted(outline, data, states, kept, quiet, manifest["values"], number)
+    seed = manifest.get("seed", 0)  # which a version kept before seeds were knows nothing of
+    return Fitted(outline, data, states, kept, quiet, manifest["values"], number, seed)

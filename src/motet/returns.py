@@ -18,7 +18,7 @@ from motet.metrics.verdicts import Verdict, verdict
 from motet.node import upstream
 from motet.outline import Outline
 from motet.places import Place, places
-from motet.printed import printed
+from motet.printed import money, printed
 from motet.worth import Prices, Worth
 
 if TYPE_CHECKING:
@@ -153,14 +153,8 @@ def _cells(row: Return) -> list[str]:
         return [*said, "", "", ""]
     where = f" ({', '.join(decided.where)})" if decided.where else ""
     needed = f", {decided.needed:,} requests would tell" if decided.needed else ""
-    return [*said, _money(decided.gain), _money(decided.net), f"{decided.word}{where}{needed}"]
+    return [*said, money(decided.gain), money(decided.net), f"{decided.word}{where}{needed}"]
 
 
 def _short(figure: Estimate) -> str:
     return "" if figure.value is None else f"{figure.value:.4f}"
-
-
-def _money(figure: Estimate) -> str:
-    if figure.value is None or figure.low is None or figure.high is None:
-        return "" if figure.value is None else f"{figure.value:.4g}"
-    return f"{figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
