@@ -94,6 +94,7 @@ def test_warm_and_cold_requests_have_figures_and_nets_of_their_own(tmp_path: Pat
             f.estimate for f in here.against(there) if (f.slice, f.metric) == (name, "NDCG@3")
         )
         assert ours.groups is not None
+        assert part.verdict is not None
         assert part.verdict == verdict(gain[rows], row.cost.total, ours.groups[rows], level=0.975)
         assert part.verdict.net.n == part.difference.n == rows.sum()
     assert row.verdict == verdict(gain, row.cost.total, ours.groups, {"warm": ~new, "cold": new})

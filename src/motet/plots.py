@@ -17,7 +17,7 @@ MARKERS = "osD^vP*X"
 
 
 def frontier(found: Returns, file: Path | str) -> Path:
-    """Metric over cost: the whole graph, and the graph without each of its optional models; by slice where there are any.
+    """Metric over cost: the whole graph, and the graph without each of its optional models; slices apart.
 
     A bar is the 95 % interval of the paired difference to the whole graph: where it does not reach the dashed line, the
     model surely matters. The thin line joins what nothing else beats at its cost. Errors: another kind of file,
@@ -68,7 +68,7 @@ def _costs(found: Returns) -> list[tuple[str, float]]:
 
 def _shown_for(cost: float) -> int:
     """The requests that a cost is shown for, so that it has few zeros. cost: of 1,000."""
-    return next((per for per in (PER, PER**2) if cost * per / PER >= 0.01), PER**3)
+    return next((per for per in (PER, PER**2) if cost * per / PER >= 0.001), PER**3)
 
 
 def _apart(gap: Estimate) -> list[list[float]] | None:
