@@ -89,7 +89,7 @@ class Returns:
         measured = f"{self.rows[0].metric} of {self.rows[0].output}"
         said = [f"with, without: {measured}; n={self.n:,} requests replayed; intervals of 95 %"]
         if any(row.slices for row in self.rows):
-            said.append("slices: their nets are within all of their intervals in 95 % of replays")
+            said.append("slices: the intervals of a model's nets hold for all of them at once")
         said.append(f"money per {PER:,} requests; what is prepared is spread over {self.amortised:,}")
         left = [f"no measured output reads {name}" for name in self.unmeasured]
         return "\n".join([*printed(grid, width=200), "", *said, *left])
