@@ -73,7 +73,7 @@ mood = facets.mood.otherwise(None)
 seen = mt.past(Visit.film, by=Visit.viewer)
 recent = mt.past(Visit.film, by=Visit.viewer, last=50)
 popular = mt.Popular()(Visit.film)
-taste = mt.SASRec(batch=8, epochs=25, patience=25)(recent, Film, content=meaning)  # small steps: see bench/cold.py
+taste = mt.SASRec(batch=16, epochs=25, patience=25)(recent, Film, content=meaning)  # small steps, as in bench/cold.py
 found = mt.retrieve(Film, k=200, by=[taste], exclude=seen)
 ranker = mt.LightGBM("lambdarank", requests=10_000)
 score = ranker(found, taste, popular, Film.year, mood, seen.count(), target=Visit.rating >= 4).otherwise(found)
