@@ -75,11 +75,9 @@ def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: i
 def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     """What fits took, and what columns take that are there before any request; and whose language model did it."""
     found: list[tuple[Cost, str]] = []
-    for fit in fitted.outline.fits:
-        about = fitted.store.about(fitted.states.names[fit.fingerprint]) or {}
-        cpu = about.get("cpu_seconds", about.get("seconds", 0.0))
-        read, written = about.get("tokens_in", 0), about.get("tokens_out", 0)
-        found.append((Cost(cpu_seconds=cpu, tokens_in=read, tokens_out=written), _llm(fit)))
+    for about in _fits(fitted):
+        cpu, read, written = (about.get(name, 0) for name in ("cpu_seconds", "tokens_in", "tokens_out"))
+        found.append((Cost(cpu_seconds=cpu, tokens_in=read, tokens_out=written), about.get("llm", "")))
     for column in fitted.outline.columns:
         node = column.node
         if not isinstance(node, Apply) or event_of(node.grain) is not None:
@@ -89,6 +87,18 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
             found.append((known.times(rows / known.rows), llm_name(node)))
     return found
+
+
+def _fits(fitted: Fitted) -> list[dict[str, Any]]:
+    """What is known of every fit, those on earlier events that other fits were stacked on included."""
+    known: dict[str, dict[str, Any]] = {}
+    asked = [fitted.states.names[fit.fingerprint] for fit in fitted.outline.fits]
+    while asked:
+        name = asked.pop()
+        if name not in known:
+            known[name] = fitted.store.about(name) or {}
+            asked += known[name].get("below", [])
+    return list(known.values())
 
 
 def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:

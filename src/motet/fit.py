@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from motet.apply import Fit
+from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError
+from motet.llm import llm_of
 from motet.model import State, digest
 from motet.node import upstream
 from motet.outline import Outline
@@ -44,13 +46,17 @@ class States:
 @dataclass(frozen=True)
 class Fitting:
     """One fit of a graph. Models of depth 0 learn from all events. A model stacked on them learns from the
-    latest events only, with the lower ones fitted on the events before; then the lower ones are fitted on all."""
+    latest events only, with the lower ones fitted on the events before; then the lower ones are fitted on all.
+
+    ahead: what columns have taken so far that no event is part of, which have a cost of their own.
+    """
 
     outline: Outline
     store: Store
     runner: Runner
     progress: Progress
     seed: int = 0
+    ahead: Callable[[], Cost] = Cost
 
     def all(self, data: Data) -> States:
         free = States()
@@ -102,20 +108,28 @@ class Fitting:
         label = f"fit {fit.model}"
         if state is None:
             with self.progress.bar(label) as tick:
-                started, cpu = time.perf_counter(), time.process_time()
+                before = self._spent()
                 named, rows = self.outline.name, self.progress.rows(self.outline.name)
                 context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
                 state, cost = self.runner.fit(fit, made.batch, made.target)
-                took = time.perf_counter() - started, time.process_time() - cpu
-            spent = {name: round(seconds, 3) for name, seconds in zip(("seconds", "cpu_seconds"), took, strict=True)}
-            spent |= {name: getattr(cost, name) for name in ("tokens_in", "tokens_out", "peak_bytes")}
-            about = {"model": str(fit.model), "rows": made.batch.rows, **spent}
+                took = {name: round(now - before[name], 3) for name, now in self._spent().items()}
+            took |= {name: getattr(cost, name) for name in ("tokens_in", "tokens_out", "peak_bytes")}
+            below = [lower.names[g.fingerprint] for g in _fits_below(fit)]
+            llm = llm_of(fit.model)
+            by = {"model": str(fit.model), "llm": llm.model if llm else ""}
+            about = {**by, "rows": made.batch.rows, **took, "below": below}
             self.store.keep_state(name, state, about)
             self.store.add_cost(cost_key(fit), cost)
         else:
             self.progress.found(label)
         return lower.adding(fit, name, state)
+
+    def _spent(self) -> dict[str, float]:
+        """The clocks, less what columns took that happened to be computed for the first time."""
+        ahead = self.ahead()
+        wall, cpu = time.perf_counter() - ahead.seconds, time.process_time() - ahead.cpu_seconds
+        return {"seconds": wall, "cpu_seconds": cpu}
 
     def _name(self, fit: Fit, data: Data, lower: States) -> str:
         """Equal names mean equal states: the same model on the same data above the same lower states."""

@@ -80,6 +80,7 @@ class Fitted:
         """What each optional model brings and costs, against what its `otherwise` declares, on the events of `test`.
 
         For each, a graph with the other one in its place is fitted on the same data and replayed on the same requests.
+        Where the output ranks items, those for what had happened in training (warm) and what had not (cold) also apart.
         worth: what outcomes are worth; without it metric and cost stand side by side, and nothing is decided. prices:
         what work costs. output: the one that is measured, if not given the first that the worth is about. relevant: as
         `evaluate` takes it. requests: over so many what is fitted and prepared is spread; if not given those of `test`.
@@ -168,7 +169,7 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
         )
     kept, progress = open_store(store), Progress(quiet)
     meter = Meter(kept)
-    states = Fitting(outline, kept, Local(meter.spent), progress, seed).all(data)
+    states = Fitting(outline, kept, Local(meter.spent), progress, seed, lambda: meter.ahead).all(data)
     meter.keep()
     return Fitted(outline, data, states, kept, quiet, seed=seed)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from motet.apply import Within
 from motet.candidates import Retrieve
 from motet.escalate import Escalate
-from motet.node import Column, Otherwise
+from motet.node import Column, Missing, Otherwise
 from motet.outline import Outline
 from motet.record import Field
 
@@ -48,7 +48,7 @@ def _place(outline: Outline, at: Column, strong: Column, cheap: Column | None) -
 def _called(outline: Outline, column: Column) -> str:
     """What the author calls it; candidates by one scorer alone are called by that."""
     node = column.node
-    if isinstance(node, Field):
+    if isinstance(node, (Field, Missing)):
         return node.label()
     if isinstance(node, Retrieve) and len(node.by) == 1:
         return outline.name(node.by[0])

@@ -18,6 +18,10 @@ def printed(table: Table, width: int) -> list[str]:
 
 def money(figure: Estimate) -> str:
     """An amount and its interval, where there is one."""
-    if figure.value is None or figure.low is None or figure.high is None:
-        return "" if figure.value is None else f"{figure.value:.4g}"
-    return f"{figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
+    interval = "" if figure.low is None else f" [{amount(figure.low)}, {amount(figure.high)}]"
+    return f"{amount(figure.value)}{interval}"
+
+
+def amount(given: float | None) -> str:
+    """To three digits; large ones to the unit."""
+    return "" if given is None else f"{given:,.0f}" if abs(given) >= 1_000 else f"{given:.3g}"
