@@ -16,7 +16,7 @@ from motet.errors import DataError, listed
 from motet.evaluate import asked
 from motet.evaluation import Answered, Evaluation, Measured
 from motet.llm import llm_of
-from motet.node import Column, event_of
+from motet.node import Column, event_of, given, upstream
 from motet.outline import Outline
 from motet.plan import cost_key
 from motet.worth import HELP, Prices, Worth
@@ -44,8 +44,11 @@ class Bill:
         return Bill(self.prepared - other.prepared, self.live - other.live)
 
 
-def replayed(fitted: Fitted, test: Data, relevant: Any) -> tuple[Evaluation, Live]:
-    """What was measured, and what the calls for requests took, by the column's fingerprint."""
+def replayed(
+    fitted: Fitted, test: Data, relevant: Any, beside: Mapping[str, Column] | None = None
+) -> tuple[Evaluation, Live]:
+    """What was measured, and what the calls for requests took, by the column's fingerprint. beside: as `evaluate` takes
+    it."""
     live: dict[str, tuple[Apply, Cost]] = {}
 
     def spent(node: Apply | Fit, cost: Cost) -> None:
@@ -57,7 +60,7 @@ def replayed(fitted: Fitted, test: Data, relevant: Any) -> tuple[Evaluation, Liv
         remembered = getattr(column.node.model, "remembered", None) if isinstance(column.node, Apply) else None
         if remembered is not None:  # what another graph has embedded before would cost this one nothing
             remembered.forget()
-    return fitted.evaluate(test, relevant=relevant, spent=spent), live
+    return fitted.evaluate(test, relevant=relevant, spent=spent, beside=beside), live
 
 
 def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: int) -> Bill:
@@ -71,17 +74,40 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     """What fits took, and what columns take that are there before any request; and whose language model did it."""
     found: list[tuple[Cost, str]] = []
     for fit in fitted.outline.fits:
-        about = fitted.store.about(fitted.states.names[fit.fingerprint]) or {}
+        about = about_fit(fitted, fit)
         found.append((Cost(cpu_seconds=about.get("cpu_seconds", about.get("seconds", 0.0))), ""))
+        found += _labels(fitted, fit)
     for column in fitted.outline.columns:
         node = column.node
-        if not isinstance(node, Apply) or event_of(node.grain) is not None:
-            continue
-        known = fitted.store.cost(cost_key(node))
-        if known is not None and known.rows:
+        if isinstance(node, Apply) and event_of(node.grain) is None:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
-            found.append((known.times(rows / known.rows), _llm(node)))
+            found += _rows(fitted, node, rows)
     return found
+
+
+def labelling(fitted: Fitted, prices: Prices) -> float:
+    """Money that teachers took to say what students have learnt."""
+    return sum(prices.of(cost, name) for fit in fitted.outline.fits for cost, name in _labels(fitted, fit))
+
+
+def about_fit(fitted: Fitted, fit: Fit) -> Mapping[str, Any]:
+    """What is said of a fit: the rows that it has learnt from, what it took."""
+    return fitted.store.about(fitted.states.names[fit.fingerprint]) or {}
+
+
+def _labels(fitted: Fitted, fit: Fit) -> list[tuple[Cost, str]]:
+    """What the rows took that are kept of a fit's teacher; whatever else it did is in the fit's own time."""
+    about = about_fit(fitted, fit)
+    rows = about.get("rows", 0) + about.get("silent", 0)
+    made = [column.node for column in upstream(given(fit.teacher), fits=False)]
+    kept = [node for node in made if isinstance(node, Apply) and node.model.costly and event_of(node.grain) is not None]
+    return [cost for node in kept for cost in _rows(fitted, node, rows)]
+
+
+def _rows(fitted: Fitted, node: Apply, rows: int) -> list[tuple[Cost, str]]:
+    """What so many rows of a column take, and whose language model does it; nothing where none was ever computed."""
+    known = fitted.store.cost(cost_key(node))
+    return [] if known is None or not known.rows else [(known.times(rows / known.rows), _llm(node))]
 
 
 def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:

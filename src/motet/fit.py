@@ -13,7 +13,7 @@ from motet.apply import Fit
 from motet.data import Data
 from motet.errors import DataError
 from motet.model import State, digest
-from motet.node import upstream
+from motet.node import Column, given, upstream
 from motet.outline import Outline
 from motet.progress import Progress
 from motet.record import Event, Field
@@ -43,7 +43,11 @@ class States:
 @dataclass(frozen=True)
 class Fitting:
     """One fit of a graph. Models of depth 0 learn from all events. A model stacked on them learns from the
-    latest events only, with the lower ones fitted on the events before; then the lower ones are fitted on all."""
+    latest events only, with the lower ones fitted on the events before; then the lower ones are fitted on all.
+
+    A student is not stacked on its teacher, whose answers it learns and never reads: it learns from the events that its
+    teacher was fitted on, too.
+    """
 
     outline: Outline
     store: Store
@@ -61,11 +65,12 @@ class Fitting:
 
     @cached_property
     def depths(self) -> dict[str, int]:
-        """How many models that learn from outcomes lie below each, at most."""
+        """How many models that learn from outcomes each is stacked on, at most."""
         found: dict[str, int] = {}
         for fit in self.outline.fits:
-            below = _fits_below(fit)
-            found[fit.fingerprint] = max((found[g.fingerprint] + g.learns_outcomes for g in below), default=0)
+            read = [found[g.fingerprint] + g.learns_outcomes for g in _fits_below(fit.features)]
+            learnt = [found[g.fingerprint] for g in _fits_below(given(fit.target))]
+            found[fit.fingerprint] = max(read + learnt, default=0)
         return found
 
     def _up_to(self, depth: int, data: Data, free: States) -> States:
@@ -104,9 +109,10 @@ class Fitting:
                 context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
                 state = self.runner.fit(fit, made.batch, made.target)
-                took = time.perf_counter() - started, time.process_time() - cpu
+                # What rows took that are kept is their columns' cost, whichever fit was the first to need them.
+                took = time.perf_counter() - started, time.process_time() - cpu - context.cpu_seconds
             spent = {name: round(seconds, 3) for name, seconds in zip(("seconds", "cpu_seconds"), took, strict=True)}
-            about = {"model": str(fit.model), "rows": made.batch.rows, **spent}
+            about = {"model": str(fit.model), "rows": made.batch.rows, "silent": made.silent, **spent}
             self.store.keep_state(name, state, about)
         else:
             self.progress.found(label)
@@ -119,10 +125,10 @@ class Fitting:
         contents = [data.token(f.record, f.name) for f in fields]
         events = dict.fromkeys(f.record for f in fields if f.record.is_event)
         rows = [data.rows_token(event) for event in events]
-        below = [lower.names[g.fingerprint] for g in _fits_below(fit)]
+        below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
         return digest(fit.fingerprint, str(self.seed), *contents, *rows, *below)
 
 
-def _fits_below(fit: Fit) -> list[Fit]:
-    found = {g.fingerprint: g for column in upstream(fit.inputs) for g in column.node.fits if isinstance(g, Fit)}
+def _fits_below(columns: tuple[Column, ...]) -> list[Fit]:
+    found = {g.fingerprint: g for column in upstream(columns) for g in column.node.fits if isinstance(g, Fit)}
     return list(found.values())

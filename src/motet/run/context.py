@@ -42,8 +42,8 @@ class Context:
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
     prepared: where the store keeps whole columns, by their fingerprint; their indexes are named after that. computed:
-    how many rows of each costly column had to be computed. notes: what could not be had, and why. name: what errors
-    call a column.
+    how many rows of each costly column had to be computed; cpu_seconds: what those took. notes: what could not be had,
+    and why. name: what errors call a column.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Context:
         self.states, self.named, self.prepared = dict(states or {}), dict(named or {}), dict(prepared or {})
         self.notes: Counter[tuple[str, str]] = Counter()
         self.computed: Counter[str] = Counter()
+        self.cpu_seconds = 0.0
         self.known: dict[type[Entity], Vocabulary] = {}
         self._shared: dict[str, Any] = {}
         self._indexes: dict[int, tuple[Array, Index | Scan]] = {}
@@ -106,12 +107,11 @@ class Context:
         if kept is not None:
             return kept
         if isinstance(node, Apply) and node.model.costly:
-            return self._by_rows(column, node)
+            return self.by_rows(column, node, self.batch())
         return node.evaluate(self.batch())
 
-    def _by_rows(self, column: Column, node: Apply) -> Any:
+    def by_rows(self, column: Column, node: Apply, run: Batched) -> Any:
         """A costly column row by row: only rows that were never computed are, and each block is kept at once."""
-        run = self.batch()
         args = {name: run.value(column_of(arg)) for name, arg in node.args.items()}
         aligned = _by_row(node)
         hashes = row_hashes(self.made(column), [args[name] for name in aligned])
@@ -122,7 +122,9 @@ class Context:
         done = 0
         for rows in _blocks(new, node.model):
             block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
+            began = time.process_time()
             made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
+            self.cpu_seconds += time.process_time() - began
             self._keep(cells, column, hashes[rows], made)
             self.computed[column.fingerprint] += len(rows)
             done += len(rows)
@@ -253,6 +255,7 @@ class Batched(Run):
     cores: how many its models may use.
     left: set when nobody waits for its late values any more.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
+    keeping: whether costly rows that are computed now are kept in the store, and looked for there first.
     fell: what could not be had, why, and for which requests (None: all).
     """
 
@@ -265,6 +268,7 @@ class Batched(Run):
         self.cores = 1
         self.left: threading.Event | None = None
         self.waited = 0.0
+        self.keeping = False
         self.fell: list[tuple[Column, str, Array | None]] = []
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
@@ -274,8 +278,21 @@ class Batched(Run):
             return self.context.shared(column)
         key = column.fingerprint
         if key not in self._values:
-            self._values[key] = column.node.evaluate(self)
+            self._values[key] = self._by_rows(column) if self.keeping else column.node.evaluate(self)
         return self._values[key]
+
+    def _by_rows(self, column: Column) -> Any:
+        node = column.node
+        if isinstance(node, Apply) and node.model.costly and len(node.grain) == 1:
+            return self.context.by_rows(column, node, self)
+        return node.evaluate(self)
+
+    def kept(self, column: Column) -> Any:
+        before, self.keeping = self.keeping, True
+        try:
+            return self.value(column)
+        finally:
+            self.keeping = before
 
     def at(self, column: Column, pairs: Pairs) -> Any:
         if column.node.asked_by is None:

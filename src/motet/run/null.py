@@ -9,10 +9,10 @@ from typing import Any
 from motet.apply import Apply, Within
 from motet.candidates import Retrieve, held
 from motet.column import Unready
-from motet.node import Column, event_of, grain_name, item_of
+from motet.node import Column, event_of, grain_name, item_of, upstream
 from motet.outline import Outline
 
-Sizes = Mapping[Any, int]  # rows of each entity
+Sizes = Mapping[Any, int]  # rows of each record
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,14 @@ class Count:
 
 def counts(outline: Outline, sizes: Sizes) -> list[Count]:
     """Every column that some work makes, in the order of work."""
-    return [count(column, sizes) for column in outline.columns if is_work(column)]
+    answering = set(outline.answering)
+    return [
+        count(column, sizes)
+        if column in answering or event_of(column.grain) is None
+        else _learnt(column, outline, sizes)
+        for column in outline.columns
+        if is_work(column)
+    ]
 
 
 def is_work(column: Column) -> bool:
@@ -55,6 +62,14 @@ def count(column: Column, sizes: Sizes) -> Count:
     known = sizes.get(item)
     k = k if known is None else min(k, known)
     return Count(column, grain, f"per request, {k} candidates", k, True)
+
+
+def _learnt(column: Column, outline: Outline, sizes: Sizes) -> Count:
+    """A column that is computed for fits alone: once per event that they draw."""
+    event = event_of(column.grain)
+    drawn = [fit.requests for fit in outline.fits if column in upstream(fit.inputs, fits=False)]
+    known = [n for n in (*drawn, sizes.get(event)) if n is not None]
+    return Count(column, grain_name(column.grain), "when the graph is fitted", min(known, default=None), False)
 
 
 def _a(noun: str) -> str:
