@@ -16,9 +16,11 @@ from motet.batch import Array, Batch, Codes
 from motet.distill import Distilled
 from motet.model import Model, State
 from motet.models.returned import KINDS
+from motet.places import places
 from motet.plan import cost_key
+from motet.prepare import prepared_columns
 from motet.store import Store
-from tests.shop import Item, Purchase
+from tests.shop import Buyer, Item, Purchase
 
 ASKED: list[float] = []
 """What the teacher was asked about, in order."""
@@ -292,6 +294,24 @@ def test_numbers_agree_by_the_variance_that_is_followed(tmp_path: Path) -> None:
     assert errors[1] > errors[0], "a larger error is a loss"
 
 
+def test_numbers_are_compared_where_both_say_one(tmp_path: Path) -> None:
+    here = mt.function(mt.Number)(positive_or_missing)(Note.size)
+    teacher, student = Chance()(here, target=Note.good), mt.Logistic()(Note.noise, target=Note.good)
+    train, test = notes()
+    graph = mt.Graph(good=mt.distill(teacher, student))
+    found = graph.distill(train, test, mt.Worth(caught=1.0, false_alarm=-1.0), store=tmp_path, quiet=True)
+    some = int((np.asarray(test.tables[Note].columns["size"])[test.asked[Note]] > 0).sum())
+    assert 0 < some < found.n == 100
+    assert found.lost is not None
+    assert found.gain is not None
+    assert {found.agreement.n, found.lost.n, found.gain.n} == {some}
+    assert found.silent > 0
+
+
+def positive_or_missing(values: Array) -> Array:
+    return np.where(values > 0, values, np.nan)
+
+
 def tree() -> Any:
     from sklearn.tree import DecisionTreeRegressor
 
@@ -317,6 +337,13 @@ def test_the_place_may_be_read_by_another_model(tmp_path: Path) -> None:
     assert found.lost.n == 100
 
 
+def test_what_does_not_read_the_place_says_nothing_of_it(tmp_path: Path) -> None:
+    graph = mt.Graph(other=by_noise, kind=mt.distill(slow, by_size))
+    found = graph.distill(*notes(), WORTH, store=tmp_path, quiet=True)
+    alone = mt.Graph(kind=mt.distill(slow, by_size)).distill(*notes(), WORTH, store=tmp_path, quiet=True)
+    assert (found.teacher.quality, found.student.quality) == (alone.teacher.quality, alone.student.quality)
+
+
 def test_it_is_a_place_to_choose_for_too(tmp_path: Path) -> None:
     graph = mt.Graph(kind=mt.distill(slow, by_size))
     found = graph.choose(*notes(), WORTH, DEAR, requests=1_000_000, store=tmp_path, quiet=True)
@@ -324,19 +351,28 @@ def test_it_is_a_place_to_choose_for_too(tmp_path: Path) -> None:
     assert found.chosen == "kind.student"
 
 
-def test_a_graph_that_was_taught_shows_its_teacher_and_prepares_nothing_for_it(tmp_path: Path) -> None:
+def test_a_plan_says_that_a_teacher_works_for_the_fit_alone(tmp_path: Path) -> None:
     train, _ = notes()
     graph = mt.Graph(kind=mt.taught(by_size, by=slow, sample=50))
     lines = {line.column: line for line in graph.plan(train, store=tmp_path).lines}
     assert (lines["slow"].computed, lines["slow"].times) == ("when the graph is fitted", 50)
     assert not lines["slow"].per_request
     assert lines["kind"].per_request
-    assert slow not in graph.answering
-    assert slow in graph.columns
 
 
 chance = Chance()(Note.size, target=Note.good)
 weight = mt.LightGBM("regression")(Note.size, target=Note.weight)
+
+
+def test_what_only_a_teacher_reads_is_neither_prepared_nor_a_place_that_answers() -> None:
+    liked = Purchase.stars >= 4
+    teacher = mt.Logistic()(Chance()(Buyer.age), Purchase.amount, target=liked).otherwise(Purchase.amount)
+    student = mt.Logistic()(Purchase.amount, target=liked)
+    strong, cheap = mt.Graph(likes=teacher), mt.Graph(likes=mt.taught(student, by=teacher))
+    assert len(prepared_columns(strong)) == len(places(strong)) == 1
+    assert len(prepared_columns(cheap)) == len(places(cheap)) == 0
+
+
 REFUSED: list[tuple[str, Any]] = [
     ("a sample of 0 events teaches nothing", lambda: mt.distill(slow, by_size, sample=0)),
     ("a sample of 'all' events teaches nothing", lambda: mt.distill(slow, by_size, sample="all")),  # pyright: ignore
