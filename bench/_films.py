@@ -119,3 +119,11 @@ def visits_100k(data: Path) -> pl.DataFrame:
         pl.col("rating").cast(pl.Float64),
     )
     return visits.sort("at", maintain_order=True)
+
+
+def newest(films: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
+    """The newest tenth of the rated films: by year, and within a year by the first rating whose time is known."""
+    first = visits.group_by("film").agg(pl.col("rated").min(), pl.len().alias("visits"))
+    rated = films.join(first, left_on="film_id", right_on="film")
+    order = rated.sort("year", "rated", "film_id", descending=True, nulls_last=True)
+    return order.head(round(len(order) / 10))

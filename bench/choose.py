@@ -30,8 +30,8 @@ def measured(title: str, ways: dict[str, mt.Graph], everything: mt.Data, asked: 
 
     train, test = everything.split(at=TESTED_FROM)
     labels = {name: graph.outputs["label"] for name, graph in ways.items()}
-    graph = mt.Graph(label=mt.choose(*labels.values()))
-    graph.names = {**graph.names, **{column.fingerprint: name for name, column in labels.items()}}
+    names = {column.fingerprint: name for name, column in labels.items()}
+    graph = mt.Graph.called(names, label=mt.choose(*labels.values()))
     found = graph.choose(train, first(test, asked), WORTH, PRICES, requests=REQUESTS, store=folder, quiet=True)
     print(f"{title}\n{found}\n", flush=True)
     rows = [

@@ -21,7 +21,7 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from _films import Film, Viewer, Visit, arguments, films_1m, finish, recent, seen, viewers_1m, visits_1m, words
+from _films import Film, Viewer, Visit, arguments, films_1m, finish, newest, recent, seen, viewers_1m, visits_1m, words
 
 import motet as mt
 from motet.batch import Array, Codes, Ragged
@@ -72,14 +72,6 @@ def codes(data: mt.Data, reference: str) -> Array:
     column = data.tables[Visit].columns[reference]
     assert isinstance(column, Codes)
     return column.codes
-
-
-def newest(films: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
-    """The newest tenth of the rated films."""
-    first = visits.group_by("film").agg(pl.col("rated").min(), pl.len().alias("visits"))
-    rated = films.join(first, left_on="film_id", right_on="film")
-    order = rated.sort("year", "rated", "film_id", descending=True, nulls_last=True)
-    return order.head(round(len(order) / 10))
 
 
 def parts(films: pl.DataFrame, viewers: pl.DataFrame, visits: pl.DataFrame, new: pl.DataFrame) -> Parts:

@@ -7,13 +7,13 @@ SASRec stops after two epochs here: an epoch's memory does not depend on how man
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 
 from _films import Film, Viewer, Visit, arguments, films_1m, finish, recent, seen, viewers_1m, visits_1m, words
 
 import motet as mt
+from motet import memory
 
 LIMIT_MB = 4096
 
@@ -38,7 +38,7 @@ def main() -> None:
         folder = given.data
         everything = mt.Data({Film: films_1m(folder), Viewer: viewers_1m(folder), Visit: visits_1m(folder)})
         graph().fit(everything, store=store, quiet=given.json)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = (memory.highest() or 0) / 2**20
     finish(
         {
             "events": len(everything.tables[Visit]),

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ import polars as pl
 import torch
 from _tight import Tight
 
+from motet import memory
 from motet.candidates import retrieve
 from motet.column import Key, Time
 from motet.data import Data
@@ -164,7 +164,7 @@ def main() -> None:
         made |= ml_100k(given.data, given.seeds)
     if "ml-1m" in given.sets:
         made |= ml_1m(given.data, given.epochs_1m)
-    made["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    made["peak_gib"] = round((memory.highest() or 0) / 2**30, 2)
     for name, value in made.items() if not given.json else ():
         print(f"{name:<28} {value}")
     if given.json:

@@ -189,6 +189,14 @@ def test_models_are_listed_by_place(folder: Path) -> None:
     assert all(row["says"] for row in rows.values())
 
 
+def test_an_escalation_is_measured_and_drawn(folder: Path) -> None:
+    graph = f"{Path(__file__).parent / 'tickets.py'}:desk"
+    found = said(folder, "escalation", graph, "--at", "1970-01-01T11:40", "--picture", "curve.png", "--store", "desk")
+    assert found["name"] == "topic"
+    assert 0.2 < found["equal_share"]["value"] < 0.6
+    assert (folder / "curve.png").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -201,6 +209,7 @@ def test_models_are_listed_by_place(folder: Path) -> None:
         ("evaluate FILE:shop --at some-day", "some-day"),
         ("evaluate FILE:shop --last 1 --by byer", "did you mean 'buyer'"),
         ("evaluate FILE:shop --at 2300-01-01", "would have no events"),
+        ("escalation FILE:shop", "nothing is escalated in this graph"),
         ("returns FILE:shop --caught amount", "no model of this graph is optional"),
         ("returns FILE:shop --hit 1 --tokens gpt", "'gpt' is no price of tokens"),
         ("returns FILE:shop --caught price", "neither an amount nor a Number of Purchase"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 
 import motet as mt
 from motet.batch import Array, Batch
@@ -30,6 +31,22 @@ class Costly(Model):
 
     def fit(self, batch: Batch, target: Any) -> State:
         raise AssertionError("a plan fitted something")
+
+
+@dataclass(frozen=True)
+class Roomy(Model):
+    """Takes 40 MB for its fit, or 60 MB for a call."""
+
+    at: str
+
+    def __call__(self, amount: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, mt.learn(self, target=Purchase.stars, amount=amount), amount=amount)
+
+    def fit(self, batch: Batch, target: Any) -> State:
+        return State(sum=float(np.ones(40_000_000 if self.at == "fit" else 1, np.uint8)[-1]))
+
+    def apply(self, state: State, batch: Batch) -> Array:
+        return batch["amount"] + np.ones(60_000_000 if self.at == "apply" else 1, np.uint8)[-1]
 
 
 words = Item.name + " of " + Item.kind.text()
@@ -103,11 +120,42 @@ def test_measuring_tries_costly_models_on_a_few_rows(tmp_path: Path) -> None:
     assert [other.seconds for other in later.lines if other.model == line.model] == [line.seconds]
 
 
+def test_measuring_sees_the_memory_that_loading_takes(tmp_path: Path) -> None:
+    weights: list[np.ndarray] = []
+
+    @dataclass(frozen=True)
+    class Loaded(Costly):
+        def apply(self, state: State, batch: Batch) -> Array:
+            if not weights:
+                weights.append(np.ones(40_000_000, np.uint8))
+            return np.zeros(batch.rows)
+
+    plan = mt.Graph(length=Loaded()(words)).plan(shop(), store=tmp_path, measure=True)
+    (line,) = (line for line in plan.lines if "Loaded" in line.model)
+    assert line.peak_bytes == pytest.approx(40e6, rel=0.1)
+
+
 def test_what_a_fit_has_cost_is_known_to_the_next_plan(tmp_path: Path) -> None:
     slow = mt.Graph(length=Costly(touchy=False)(words))
     slow.fit(shop(), store=tmp_path, quiet=True).prepare()
     (line,) = (line for line in slow.plan(shop(), store=tmp_path).lines if line.model.startswith("Costly"))
     assert line.seconds is not None
+
+
+def test_the_most_memory_of_a_fit_or_a_call_is_known_to_the_next_plan(tmp_path: Path) -> None:
+    both = mt.Graph(**{which: Roomy(which)(Purchase.amount) for which in ("fit", "apply", "neither")})
+    assert {line.peak_bytes for line in both.plan(shop(), store=tmp_path).lines} == {None}
+    fitted = both.fit(shop(), store=tmp_path, quiet=True)
+    abouts = [fitted.store.about(fitted.states.names[fit.fingerprint]) for fit in fitted.outline.fits]
+    peaks = {about["model"]: about["peak_bytes"] for about in abouts if about}
+    fitted.evaluate(shop())
+    plan = both.plan(shop(), store=tmp_path)
+    found = {line.model: line.peak_bytes for line in plan.lines if line.peak_bytes is not None}
+    assert found["Roomy('fit')"] == pytest.approx(40e6, rel=0.1) == peaks["Roomy('fit')"]
+    assert found["Roomy('apply')"] == pytest.approx(60e6, rel=0.1)
+    assert peaks["Roomy('apply')"] < 10e6
+    assert found["Roomy('neither')"] < 10e6
+    assert " MB" in str(plan)
 
 
 def test_a_plan_is_read_by_programs(tmp_path: Path) -> None:

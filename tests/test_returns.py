@@ -10,9 +10,10 @@ import pytest
 import motet as mt
 from motet import plots
 from motet.evaluation import Answered, Predicted
+from motet.metrics.verdicts import shared, verdict
 from motet.node import Otherwise
 from motet.returns import PER, Returns
-from tests.shop import Item, Purchase, shop
+from tests.shop import Item, Purchase, shop, stored
 
 fame = mt.Popular()(Purchase.item)
 seen = mt.past(Purchase.item, by=Purchase.buyer, last=1)
@@ -25,8 +26,8 @@ likely = mt.Graph(likes=likes)
 train, test = shop(events=1_200).split(last=5, by=Purchase.buyer)
 
 
-def fitted(graph: mt.Graph, folder: Path) -> mt.Fitted:
-    return graph.fit(train, store=folder, quiet=True)
+def fitted(graph: mt.Graph, folder: Path, data: mt.Data = train) -> mt.Fitted:
+    return graph.fit(data, store=folder, quiet=True)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,59 @@ def test_costs_are_money_for_processor_time(ours: mt.Fitted, worth_it: Returns) 
     longer = ours.returns(test, prices=mt.Prices(cpu_hour=1e6), requests=100 * worth_it.n)
     assert longer.bill.prepared < dear.bill.prepared / 50
     assert longer.amortised == 100 * worth_it.n
+
+
+def test_warm_and_cold_requests_have_figures_and_nets_of_their_own(tmp_path: Path) -> None:
+    known, _ = train.hold_out(Purchase.item, [0, 5])
+    made = fitted(ranked, tmp_path, known)
+    found = made.returns(test, mt.Worth(hit=0.02), mt.Prices(cpu_hour=40.0))
+    (row,) = found.rows
+    plain = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame], exclude=seen).top(3)), tmp_path, known)
+    here, there = made.evaluate(test), plain.evaluate(test)
+    ours, theirs = here.measured["top"], there.measured["top"]
+    assert isinstance(ours, Answered)
+    assert isinstance(theirs, Answered)
+    happened = stored(test, Purchase, "item").codes[test.asked[Purchase]]
+    new = np.isin(happened, [0, 5])
+    assert 0 < new.sum() < len(new)
+    gain = PER * 0.02 * ((ours.ranks < 3) * 1.0 - (theirs.ranks < 3))
+    for part, name, rows in zip(row.slices, ("warm", "cold"), (~new, new), strict=True):
+        assert part.name == name
+        assert part.ours == here.figure("top", "NDCG@3", name)
+        assert part.theirs == there.figure("top", "NDCG@3", name)
+        assert part.difference == next(
+            f.estimate for f in here.against(there) if (f.slice, f.metric) == (name, "NDCG@3")
+        )
+        assert ours.groups is not None
+        assert part.verdict is not None
+        assert part.verdict == verdict(gain[rows], row.cost.total, ours.groups[rows], level=0.975)
+        assert part.verdict.net.n == part.difference.n == rows.sum()
+    assert row.verdict == verdict(gain, row.cost.total, ours.groups, {"warm": ~new, "cold": new})
+    kept = json.loads(json.dumps(found.to_dict()))["rows"][0]["slices"]
+    assert [part["verdict"]["net"]["n"] for part in kept] == [(~new).sum(), new.sum()]
+    lines = str(found).splitlines()
+    assert [line.split()[:2] for line in lines[2:4]] == [["warm", f"{(~new).sum()}"], ["cold", f"{new.sum()}"]]
+
+
+def test_where_all_requests_are_alike_there_are_no_slices(worth_it: Returns) -> None:
+    assert worth_it.rows[0].slices == ()
+    assert "warm" not in str(worth_it)
+
+
+def test_a_slice_is_kept_where_the_model_is_said_to_pay_in_it() -> None:
+    noise, first = np.random.default_rng(0).normal(size=600), np.arange(600) < 300
+    words: list[str] = []
+    for effect in np.linspace(0, 0.4, 101):
+        gain = noise + np.where(first, effect, -2 * effect)
+        alone = verdict(gain[first], 0.0, level=shared(2))
+        assert (alone.word == "keep") == bool(verdict(gain, 0.0, None, {"first": first, "second": ~first}).where)
+        words.append(alone.word)
+    assert words[0] != words[-1] == "keep"
+
+
+def test_what_stands_in_for_a_model_is_called_by_its_name(tmp_path: Path) -> None:
+    (row,) = fitted(likely, tmp_path).returns(test).rows
+    assert (row.strong, row.cheap) == ("average", "nothing")
 
 
 def test_without_a_worth_nothing_is_decided(ours: mt.Fitted) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import motet as mt
-from motet.served import Served, served
+from motet.metrics.offpolicy import Value
+from motet.served import PRIOR, Served, _expected, served
 from tests.shop import Item, Purchase
 
 graph = mt.Graph(
@@ -41,6 +42,12 @@ def logged(viewers: int = 600, share: float = 0.5, hits: tuple[float, float] = (
     return answers, happened
 
 
+def ends(value: Value) -> tuple[float, float]:
+    assert value.estimate.low is not None
+    assert value.estimate.high is not None
+    return value.estimate.low, value.estimate.high
+
+
 def judged(folder: Path, answers: list[dict[str, Any]], happened: list[dict[str, Any]], **asked: Any) -> Served:
     file = folder / "answers.jsonl"
     file.write_text("".join(f"{json.dumps(line)}\n" for line in answers))
@@ -50,14 +57,20 @@ def judged(folder: Path, answers: list[dict[str, Any]], happened: list[dict[str,
 def test_each_version_is_worth_what_it_would_be_for_all(tmp_path: Path) -> None:
     found = judged(tmp_path, *logged())
     for version, rate in ((1, 0.1), (2, 0.3)):
-        estimate = found.values[version].estimate
-        assert estimate.low is not None
-        assert estimate.high is not None
-        assert estimate.low < 1_000 * 0.02 * rate < estimate.high
+        each = found.values[version]
+        for value in (each.ips, each.snips, each.dr):
+            low, high = ends(value)
+            assert low < 1_000 * 0.02 * rate < high
+            assert value.effective == pytest.approx(1_500, rel=0.1)
     gap = found.differences[3 - found.most].anytime
     assert gap.sure
     assert gap.value == pytest.approx((1 if found.most == 1 else -1) * 4.0, abs=1.0)
     assert "n=3,000" in str(found)
+    header, row = str(found).splitlines()[:2]
+    assert header.split() == ["version", "IPS", "SNIPS", "doubly", "robust", "worth"]
+    assert row.startswith("1 ")
+    assert row.endswith(" rows")
+    assert set(found.to_dict()["values"][1]) == {"ips", "snips", "dr"}
 
 
 def test_only_what_is_taken_in_time_by_who_asked_counts(tmp_path: Path) -> None:
@@ -65,14 +78,14 @@ def test_only_what_is_taken_in_time_by_who_asked_counts(tmp_path: Path) -> None:
     late = [row | {"at": row["at"] + 7_200} for row in happened]
     others = [row | {"buyer": "nobody"} for row in happened]
     for rows in (late, others):
-        assert judged(tmp_path, answers, rows).values[1].estimate.value == 0
+        assert judged(tmp_path, answers, rows).values[1].snips.estimate.value == 0
 
 
 def test_a_version_that_only_answered_before_another_cannot_be_judged(tmp_path: Path) -> None:
     answers, happened = logged()
     for line in answers:
         line["propensity"] = 1.0
-    with pytest.raises(mt.DataError, match="weight"):
+    with pytest.raises(mt.DataError, match="what version 1 is worth cannot be told: the mean weight"):
         judged(tmp_path, answers, happened)
 
 
@@ -89,3 +102,49 @@ def test_what_no_output_answers_cannot_be_taken(tmp_path: Path) -> None:
         judged(tmp_path, *logged(10), output="tops")
     with pytest.raises(mt.DataError, match="there is no file"):
         served(graph, tmp_path / "nothing.jsonl", [], 0.02)
+
+
+def regulars(viewers: int = 1_000) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every fifth viewer has bought ten times before, and takes much more of what is answered than the others."""
+    answers, happened = logged(viewers, hits=(0.5, 0.6))
+    for line, row in zip(answers, happened, strict=True):
+        if int(row["buyer"][1:]) % 5:
+            row["item"] = next(i for i in range(12) if i not in {item["item_id"] for item in line["answer"]["top"]})
+    earlier = [START - 86_400 * day for day in range(1, 11)]
+    return answers, happened + [{"buyer": f"b{i}", "at": at, "item": 1} for i in range(0, viewers, 5) for at in earlier]
+
+
+def test_what_viewers_did_before_makes_doubly_robust_narrower_and_nothing_that_they_did_since(tmp_path: Path) -> None:
+    answers, happened = regulars()
+    widths: dict[str, float] = {}
+    for name, rows in {"told": happened, "untold": [row for row in happened if row["at"] >= START]}.items():
+        value = judged(tmp_path, answers, rows).values[2]
+        (low, high), (wide, wider) = ends(value.dr), ends(value.snips)
+        assert low < 1_000 * 0.02 * 0.6 / 5 < high
+        widths[name] = (high - low) / (wider - wide)
+    since = [{"buyer": f"b{i}", "at": START + 86_400 * day, "item": 1} for i in range(300) for day in range(10, 20)]
+    assert judged(tmp_path, answers, happened + since).values == judged(tmp_path, answers, happened).values
+    assert widths["told"] < 0.9
+    assert widths["untold"] > 0.98
+
+
+def test_nothing_of_a_viewer_is_predicted_from_the_same_viewer() -> None:
+    viewers = np.repeat(np.arange(50).astype(str), 4)
+    segments, mine = np.tile([0, 1, 0, 1], 50), np.arange(200) % 8 < 4
+    worth = np.random.default_rng(0).random(200)
+    before = _expected(worth, mine, segments, viewers)
+    changed = np.where(viewers == "8", 100.0, worth)
+    after = _expected(changed, mine, segments, viewers)
+    assert mine[viewers == "8"].all()
+    assert (after[viewers == "8"] == before[viewers == "8"]).all()
+    assert (after != before).mean() > 0.7
+
+
+def test_a_segment_is_predicted_by_its_mean_as_far_as_that_is_known() -> None:
+    viewers, segments = np.arange(10_000).astype(str), np.arange(10_000) % 2
+    expected = _expected(segments.astype(np.float64), viewers != "0", segments, viewers)
+    seen = 4_000  # four of five parts of its 5,000 rows
+    assert expected[segments == 1] == pytest.approx((seen + PRIOR / 2) / (seen + PRIOR), abs=0.01)
+    assert expected[segments == 0] == pytest.approx(PRIOR / 2 / (seen + PRIOR), abs=0.01)
+    nothing = _expected(np.ones(4), np.zeros(4, bool), np.zeros(4, np.int64), np.array(list("abcd")))
+    assert nothing.tolist() == [0, 0, 0, 0]

@@ -108,6 +108,24 @@ def test_a_published_version_prepares_the_next(tmp_path: Path, data: mt.Data) ->
     assert opened(tmp_path).ask_many(ASKS) == answers
 
 
+def test_a_version_knows_the_seed_that_it_was_fitted_with(tmp_path: Path, data: mt.Data) -> None:
+    fitted = graph().fit(data, store=tmp_path, quiet=True, seed=7)
+    fitted.prepare()
+    assert opened(tmp_path).seed == 7
+    opened(tmp_path).prepare()
+    assert opened(tmp_path).seed == 7, "the version after it too"
+    again = graph().fit(opened(tmp_path).data, store=tmp_path, quiet=True, seed=opened(tmp_path).seed)
+    assert again.states.names == fitted.states.names
+
+
+def test_a_version_from_before_seeds_were_kept_has_none(tmp_path: Path, data: mt.Data) -> None:
+    store = ready(tmp_path, data).store
+    current = store.current("graph")
+    assert current is not None
+    store.publish({name: part for name, part in current[1].items() if name != "seed"})
+    assert opened(tmp_path).seed == 0
+
+
 def test_versions_share_what_did_not_change(tmp_path: Path, data: mt.Data) -> None:
     fitted = ready(tmp_path, data)
     files = {path.name for path in tmp_path.glob("values/*")}

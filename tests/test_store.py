@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -327,6 +329,24 @@ def test_costs_add_up_across_processes(store: Store) -> None:
     assert [process.wait() for process in processes] == [0, 0]
     assert store.cost("f") == Cost(400, 800, 200.0, 100.0, 1200, 1600)
     assert store.cost("g") is None
+
+
+def test_of_peak_memory_the_most_is_kept(store: Store) -> None:
+    for cost in (Cost(calls=1), Cost(peak_bytes=30), Cost(peak_bytes=50), Cost(peak_bytes=40), Cost(calls=2)):
+        store.add_cost("f", cost)
+    assert store.cost("f") == Cost(calls=3, peak_bytes=50)
+    store.add_cost("g", Cost(calls=1))
+    store.add_cost("g", Cost(calls=1))
+    assert store.cost("g") == Cost(calls=2)
+
+
+def test_a_ledger_that_was_begun_before_memory_was_counted_goes_on(store: Store) -> None:
+    store.add_cost("f", Cost(1, 2, 0.5, 0.25, 3, 4))
+    with contextlib.closing(sqlite3.connect(store.root / "costs.sqlite")) as older:
+        older.execute("alter table cost drop column peak_bytes")
+    assert store.cost("f") == Cost(1, 2, 0.5, 0.25, 3, 4)
+    store.add_cost("f", Cost(1, 2, 0.5, 0.25, 3, 4, 5))
+    assert store.cost("f") == Cost(2, 4, 1.0, 0.5, 6, 8, 5)
 
 
 def test_a_ledger_that_cannot_be_opened_is_named(store: Store) -> None:

@@ -221,6 +221,10 @@ class Pick(Node):
     def inputs(self) -> tuple[Column, ...]:
         return (self.filled,)
 
+    @property
+    def outcome(self) -> Column | None:
+        return self.filled.node.outcome
+
     def config(self) -> str:
         return self.name
 

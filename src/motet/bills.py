@@ -16,7 +16,7 @@ from motet.errors import DataError, listed
 from motet.evaluate import asked
 from motet.evaluation import Answered, Evaluation, Measured
 from motet.llm import llm_of
-from motet.node import Column, event_of, given, upstream
+from motet.node import Column, event_of
 from motet.outline import Outline
 from motet.plan import cost_key
 from motet.worth import HELP, Prices, Worth
@@ -56,16 +56,21 @@ def replayed(
             before = live.get(node.fingerprint)
             live[node.fingerprint] = node, before[1] + cost if before else cost
 
-    for column in fitted.outline.columns:
-        remembered = getattr(column.node.model, "remembered", None) if isinstance(column.node, Apply) else None
-        if remembered is not None:  # what another graph has embedded before would cost this one nothing
-            remembered.forget()
+    forget(fitted.outline)
     return fitted.evaluate(test, relevant=relevant, spent=spent, beside=beside), live
+
+
+def forget(outline: Outline) -> None:
+    """Lets embedders forget what they were asked: what another graph has embedded would cost this one nothing."""
+    for column in outline.columns:
+        remembered = getattr(column.node.model, "remembered", None) if isinstance(column.node, Apply) else None
+        if remembered is not None:
+            remembered.forget()
 
 
 def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: int) -> Bill:
     """live: the calls for so many requests. lasting: requests that use what is prepared."""
-    now = sum(prices.of(cost, _llm(node)) for node, cost in live.values())
+    now = sum(prices.of(cost, llm_name(node)) for node, cost in live.values())
     ahead = sum(prices.of(cost, name) for cost, name in _ahead(fitted))
     return Bill(PER * ahead / lasting, PER * now / requests)
 
@@ -73,41 +78,51 @@ def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: i
 def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     """What fits took, and what columns take that are there before any request; and whose language model did it."""
     found: list[tuple[Cost, str]] = []
-    for fit in fitted.outline.fits:
-        about = about_fit(fitted, fit)
-        found.append((Cost(cpu_seconds=about.get("cpu_seconds", about.get("seconds", 0.0))), ""))
-        found += _labels(fitted, fit)
+    for about in _fits(fitted):
+        cpu, read, written = (about.get(name, 0) for name in ("cpu_seconds", "tokens_in", "tokens_out"))
+        found.append((Cost(cpu_seconds=cpu, tokens_in=read, tokens_out=written), about.get("llm", "")))
+        found += _labels(fitted, about)
     for column in fitted.outline.columns:
         node = column.node
         if isinstance(node, Apply) and event_of(node.grain) is None:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
-            found += _rows(fitted, node, rows)
+            found += _rows(fitted, cost_key(node), rows, llm_name(node))
     return found
 
 
 def labelling(fitted: Fitted, prices: Prices) -> float:
     """Money that teachers took to say what students have learnt."""
-    return sum(prices.of(cost, name) for fit in fitted.outline.fits for cost, name in _labels(fitted, fit))
+    return sum(prices.of(cost, name) for about in _fits(fitted) for cost, name in _labels(fitted, about))
 
 
 def about_fit(fitted: Fitted, fit: Fit) -> Mapping[str, Any]:
-    """What is said of a fit: the rows that it has learnt from, what it took."""
+    """What is kept beside a fit's state: the rows that it has learnt from, what it took."""
     return fitted.store.about(fitted.states.names[fit.fingerprint]) or {}
 
 
-def _labels(fitted: Fitted, fit: Fit) -> list[tuple[Cost, str]]:
-    """What the rows took that are kept of a fit's teacher; whatever else it did is in the fit's own time."""
-    about = about_fit(fitted, fit)
+def _labels(fitted: Fitted, about: Mapping[str, Any]) -> list[tuple[Cost, str]]:
+    """What the kept rows of a fit's teacher took; whatever else that did is in the fit's own time."""
+    asked: Mapping[str, str] = about.get("teachers", {})
     rows = about.get("rows", 0) + about.get("silent", 0)
-    made = [column.node for column in upstream(given(fit.teacher), fits=False)]
-    kept = [node for node in made if isinstance(node, Apply) and node.model.costly and event_of(node.grain) is not None]
-    return [cost for node in kept for cost in _rows(fitted, node, rows)]
+    return [cost for key, llm in asked.items() for cost in _rows(fitted, key, rows, llm)]
 
 
-def _rows(fitted: Fitted, node: Apply, rows: int) -> list[tuple[Cost, str]]:
+def _rows(fitted: Fitted, key: str, rows: int, llm: str) -> list[tuple[Cost, str]]:
     """What so many rows of a column take, and whose language model does it; nothing where none was ever computed."""
-    known = fitted.store.cost(cost_key(node))
-    return [] if known is None or not known.rows else [(known.times(rows / known.rows), _llm(node))]
+    known = fitted.store.cost(key)
+    return [] if known is None or not known.rows else [(known.times(rows / known.rows), llm)]
+
+
+def _fits(fitted: Fitted) -> list[dict[str, Any]]:
+    """What is known of every fit, those on earlier events that other fits were stacked on included."""
+    known: dict[str, dict[str, Any]] = {}
+    asked = [fitted.states.names[fit.fingerprint] for fit in fitted.outline.fits]
+    while asked:
+        name = asked.pop()
+        if name not in known:
+            known[name] = fitted.store.about(name) or {}
+            asked += known[name].get("below", [])
+    return list(known.values())
 
 
 def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:
@@ -144,9 +159,10 @@ def groups_of(measured: Measured) -> Array | None:
 
 def llms(outline: Outline) -> set[str]:
     """The names of the language models that a graph calls."""
-    return {name for column in outline.columns if isinstance(column.node, Apply) and (name := _llm(column.node))}
+    return {name for column in outline.columns if isinstance(column.node, Apply) and (name := llm_name(column.node))}
 
 
-def _llm(node: Apply) -> str:
+def llm_name(node: Apply | Fit) -> str:
+    """The language model that a call reads and writes by, empty where there is none."""
     llm = llm_of(node.model)
     return llm.model if llm else ""

@@ -13,6 +13,7 @@ import typer
 from motet import loading, plots
 from motet.column import Number, Text
 from motet.errors import DataError, MotetError, listed
+from motet.escalation import escalated
 from motet.graph import Graph
 from motet.node import grain_name
 from motet.returns import optional
@@ -32,6 +33,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bars")]
 Seed = Annotated[int, typer.Option(help="fixes everything that is drawn at random")]
 At = Annotated[str | None, typer.Option(help="test on the events from this time on: 2001-01-01")]
 Last = Annotated[int | None, typer.Option(help="test on the last so many events of each reference --by")]
+CpuHour = Annotated[float, typer.Option(help="what a processor core costs an hour")]
+Tokens = Annotated[list[str] | None, typer.Option(help="a million tokens read and written: MODEL=0.15,0.6")]
 By = Annotated[str | None, typer.Option(help="the reference of --last, such as viewer")]
 
 Log = Annotated[
@@ -117,8 +120,10 @@ def returns(
     hit: Annotated[float | None, typer.Option(help="what it is worth that an item which was answered is taken")] = None,
     caught: Annotated[str | None, typer.Option(help="what a flagged positive is worth: 10, or a field: amount")] = None,
     false_alarm: Annotated[float, typer.Option(help="what a flagged negative costs, below zero: -5")] = 0.0,
-    cpu_hour: Annotated[float, typer.Option(help="what a processor core costs an hour")] = 0.0,
-    tokens: Annotated[list[str] | None, typer.Option(help="a million tokens read and written: MODEL=0.15,0.6")] = None,
+    correct: Annotated[float | None, typer.Option(help="what a right label is worth")] = None,
+    wrong: Annotated[float, typer.Option(help="what a wrong label costs, below zero: -0.05")] = 0.0,
+    cpu_hour: CpuHour = 0.0,
+    tokens: Tokens = None,
     output: Annotated[str | None, typer.Option(help="the output that is measured")] = None,
     requests: Annotated[int | None, typer.Option(help="over so many requests prepared work is spread")] = None,
     from_log: Annotated[
@@ -134,7 +139,7 @@ def returns(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Measures what each optional model brings and costs; with --hit or --caught, whether it is worth it."""
+    """Measures what each optional model brings and costs; with --hit, --caught or --correct, whether it is worth it."""
     graph = loading.graph(target)
     if from_log is not None:
         judged = served(graph, from_log, _rows(happened), _given(hit), output=output, within=seconds_of(within))
@@ -142,12 +147,39 @@ def returns(
     data = loading.needed(target)
     train, test = loading.split(graph, data, at=at, last=last, by=by)
     prices = Prices(cpu_hour, dict(_price(each) for each in tokens or ()))
-    worth = None if hit is None and caught is None else Worth(hit, _worth_of(graph, caught), false_alarm)
+    nothing = hit is None and caught is None and correct is None
+    worth = None if nothing else Worth(hit, _worth_of(graph, caught), false_alarm, correct, wrong)
     optional(graph)  # before anything is fitted for nothing
     fitted = graph.fit(train, store=store, seed=seed, quiet=quiet)
     found = fitted.returns(test, worth, prices, output=output, requests=requests)
     if picture is not None:
         plots.frontier(found, picture)
+    _say(found.to_dict(), str(found), as_json)
+
+
+@app.command()
+def escalation(
+    target: Target,
+    at: At = None,
+    last: Last = None,
+    by: By = None,
+    name: Annotated[str | None, typer.Option(help="the escalated column, where there are several")] = None,
+    cpu_hour: CpuHour = 0.0,
+    tokens: Tokens = None,
+    picture: Annotated[Path | None, typer.Option(help="draw quality over the share escalated: curve.png, .svg")] = None,
+    store: Folder = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measures what it buys to ask the strong model about some requests: quality and cost over their share."""
+    graph, data = loading.graph(target), loading.needed(target)
+    escalated(graph, name)  # before anything is fitted for nothing
+    train, test = loading.split(graph, data, at=at, last=last, by=by)
+    prices = Prices(cpu_hour, dict(_price(each) for each in tokens or ()))
+    found = graph.fit(train, store=store, seed=seed, quiet=quiet).escalation(test, prices, name=name)
+    if picture is not None:
+        plots.escalation(found, picture)
     _say(found.to_dict(), str(found), as_json)
 
 

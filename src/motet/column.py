@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
-from motet.apply import Apply, Fit, Whole, Within, aligned_of
+from motet.apply import Apply, Fit, Pick, Whole, Within, aligned_of
 from motet.errors import GraphError
+from motet.escalate import Escalate
 from motet.model import Model
-from motet.node import C, Column, check_fallback, event_of, grain_name, item_of, name_of, union
+from motet.node import C, Column, check_fallback, event_of, grain_name, item_of, name_of, union, upstream
 from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
+from motet.router import Router
 
 K = TypeVar("K", bound=Column)
 
@@ -297,6 +299,66 @@ class Category(Column):
 
     def text(self) -> Text:
         return column(Text, Joined(), value=self)
+
+    def escalate(
+        self,
+        strong: Category,
+        *by: Number | Flag | Category | Vector,
+        price: float | None = None,
+        budget: float | None = None,
+        requests: int = 2_000,
+    ) -> Category:
+        """This label, and the strong model's for the requests at which it is likely enough to be right instead.
+
+        A router decides before the strong model is asked, by what the cheap one says and how sure it is of it, by how
+        long the texts and histories are that both read, and by what is given besides (`by`). It is fitted on events
+        that neither model learns from. Where the strong model fails or is late, this label stays.
+        price: what asking the strong model costs more, as a part of what a right label is worth more than a wrong one:
+        it is asked where its chance to be right is higher by more than that. budget: the share of requests that it is
+        asked about at most, those of the largest gains; while it serves, no process ever exceeds it.
+        requests: the strong model is asked about at most so many past events to fit the router.
+        Errors: neither or both of price and budget, columns of other grains, no outcome to learn from.
+        """
+        return _escalate(self, strong, by, price, budget, requests)
+
+
+ESCALATE = "cheap.escalate(strong, price=0.01), or budget=0.2 for a fifth of the requests"
+
+
+def _escalate(
+    cheap: Category, strong: Category, by: tuple[Column, ...], price: float | None, budget: float | None, requests: int
+) -> Category:
+    _check_escalation(cheap, strong, price, budget)
+    outcome = strong.node.outcome if cheap.node.outcome is None else cheap.node.outcome
+    if not isinstance(outcome, Category):
+        raise GraphError(
+            f"no outcome says whether {name_of(cheap)} or {name_of(strong)} is right",
+            help="say what they predict: Classify()(..., target=Query.intent)",
+        )
+    fields = [c for c in upstream((cheap, strong)) if c.grain == cheap.grain and not c.node.inputs]
+    told = cheap.node.filled if isinstance(cheap.node, Pick) else cheap
+    known = {"cheap": told} | {f"text{i}": text for i, text in enumerate(c for c in fields if isinstance(c, Text))}
+    pasts = [c for c in upstream((cheap, strong)) if isinstance(c, Sequence) and c.grain == cheap.grain]
+    known |= {f"past{i}": past for i, past in enumerate(pasts)} | {f"by{i}": each for i, each in enumerate(by)}
+    learnt = learn(Router(), target=outcome, requests=requests, strong=strong, **known)
+    odds = column(Column, Router(), learnt, **known)
+    return Category.of(Escalate(cheap, strong, odds, price, budget))
+
+
+def _check_escalation(cheap: Column, strong: Column, price: float | None, budget: float | None) -> None:
+    check_fallback(strong, cheap, isinstance(strong, Category))
+    if event_of(cheap.grain) is None or item_of(cheap.grain) is not None or cheap.grain != strong.grain:
+        raise GraphError(
+            f"{name_of(cheap)} exists once per {grain_name(cheap.grain)} and {name_of(strong)} once per "
+            f"{grain_name(strong.grain)}: what is decided per request exists once per request",
+            help="escalate labels of the event that asks",
+        )
+    if (price is None) == (budget is None):
+        raise GraphError("an escalation has either a price or a budget", help=ESCALATE)
+    if price is not None and not 0 <= price < 1:
+        raise GraphError(f"price={price} is no part of what a right label is worth", help=ESCALATE)
+    if budget is not None and not 0 < budget <= 1:
+        raise GraphError(f"budget={budget} is no share of the requests", help=ESCALATE)
 
 
 class Tags(Column):

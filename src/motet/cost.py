@@ -1,4 +1,4 @@
-"""Cost: what applying a model took, measured. Costs add up, and divide into unit costs for the plan."""
+"""Cost: what the work of a model took, measured. Costs add up, and divide into unit costs for the plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ class Cost:
     """What some calls of one model took together.
 
     seconds: wall clock. cpu_seconds: processor time of this process.
-    tokens_in, tokens_out: read and written by a language model.
+    tokens_in, tokens_out: read and written by a language model. peak_bytes: resident memory that one of them added at
+    most, as `motet.memory` says; None where nobody looked, as while somebody waits, or the system does not tell.
     """
 
     calls: int = 0
@@ -19,6 +20,7 @@ class Cost:
     cpu_seconds: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
+    peak_bytes: int | None = None
 
     def times(self, factor: float) -> Cost:
         """What so many times the work would take."""
@@ -29,6 +31,7 @@ class Cost:
             factor * self.cpu_seconds,
             round(factor * self.tokens_in),
             round(factor * self.tokens_out),
+            self.peak_bytes,
         )
 
     def __add__(self, other: Cost) -> Cost:
@@ -39,4 +42,5 @@ class Cost:
             self.cpu_seconds + other.cpu_seconds,
             self.tokens_in + other.tokens_in,
             self.tokens_out + other.tokens_out,
+            max((peak for peak in (self.peak_bytes, other.peak_bytes) if peak is not None), default=None),
         )

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from motet.apply import Apply, Pick
 from motet.batch import Array, Codes, Pairs, concat, is_scores
 from motet.candidates import Candidates, held
 from motet.column import Category, Column, Flag, Number, argument
@@ -16,7 +15,7 @@ from motet.errors import DataError, GraphError
 from motet.evaluation import Answered, Evaluation, Labels, Measured, Predicted
 from motet.metrics.ranking import MISS, rank_of
 from motet.model import Model
-from motet.node import Otherwise, event_of, grain_name, item_of, name_of
+from motet.node import event_of, grain_name, item_of, name_of
 from motet.outline import Outline
 from motet.run.context import Batched, Context
 
@@ -63,7 +62,7 @@ def evaluate(
             heard[name].append(run.value(column))
         tick(min(low + BLOCK, len(rows)), len(rows), "requests replayed")
     whole = context.batch(event, rows)
-    groups = _groups(whole, event)
+    groups = groups_by(whole, event)
     measured: dict[str, Measured] = {
         name: Answered(
             np.concatenate(found), groups, _cold(whole, rankings[name], train), _depth(whole, rankings[name])
@@ -115,12 +114,7 @@ def asked(context: Context, event: Any, relevant: Any) -> Array:
 
 def target_of(column: Column) -> Column | None:
     """The outcome that a column's model was fitted to or is held against, where the column says what it will be."""
-    node = column.node
-    if isinstance(node, Otherwise):
-        target = target_of(node.strong)
-        return target_of(node.cheap) if target is None else target
-    made = node.filled.node if isinstance(node, Pick) else node
-    target = made.outcome if isinstance(made, Apply) else None
+    target = column.node.outcome
     return target if any(isinstance(column, kinds) and isinstance(target, kinds) for kinds in COMPARED) else None
 
 
@@ -130,7 +124,7 @@ def _held_against(said: Any, came: Any, groups: Array | None) -> Predicted | Lab
     return Predicted(np.asarray(said, np.float64), np.asarray(came, np.float64), groups)
 
 
-def _groups(run: Batched, event: Any) -> Array | None:
+def groups_by(run: Batched, event: Any) -> Array | None:
     """What requests depend on each other by: the first entity that the event refers to."""
     name = event.first_reference()
     return None if name is None else run.field(event, name).codes

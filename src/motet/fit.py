@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from motet.apply import Fit
+from motet.apply import Apply, Fit
+from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError
+from motet.llm import llm_of
 from motet.model import State, digest
-from motet.node import Column, given, upstream
+from motet.node import Column, event_of, given, upstream
 from motet.outline import Outline
+from motet.plan import cost_key
 from motet.progress import Progress
 from motet.record import Event, Field
 from motet.run.context import Context
@@ -47,6 +50,8 @@ class Fitting:
 
     A student is not stacked on its teacher, whose answers it learns and never reads: it learns from the events that its
     teacher was fitted on, too.
+
+    ahead: what columns have taken so far that no event is part of, which have a cost of their own.
     """
 
     outline: Outline
@@ -54,6 +59,7 @@ class Fitting:
     runner: Runner
     progress: Progress
     seed: int = 0
+    ahead: Callable[[], Cost] = Cost
 
     def all(self, data: Data) -> States:
         free = States()
@@ -99,24 +105,37 @@ class Fitting:
         return data.split(at=at)
 
     def _with(self, fit: Fit, data: Data, lower: States) -> States:
+        """Beside a state is kept what it took: seconds with those of making its rows, by what it is stacked on;
+        tokens and memory of the fit alone."""
         name = self._name(fit, data, lower)
         state = self.store.state(name)
         label = f"fit {fit.model}"
         if state is None:
             with self.progress.bar(label) as tick:
-                started, cpu = time.perf_counter(), time.process_time()
+                before = self._spent()
                 named, rows = self.outline.name, self.progress.rows(self.outline.name)
                 context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
-                state = self.runner.fit(fit, made.batch, made.target)
-                # What rows took that are kept is their columns' cost, whichever fit was the first to need them.
-                took = time.perf_counter() - started, time.process_time() - cpu - context.cpu_seconds
-            spent = {name: round(seconds, 3) for name, seconds in zip(("seconds", "cpu_seconds"), took, strict=True)}
-            about = {"model": str(fit.model), "rows": made.batch.rows, "silent": made.silent, **spent}
+                state, cost = self.runner.fit(fit, made.batch, made.target)
+                kept = context.kept
+                took = {n: round(now - before[n] - getattr(kept, n), 3) for n, now in self._spent().items()}
+            took |= {name: getattr(cost, name) for name in ("tokens_in", "tokens_out", "peak_bytes")}
+            below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
+            llm = llm_of(fit.model)
+            by = {"model": str(fit.model), "llm": llm.model if llm else ""}
+            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": _teachers(fit)}
+            about = {**by, **rows, **took, "below": below}
             self.store.keep_state(name, state, about)
+            self.store.add_cost(cost_key(fit), cost)
         else:
             self.progress.found(label)
         return lower.adding(fit, name, state)
+
+    def _spent(self) -> dict[str, float]:
+        """The clocks, less what columns took that happened to be computed for the first time."""
+        ahead = self.ahead()
+        wall, cpu = time.perf_counter() - ahead.seconds, time.process_time() - ahead.cpu_seconds
+        return {"seconds": wall, "cpu_seconds": cpu}
 
     def _name(self, fit: Fit, data: Data, lower: States) -> str:
         """Equal names mean equal states: the same model on the same data above the same lower states."""
@@ -127,6 +146,13 @@ class Fitting:
         rows = [data.rows_token(event) for event in events]
         below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
         return digest(fit.fingerprint, str(self.seed), *contents, *rows, *below)
+
+
+def _teachers(fit: Fit) -> dict[str, str]:
+    """What the unit costs are kept under of the costly models that a teacher consists of, and whose LLM each calls."""
+    read = [column.node for column in upstream(given(fit.teacher), fits=False)]
+    made = [node for node in read if isinstance(node, Apply) and node.model.costly and event_of(node.grain) is not None]
+    return {cost_key(node): llm.model if (llm := llm_of(node.model)) else "" for node in made}
 
 
 def _fits_below(columns: tuple[Column, ...]) -> list[Fit]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, RunError, listed
+from motet.escalation import Escalation, escalation
 from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
 from motet.folder import existing_store, open_store
@@ -89,6 +89,7 @@ class Fitted:
         """What each optional model brings and costs, against what its `otherwise` declares, on the events of `test`.
 
         For each, a graph with the other one in its place is fitted on the same data and replayed on the same requests.
+        Where the output ranks items, those for what had happened in training (warm) and what had not (cold) also apart.
         worth: what outcomes are worth; without it metric and cost stand side by side, and nothing is decided. prices:
         what work costs. output: the one that is measured, if not given the first that the worth is about. relevant: as
         `evaluate` takes it. requests: over so many what is fitted and prepared is spread; if not given those of `test`.
@@ -100,6 +101,14 @@ class Fitted:
 
         return returns(self, refit, test, worth, prices, output=output, relevant=relevant, requests=requests)
 
+    def escalation(self, test: Data, prices: Prices | None = None, *, name: str | None = None) -> Escalation:
+        """What an escalation buys on the events of `test`: both models are asked about all of them.
+
+        prices: what work costs. name: of the escalated column, where the graph has several.
+        Errors: DataError where nothing is escalated, the price is of nothing there, or no outcome is known.
+        """
+        return escalation(self, test, prices or Prices(), name)
+
     def prepare(self, data: Data | None = None, *, name: str = "graph") -> Prepared:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.
 
@@ -108,7 +117,7 @@ class Fitted:
         """
         context = self.context(data or self.data)
         done = prepare(self.outline, context, self.progress)
-        version = snapshot.publish(name, self.outline, context, self.states.names, done)
+        version = snapshot.publish(name, self.outline, context, self.states.names, done, self.seed)
         self.meter.keep()
         self.store.sweep()
         self.__dict__.pop("live", None)
@@ -138,17 +147,17 @@ class Fitted:
     @cached_property
     def live(self) -> Context:
         """What asks are answered from."""
-        return self.context(self.data, self.prepared, time.perf_counter)
+        return self.context(self.data, self.prepared, online=True)
 
     def context(
         self,
         data: Data,
         prepared: Mapping[str, str] | None = None,
-        cpu: Callable[[], float] = time.process_time,
+        online: bool = False,
         spent: Spent = lambda node, cost: None,
     ) -> Context:
         """An evaluation over data. prepared: where whole columns are kept that need not be put together again.
-        cpu: the clock of processor seconds that its work is metered by. spent: told what each call took."""
+        online: whether somebody waits for what it evaluates. spent: told what each call took."""
 
         def told(node: Apply | Fit, cost: Cost) -> None:
             self.meter.spent(node, cost)
@@ -156,7 +165,7 @@ class Fitted:
 
         known = self.states.values, self.states.names, prepared
         name = self.outline.name
-        return Context(data, Local(told, cpu), self.store, *known, self.progress.rows(name), name)
+        return Context(data, Local(told, online), self.store, *known, self.progress.rows(name), name)
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
@@ -169,7 +178,7 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
         )
     kept, progress = open_store(store), Progress(quiet)
     meter = Meter(kept)
-    states = Fitting(outline, kept, Local(meter.spent), progress, seed).all(data)
+    states = Fitting(outline, kept, Local(meter.spent), progress, seed, lambda: meter.ahead).all(data)
     meter.keep()
     return Fitted(outline, data, states, kept, quiet, seed=seed)
 
@@ -195,4 +204,5 @@ def published(
         )
     manifest = kept.version(name, number).manifest
     data, states = snapshot.read(outline, kept, manifest)
-    return Fitted(outline, data, states, kept, quiet, manifest["values"], number)
+    seed = manifest.get("seed", 0)  # which a version kept before seeds were knows nothing of
+    return Fitted(outline, data, states, kept, quiet, manifest["values"], number, seed)

@@ -48,7 +48,7 @@ class Graph(Outline):
             return fit(outline, train, store=store, seed=seed, quiet=quiet)
 
         found = chosen_of(self, made, test, worth, prices or Prices(), relevant, requests)
-        return Chosen(found.rows, found.chosen, found.n, Graph.like(found.graph))
+        return Chosen(found.rows, found.chosen, found.n, Graph.called(found.graph.names, **found.graph.outputs))
 
     def distill(
         self,
@@ -74,14 +74,10 @@ class Graph(Outline):
         def made(outline: Outline) -> Fitted:
             return fit(outline, train, store=store, seed=seed, quiet=quiet)
 
-        return distilled_of(self, made, test, worth, prices or Prices(), Graph.like, relevant, requests)
+        def like(outline: Outline) -> Graph:
+            return Graph.called(outline.names, **outline.outputs)
 
-    @staticmethod
-    def like(outline: Outline) -> Graph:
-        """The graph of these outputs, under the names that they have there."""
-        made = Graph(**outline.outputs)
-        made.names = outline.names
-        return made
+        return distilled_of(self, made, test, worth, prices or Prices(), like, relevant, requests)
 
     def plan(self, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:
         """What is computed when, how often, and at what cost. Computes nothing unless it is told to measure."""

@@ -13,10 +13,12 @@ from motet.cost import Cost
 from motet.errors import RunError
 
 FIELDS = [field.name for field in dataclasses.fields(Cost)]
+_PEAK = "peak_bytes = max(ifnull(peak_bytes, excluded.peak_bytes), ifnull(excluded.peak_bytes, peak_bytes))"
+_SUMS = [_PEAK if name == "peak_bytes" else f"{name} = {name} + excluded.{name}" for name in FIELDS]
 _TABLE = f"create table if not exists cost (fingerprint text primary key, {', '.join(FIELDS)}) without rowid"
 _ADD = (
-    f"insert into cost values (?, {', '.join('?' for _ in FIELDS)}) "
-    f"on conflict do update set {', '.join(f'{name} = {name} + excluded.{name}' for name in FIELDS)}"
+    f"insert into cost (fingerprint, {', '.join(FIELDS)}) values (?, {', '.join('?' for _ in FIELDS)}) "
+    f"on conflict do update set {', '.join(_SUMS)}"
 )
 _READ = f"select {', '.join(FIELDS)} from cost where fingerprint = ?"
 
@@ -45,8 +47,23 @@ def _opened(path: Path) -> Generator[sqlite3.Connection]:
             durable.write_ahead(ledger, path)
             ledger.execute("pragma synchronous = normal")
             ledger.execute(_TABLE)
+            _widen(ledger)
             yield ledger
     except (sqlite3.OperationalError, OSError) as error:
         raise RunError(f"could not use {path}: {error}", help="make room on that disk and run again") from error
     except sqlite3.DatabaseError as error:
         raise durable.damaged(path, str(error)) from error
+
+
+def _widen(ledger: sqlite3.Connection) -> None:
+    """Gives a ledger that an earlier Motet has begun room for what is counted now."""
+    if _narrow(ledger):
+        ledger.execute("begin immediate")  # one process at a time
+        for name in _narrow(ledger):
+            ledger.execute(f"alter table cost add column {name}")
+        ledger.execute("commit")
+
+
+def _narrow(ledger: sqlite3.Connection) -> list[str]:
+    known = {row[1] for row in ledger.execute("pragma table_info(cost)")}
+    return [name for name in FIELDS if name not in known]

@@ -6,6 +6,7 @@ from threading import Lock
 
 from motet.apply import Apply, Fit
 from motet.cost import Cost
+from motet.node import event_of
 from motet.plan import cost_key
 from motet.store import Store
 
@@ -17,13 +18,23 @@ class Meter:
         self._store = store
         self._costs: dict[str, tuple[Apply, Cost]] = {}
         self._lock = Lock()
+        self.ahead = Cost()
+        """What columns have taken that no event is part of, since it was made."""
 
     def spent(self, node: Apply | Fit, cost: Cost) -> None:
-        """Adds what one call took. Fits are not gathered: a state says itself how long its fit took."""
-        if isinstance(node, Apply):
-            with self._lock:
-                known = self._costs.get(node.fingerprint)
-                self._costs[node.fingerprint] = (node, known[1] + cost if known else cost)
+        """Adds what one call took. Fits are not gathered: a state says itself how long its fit took.
+
+        Rows that are kept one by one are never computed again, so what they took is written down at once.
+        """
+        if not isinstance(node, Apply):
+            return
+        ahead = event_of(node.grain) is None
+        with self._lock:
+            known = self._costs.get(node.fingerprint)
+            self._costs[node.fingerprint] = (node, known[1] + cost if known else cost)
+            self.ahead += cost if ahead else Cost()
+        if ahead and node.model.costly:
+            self.keep()
 
     def keep(self) -> None:
         """Writes it down: after long work, never while somebody waits."""

@@ -55,6 +55,18 @@ class Run(Protocol):
         """The column's value (for the candidates, where given), None where it fails or the requests' time is over."""
         ...
 
+    def some(self, column: Column, rows: Array) -> Any:
+        """The column for some of the asked requests only, None where it fails or their time is over."""
+        ...
+
+    def granted(self, node: Node, ranks: Array, worth: Array, budget: float) -> Array:
+        """The requests that a node may spend on: of those worth it the first by rank, and at most a share of all."""
+        ...
+
+    def spare(self, column: Column, rows: Array) -> None:
+        """Says which requests, bool [n], were answered without the column, by choice."""
+        ...
+
     def note(self, column: Column, problem: str, rows: Array | None = None) -> None:
         """Counts that the column could not be had, and why. rows: bool per request, None for all of them."""
         ...
@@ -95,6 +107,11 @@ class Node:
     def fits(self) -> tuple[Node, ...]:
         """The states that it reads directly."""
         return ()
+
+    @property
+    def outcome(self) -> Column | None:
+        """What its value is to say, where an outcome will tell."""
+        return None
 
     def config(self) -> str:
         """What, besides its inputs, decides its value."""
@@ -202,6 +219,10 @@ class Otherwise(Node):
     @cached_property
     def among(self) -> frozenset[Column]:
         return self.strong.node.among
+
+    @property
+    def outcome(self) -> Column | None:
+        return self.cheap.node.outcome if self.strong.node.outcome is None else self.strong.node.outcome
 
     def label(self) -> str:
         return f"{name_of(self.strong)} otherwise {name_of(self.cheap)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from motet.apply import Fit, Pick
 from motet.column import Column, Late
@@ -40,13 +40,19 @@ class Outline:
         self.names = _names(scope.f_locals, scope.f_globals)
         _ = self.event
 
+    @classmethod
+    def called(cls, names: Mapping[str, str], **outputs: Column) -> Self:
+        """Outputs whose columns are called by these names, by fingerprint, and not by the author's variables."""
+        made = cls(**outputs)
+        made.names = dict(names)
+        return made
+
     def rewritten(self, swaps: Mapping[str, Node]) -> Outline:
         """This outline with other nodes in the places of some, which are given by fingerprint; names stay."""
         made = Rewrite(swaps)
-        other = Outline(**{name: made.column(column) for name, column in self.outputs.items()})
         known = [column for column in self.columns if column.fingerprint in self.names]
-        other.names = {made.column(column).fingerprint: self.names[column.fingerprint] for column in known}
-        return other
+        names = {made.column(column).fingerprint: self.names[column.fingerprint] for column in known}
+        return Outline.called(names, **{name: made.column(column) for name, column in self.outputs.items()})
 
     @cached_property
     def event(self) -> Any:

@@ -1,4 +1,4 @@
-"""Where one of two answers: what is declared by `otherwise`."""
+"""Where one of two answers: what is declared by `otherwise`, or by `escalate`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 from motet.apply import Within
 from motet.candidates import Retrieve
-from motet.node import Column, Otherwise
+from motet.escalate import Escalate
+from motet.node import Column, Missing, Otherwise
 from motet.outline import Outline
 from motet.record import Field
 
 
 @dataclass(frozen=True)
 class Place:
-    """A strong column, or what was declared for when it cannot be had. at: the column that is one of both.
+    """A strong column, or what was declared for when it cannot be had or is not worth it. at: the column that is one of
+    both.
 
     name: of the place. strong, cheap: what the two are called.
     """
@@ -31,7 +33,7 @@ def places(outline: Outline) -> tuple[Place, ...]:
     made: list[Place] = []
     for column in outline.answering:
         node = column.node
-        if isinstance(node, Otherwise):
+        if isinstance(node, (Otherwise, Escalate)):
             made.append(_place(outline, column, node.strong, node.cheap))
         elif isinstance(node, Within):
             made.append(_place(outline, column, node.late, node.cheap))
@@ -46,7 +48,7 @@ def _place(outline: Outline, at: Column, strong: Column, cheap: Column | None) -
 def _called(outline: Outline, column: Column) -> str:
     """What the author calls it; candidates by one scorer alone are called by that."""
     node = column.node
-    if isinstance(node, Field):
+    if isinstance(node, (Field, Missing)):
         return node.label()
     if isinstance(node, Retrieve) and len(node.by) == 1:
         return outline.name(node.by[0])

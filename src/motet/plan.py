@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table as Grid
 
-from motet.apply import Apply, Within
+from motet.apply import Apply, Fit, Within
 from motet.batch import Batch, take
+from motet.cost import Cost
 from motet.data import Data
 from motet.folder import open_store
+from motet.memory import Peak
 from motet.model import NOTHING, digest
 from motet.node import Column, event_of
 from motet.operators import OPERATORS
@@ -30,7 +32,8 @@ NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure 
 
 @dataclass(frozen=True)
 class Line:
-    """One column of a plan. seconds: of one row, as measured; None where it never ran here."""
+    """One column of a plan. seconds: of one row, as measured. peak_bytes: resident memory that its model has added at
+    most, be it in a call or in its fit. None where it never ran here, or the system does not tell."""
 
     column: str
     grain: str
@@ -40,6 +43,7 @@ class Line:
     per_request: bool
     model: str
     cost: float | None
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,15 @@ class Plan:
         grid.add_column("computed", no_wrap=True, min_width=30)
         for name in ("times", "each", "in all"):
             grid.add_column(name, justify="right", no_wrap=True, min_width=12 if name != "times" else 6)
+        grid.add_column("memory", justify="right", no_wrap=True, min_width=8)
         grid.add_column("", no_wrap=True, min_width=18)
         dearest = _dearest(self.lines)
         for line in self.lines:
             times = "?" if line.times is None else f"{line.times:,}"
             share = f"<- {dearest[1]:.0%} of the bill" if dearest and line is dearest[0] else ""
-            grid.add_row(line.column, line.grain, line.computed, times, _each(line), _in_all(line), share)
-        rows = printed(grid, width=140)
+            figures = times, _each(line), _in_all(line), _memory(line)
+            grid.add_row(line.column, line.grain, line.computed, *figures, share)
+        rows = printed(grid, width=150)
         known = any(line.seconds is not None for line in self.lines)
         return "\n".join(rows if known else [*rows, "", NOTHING_MEASURED])
 
@@ -78,20 +84,22 @@ def plan(outline: Outline, data: Data | None = None, *, store: Path | str | None
     return Plan(tuple(lines), mermaid(outline))
 
 
-def cost_key(node: Apply) -> str:
-    """What a unit cost is kept under: the model, whatever it is applied to."""
-    return digest(node.model.identity(), str(event_of(node.grain) is not None))
+def cost_key(node: Apply | Fit) -> str:
+    """What a unit cost is kept under: the model, whatever it is applied to or fitted on."""
+    how = "fit" if isinstance(node, Fit) else str(event_of(node.grain) is not None)
+    return digest(node.model.identity(), how)
 
 
 def _line(outline: Outline, store: Store, count: Count) -> Line:
     node = count.column.node
     node = node.late.node if isinstance(node, Within) else node
     cost = store.cost(cost_key(node)) if isinstance(node, Apply) else None
+    learnt = store.cost(cost_key(node.fit)) if isinstance(node, Apply) and node.fit else None
     each = cost.seconds / cost.rows if cost and cost.rows else None
     model = str(node.model) if isinstance(node, Apply) else type(node).__name__.lower()
     crosses = isinstance(node, Apply) and node.model.crosses
     times = 1 if crosses else count.times
-    total = None if each is None or times is None else each * times
+    total = None if each is None or times is None else each * times * count.share
     return Line(
         outline.name(count.column),
         count.grain,
@@ -101,6 +109,7 @@ def _line(outline: Outline, store: Store, count: Count) -> Line:
         count.per_request,
         model,
         total,
+        ((cost or Cost()) + (learnt or Cost())).peak_bytes,
     )
 
 
@@ -131,6 +140,10 @@ def _in_all(line: Line) -> str:
     return span(line.cost) + ("" if line.per_request else " once")
 
 
+def _memory(line: Line) -> str:
+    return "" if line.peak_bytes is None else f"{line.peak_bytes / 1e6:,.0f} MB"
+
+
 def span(seconds: float) -> str:
     """A length of time in the unit that fits it."""
     for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
@@ -152,7 +165,9 @@ def _measure(outline: Outline, data: Data, store: Store) -> None:
         args = {name: context.shared(arg) for name, arg in node.args.items() if isinstance(arg, Column)}
         rows = np.unique(np.linspace(0, len(next(iter(args.values()))) - 1, SAMPLE).astype(np.int64))
         warm = {name: take(value, rows[:1]) for name, value in args.items()}
+        loading = Peak()
         node.model.apply(NOTHING, Batch(warm, rows=1))
+        store.add_cost(cost_key(node), Cost(peak_bytes=loading.end()))
         metered.apply(node, NOTHING, Batch({n: take(v, rows) for n, v in args.items()}, rows=len(rows)))
 
 

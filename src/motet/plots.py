@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import importlib
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from motet.bills import PER
 from motet.errors import DataError, RunError
+from motet.escalation import Escalation
 from motet.metrics.intervals import Estimate
-from motet.returns import Returns
+from motet.returns import Return, Returns, Slice
 
 KINDS = (".png", ".svg", ".pdf")
+MARKERS = "osD^vP*X"
 
 
 def frontier(found: Returns, file: Path | str) -> Path:
-    """Metric over cost: the whole graph, and the graph without each of its optional models, with 95 % intervals.
+    """Metric over cost: the whole graph, and the graph without each of its optional models; slices apart.
 
-    The line joins what nothing else beats at its cost. Errors: another kind of file, matplotlib is not installed.
+    A bar is the 95 % interval of the paired difference to the whole graph: where it does not reach the dashed line, the
+    model surely matters. The thin line joins what nothing else beats at its cost. Errors: another kind of file,
+    matplotlib is not installed.
     """
-    file = Path(file)
-    if file.suffix not in KINDS:
-        raise DataError(f"{file.name!r} is no picture", help=f"one of {', '.join(KINDS)}: returns.png")
-    points = [("all models", found.bill.total, found.rows[0].ours)]
-    points += [(f"without {row.strong}", found.bill.total - row.cost.total, row.theirs) for row in found.rows]
+    file = _picture(file)
+    per = _shown_for(max(abs(cost) for _, cost in _costs(found)))
+    panels = ["all", *dict.fromkeys(part.name for row in found.rows for part in row.slices)]
+    size = 2.2 + 3.4 * len(panels), 3.6
+    figure, row = _library().subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for name, axes in zip(panels, row[0], strict=True):
+        _panel(axes, found, name, per / PER)
+        axes.set_xlabel(f"cost of {per:,} requests")
+    row[0][0].set_ylabel(f"{found.rows[0].output}: {found.rows[0].metric}")
+    figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    figure.savefig(file, dpi=110)
+    _library().close(figure)
+    return file
+
+
+def escalation(found: Escalation, file: Path | str) -> Path:
+    """The share that is right over the share that the strong model is asked about, with 95 % intervals, against
+    either model alone and escalation at random. Errors: as of `frontier`."""
+    file = _picture(file)
     figure, axes = _library().subplots(figsize=(8, 5), layout="constrained")
-    for name, cost, metric in points:
-        axes.errorbar(cost, metric.value, yerr=_errors(metric), fmt="o", capsize=3, label=name)
-    best = _unbeaten([(cost, metric.value or 0.0) for _, cost, metric in points])
-    axes.plot(*zip(*best, strict=True), color="0.6", zorder=0, linewidth=1)
-    axes.set_xlabel(f"cost of {PER:,} requests")
-    axes.set_ylabel(f"{found.rows[0].output}: {found.rows[0].metric}")
+    asked = [point.asked for point in found.points]
+    low, high = ([getattr(point.quality, end) for point in found.points] for end in ("low", "high"))
+    axes.fill_between(asked, low, high, alpha=0.2, linewidth=0)
+    axes.plot(asked, [point.quality.value for point in found.points], marker="o", markersize=3, label=found.name)
+    axes.plot([0, 1], [found.cheap.value, found.strong.value], color="0.6", linestyle="--", label="at random")
+    for name, share, right in ((found.cheap_name, 0.0, found.cheap), (found.strong_name, 1.0, found.strong)):
+        axes.errorbar(share, right.value, yerr=_errors(right), fmt="s", capsize=3, label=f"{name} alone")
+    axes.set_xlabel(f"share of requests that {found.strong_name} is asked about")
+    axes.set_ylabel("share answered right")
     axes.set_title(f"{found.n:,} requests replayed, 95 % intervals", fontsize="medium")
     axes.legend(frameon=False)
     figure.savefig(file, dpi=150)
@@ -38,10 +60,56 @@ def frontier(found: Returns, file: Path | str) -> Path:
     return file
 
 
-def _errors(metric: Estimate) -> list[list[float]] | None:
-    if metric.value is None or metric.low is None or metric.high is None:
+def _picture(file: Path | str) -> Path:
+    """Errors: another kind of file."""
+    file = Path(file)
+    if file.suffix not in KINDS:
+        raise DataError(f"{file.name!r} is no picture", help=f"one of {', '.join(KINDS)}: returns.png")
+    return file
+
+
+def _panel(axes: Any, found: Returns, name: str, times: float) -> None:
+    """One slice. times: costs are shown for so many times as many requests as they are given for."""
+    measured = [_of(row, name) for row in found.rows]
+    whole, n = measured[0].ours.value or 0.0, measured[0].ours.n
+    values = [whole, *(one.theirs.value or 0.0 for one in measured)]
+    bars = [None, *(_apart(one.difference) for one in measured)]
+    points = [(times * cost, value) for (_, cost), value in zip(_costs(found), values, strict=True)]
+    axes.axhline(whole, color="0.6", linestyle="--", linewidth=1, zorder=0)
+    for (label, _), marker, (cost, value), bar in zip(_costs(found), cycle(MARKERS), points, bars, strict=False):
+        axes.errorbar(cost, value, yerr=bar, fmt=marker, capsize=3, label=label)
+    axes.plot(*zip(*_unbeaten(points), strict=True), color="0.6", zorder=0, linewidth=1)
+    axes.set_title(f"{name}, n={n:,}", fontsize="medium")
+    axes.locator_params(axis="x", nbins=5)
+    axes.margins(x=0.12)
+
+
+def _of(row: Return, name: str) -> Return | Slice:
+    return next((part for part in row.slices if part.name == name), row)
+
+
+def _costs(found: Returns) -> list[tuple[str, float]]:
+    """What each graph is called and costs."""
+    total = found.bill.total
+    return [("all models", total), *((f"without {row.strong}", total - row.cost.total) for row in found.rows)]
+
+
+def _shown_for(cost: float) -> int:
+    """The requests that a cost is shown for, so that it has few zeros. cost: of 1,000."""
+    return next((per for per in (PER, PER**2) if cost * per / PER >= 0.001), PER**3)
+
+
+def _apart(gap: Estimate) -> list[list[float]] | None:
+    """How far below and above its point a graph without the model may lie, for a difference of with less without."""
+    bars = _errors(gap)
+    return None if bars is None else bars[::-1]
+
+
+def _errors(figure: Estimate) -> list[list[float]] | None:
+    """How far below and above its point a figure may lie."""
+    if figure.value is None or figure.low is None or figure.high is None:
         return None
-    return [[metric.value - metric.low], [metric.high - metric.value]]
+    return [[figure.value - figure.low], [figure.high - figure.value]]
 
 
 def _unbeaten(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from motet.metrics.intervals import Estimate
+
 
 def printed(table: Table, width: int) -> list[str]:
     """Its lines, no wider than so many characters, without colours."""
@@ -12,3 +14,14 @@ def printed(table: Table, width: int) -> list[str]:
     with console.capture() as captured:
         console.print(table)
     return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def money(figure: Estimate) -> str:
+    """An amount and its interval, where there is one."""
+    interval = "" if figure.low is None else f" [{amount(figure.low)}, {amount(figure.high)}]"
+    return f"{amount(figure.value)}{interval}"
+
+
+def amount(given: float | None) -> str:
+    """To three digits; large ones to the unit."""
+    return "" if given is None else f"{given:,.0f}" if abs(given) >= 1_000 else f"{given:.3g}"

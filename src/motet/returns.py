@@ -14,11 +14,11 @@ from motet.data import Data
 from motet.errors import DataError
 from motet.evaluation import Answered, Evaluation, Measured
 from motet.metrics.intervals import Estimate
-from motet.metrics.verdicts import Verdict, verdict
+from motet.metrics.verdicts import Verdict, shared, verdict
 from motet.node import upstream
 from motet.outline import Outline
 from motet.places import Place, places
-from motet.printed import printed
+from motet.printed import amount, money, printed
 from motet.worth import Prices, Worth
 
 if TYPE_CHECKING:
@@ -29,9 +29,22 @@ Refit = Callable[[Outline], "Fitted"]
 
 
 @dataclass(frozen=True)
+class Slice:
+    """One optional model on some of the requests alone, as `Return` says it of all. verdict: its intervals are wide
+    enough for those of all slices to hold together in 95 % of replays."""
+
+    name: str
+    ours: Estimate
+    theirs: Estimate
+    difference: Estimate
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
 class Return:
     """One optional model. ours, theirs: the metric with it and with what stands in for it, everything above it fitted
-    anew; difference: paired over the same n requests. cost: what it costs more. verdict: None without a Worth."""
+    anew; difference: paired over the same n requests. cost: what it costs more. verdict: None without a Worth.
+    slices: where the output ranks items, the requests for what had happened in training (warm) and for what had not."""
 
     place: str
     strong: str
@@ -43,6 +56,7 @@ class Return:
     difference: Estimate
     cost: Bill
     verdict: Verdict | None
+    slices: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,16 +76,23 @@ class Returns:
         return asdict(self)
 
     def __str__(self) -> str:
-        heads = ("model", "instead of", "metric", "with", "without", "difference", "cost", "prepared", "live")
         grid = Grid(box=None, pad_edge=False, header_style="bold")
-        for name in (*heads, "value", "net", "verdict"):
+        for name in ("model", "instead of", "requests", "n", "with", "without", "difference"):
+            grid.add_column(name, no_wrap=True, justify="right" if name == "n" else "left")
+        for name in ("prepared", "live", "value", "net", "verdict"):
             grid.add_column(name, no_wrap=True)
         for row in self.rows:
-            grid.add_row(*_cells(row))
-        spread = f"what is prepared is spread over {self.amortised:,}"
-        said = f"n={self.n:,} requests replayed; money per {PER:,} requests; {spread}"
+            costs = amount(row.cost.prepared), amount(row.cost.live)
+            grid.add_row(row.strong, row.cheap, "all", *_figures(row), *costs, *_decided(row.verdict))
+            for part in row.slices:
+                grid.add_row("", "", part.name, *_figures(part), "", "", *_decided(part.verdict))
+        measured = f"{self.rows[0].metric} of {self.rows[0].output}"
+        said = [f"with, without: {measured}; n={self.n:,} requests replayed; intervals of 95 %"]
+        if any(row.slices for row in self.rows):
+            said.append("slices: the intervals of a model's nets hold for all of them at once")
+        said.append(f"money per {PER:,} requests; what is prepared is spread over {self.amortised:,}")
         left = [f"no measured output reads {name}" for name in self.unmeasured]
-        return "\n".join([*printed(grid, width=240), "", said, *left])
+        return "\n".join([*printed(grid, width=200), "", *said, *left])
 
 
 def optional(outline: Outline) -> list[Place]:
@@ -127,40 +148,52 @@ def _row(
     worth: Worth | None,
     amounts: Array | None,
 ) -> Return:
-    one, other = ours.measured[output], theirs.measured[output]
-    shown = ours.main(output)
-    gap = next(f for f in ours.against(theirs) if (f.output, f.slice, f.metric) == (output, "all", shown.metric))
-    decided = None
-    if worth is not None:
-        gain = worth.each(one, amounts) - worth.each(other, amounts)
-        decided = verdict(PER * gain, more.total, groups_of(one), _slices(one))
-    without = theirs.figure(output, shown.metric)
-    names = place.name, place.strong, place.cheap, output, shown.metric
-    return Return(*names, shown.estimate, without, gap.estimate, more, decided)
+    one, other, metric = ours.measured[output], theirs.measured[output], ours.main(output).metric
+    gaps = {f.slice: f.estimate for f in ours.against(theirs) if (f.output, f.metric) == (output, metric)}
+    slices = _slices(one)
+    gain = None if worth is None else PER * (worth.each(one, amounts) - worth.each(other, amounts))
+    groups = groups_of(one)
+
+    def figures(name: str) -> tuple[Estimate, Estimate, Estimate]:
+        return ours.figure(output, metric, name), theirs.figure(output, metric, name), gaps[name]
+
+    def of(name: str, rows: Array) -> Slice:
+        decided = None
+        if gain is not None:
+            some = None if groups is None else groups[rows]
+            decided = verdict(gain[rows], more.total, some, level=shared(len(slices)))
+        return Slice(name, *figures(name), decided)
+
+    whole = None if gain is None else verdict(gain, more.total, groups, slices)
+    parts = tuple(of(name, rows) for name, rows in slices.items())
+    names = place.name, place.strong, place.cheap, output, metric
+    return Return(*names, *figures("all"), more, whole, parts)
 
 
-def _slices(measured: Measured) -> Mapping[str, Array] | None:
+def _slices(measured: Measured) -> Mapping[str, Array]:
     if not isinstance(measured, Answered):
-        return None
-    return {name: rows for name, rows in measured.slices().items() if name != "all" and rows.any()}
+        return {}
+    return {name: rows for name, rows in measured.slices().items() if rows.any() and not rows.all()}
 
 
-def _cells(row: Return) -> list[str]:
-    decided = row.verdict
-    said = [row.strong, row.cheap, f"{row.output} {row.metric}", _short(row.ours), _short(row.theirs)]
-    said += [str(row.difference), *(f"{money:.4g}" for money in (row.cost.total, row.cost.prepared, row.cost.live))]
-    if decided is None:
-        return [*said, "", "", ""]
-    where = f" ({', '.join(decided.where)})" if decided.where else ""
-    needed = f", {decided.needed:,} requests would tell" if decided.needed else ""
-    return [*said, _money(decided.gain), _money(decided.net), f"{decided.word}{where}{needed}"]
+def _figures(row: Return | Slice) -> list[str]:
+    gap = row.difference
+    return [f"{gap.n:,}", _short(row.ours.value), _short(row.theirs.value), _paired(gap)]
 
 
-def _short(figure: Estimate) -> str:
-    return "" if figure.value is None else f"{figure.value:.4f}"
+def _decided(found: Verdict | None) -> list[str]:
+    if found is None:
+        return ["", "", ""]
+    where = f" ({', '.join(found.where)})" if found.where else ""
+    needed = f", {found.needed:,} would tell" if found.needed else ""
+    return [amount(found.gain.value), money(found.net), f"{found.word}{where}{needed}"]
 
 
-def _money(figure: Estimate) -> str:
-    if figure.value is None or figure.low is None or figure.high is None:
-        return "" if figure.value is None else f"{figure.value:.4g}"
-    return f"{figure.value:.4g} [{figure.low:.4g}, {figure.high:.4g}]"
+def _paired(gap: Estimate) -> str:
+    """A difference and its interval, where it is known."""
+    interval = "" if gap.low is None else f" [{_short(gap.low)}, {_short(gap.high)}]"
+    return f"{_short(gap.value)}{interval}"
+
+
+def _short(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:.4f}"

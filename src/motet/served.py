@@ -11,18 +11,24 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from rich.table import Table as Grid
 
+from motet.batch import Array
 from motet.bills import PER
 from motet.errors import DataError, listed
 from motet.metrics.experiment import Arm, difference
-from motet.metrics.offpolicy import Log, Value, snips
+from motet.metrics.offpolicy import Log, Value, dr, ips, snips
 from motet.metrics.sequential import Sequential
 from motet.node import item_of
 from motet.outline import Outline
+from motet.printed import money, printed
 from motet.record import Event
 
 Taken = Mapping[Any, list[tuple[float, Any]]]
 WITHIN = 86_400.0  # seconds after an answer in which what is taken counts for it
+FOLDS = 5  # parts of the viewers, each of which is predicted from the others
+PRIOR = 100  # answers at a version's mean worth that the prediction for a segment begins with
+SEGMENTS = 6  # by how much a viewer had taken: nothing, 1, 2 to 3, 4 to 7, 8 to 15, more
 HELP = "log answers with `motet serve --answers FILE`, and give the FILE"
 
 
@@ -38,11 +44,25 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class Estimates:
+    """What a version would have been worth to everybody, estimated in three ways.
+
+    ips: unbiased, and the widest. snips: as if its answers' weights came to what they should. dr: what viewers like
+    each would bring, corrected by what its own answers brought: the narrowest where viewers differ much, unbiased all
+    the same.
+    """
+
+    ips: Value
+    snips: Value
+    dr: Value
+
+
+@dataclass(frozen=True)
 class Served:
     """values: of each version, had it answered everybody, per 1,000 requests. differences: of each version to the one
     that answered most, by viewers, per 1,000 requests too."""
 
-    values: Mapping[int, Value]
+    values: Mapping[int, Estimates]
     differences: Mapping[int, Sequential]
     most: int
     n: int
@@ -51,9 +71,15 @@ class Served:
         return asdict(self)
 
     def __str__(self) -> str:
-        lines = [f"version {number}: {value} requests" for number, value in self.values.items()]
-        lines += [f"version {one} less version {self.most}: {gap}" for one, gap in self.differences.items()]
-        return "\n".join([*lines, "", f"n={self.n:,} answers; money per {PER:,} requests"])
+        grid = Grid(box=None, pad_edge=False, header_style="bold")
+        for name in ("version", "IPS", "SNIPS", "doubly robust", "worth"):
+            grid.add_column(name, no_wrap=True)
+        for number, each in self.values.items():
+            said = (money(value.estimate) for value in (each.ips, each.snips, each.dr))
+            grid.add_row(str(number), *said, f"{each.snips.effective:,.0f} rows")
+        lines = [f"version {one} less version {self.most}: {gap}" for one, gap in self.differences.items()]
+        said = f"n={self.n:,} answers; money per {PER:,} requests"
+        return "\n".join([*printed(grid, width=160), "", *lines, "", said])
 
 
 def served(
@@ -80,6 +106,7 @@ def served(
     versions = np.array([line.version for line in lines])
     propensities = np.array([line.propensity for line in lines])
     viewers = np.array([str(line.viewer) for line in lines])
+    segments = _segments(lines, taken)
     numbers, counts = np.unique(versions, return_counts=True)
     most = int(numbers[counts.argmax()])
 
@@ -87,9 +114,16 @@ def served(
         mine = versions == number
         return Arm(PER * worth[mine], viewers[mine])
 
-    def value(number: int) -> Value:
-        shares = (versions == number).astype(np.float64)
-        return snips(Log(PER * worth, propensities, shares, viewers, span=(0.0, PER * hit)))
+    def value(number: int) -> Estimates:
+        mine = versions == number
+        try:
+            log = Log(PER * worth, propensities, mine.astype(np.float64), viewers, span=(0.0, PER * hit))
+        except DataError as error:
+            raise DataError(f"what version {number} is worth cannot be told: {error.what}", help=error.help) from None
+        # For an answer of its own what is predicted of it and of what it would have answered is the same; the others'
+        # weigh nothing.
+        expected = _expected(PER * worth, mine, segments, viewers)
+        return Estimates(ips(log), snips(log), dr(log, expected, expected))
 
     others = [int(number) for number in numbers if number != most]
     share = {int(number): float(propensities[versions == number].mean()) for number in numbers}
@@ -144,3 +178,30 @@ def _hit(line: Answered, taken: Taken, within: float) -> bool:
     first = bisect.bisect_right(rows, line.at, key=lambda row: row[0])
     last = bisect.bisect_right(rows, line.at + within, key=lambda row: row[0])
     return any(item in line.items for _, item in rows[first:last])
+
+
+def _segments(lines: Sequence[Answered], taken: Taken) -> Array:
+    """Which kind of viewer each answer went to: by how often one had taken something before one's first answer, which
+    no version can have changed. int64 [n]."""
+    first: dict[Any, float] = {}
+    for line in lines:
+        first[line.viewer] = min(line.at, first.get(line.viewer, line.at))
+    before = {
+        viewer: bisect.bisect_right(taken.get(viewer, []), at, key=lambda row: row[0]) for viewer, at in first.items()
+    }
+    return np.array([min(before[line.viewer].bit_length(), SEGMENTS - 1) for line in lines])
+
+
+def _expected(worth: Array, mine: Array, segments: Array, viewers: Array) -> Array:
+    """What a version's answer would be worth to each row's viewer, as the other viewers of that segment tell: float64
+    [n]. mine: its own answers, which it is learnt from."""
+    kinds = np.unique(viewers, return_inverse=True)[1]
+    folds = np.random.default_rng(0).permutation(kinds.max() + 1)[kinds] % FOLDS
+    expected = np.zeros(len(worth))
+    for fold in range(FOLDS):
+        here, others = folds == fold, mine & (folds != fold)
+        usual = worth[others].mean() if others.any() else 0.0
+        seen = np.bincount(segments[others], minlength=SEGMENTS)
+        sums = np.bincount(segments[others], worth[others], SEGMENTS)
+        expected[here] = ((sums + PRIOR * usual) / (seen + PRIOR))[segments[here]]
+    return expected

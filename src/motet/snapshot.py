@@ -20,7 +20,7 @@ from motet.store import Store
 from motet.table import Table
 
 
-def publish(name: str, outline: Outline, context: Context, states: Mapping[str, str], done: Prepared) -> int:
+def publish(name: str, outline: Outline, context: Context, states: Mapping[str, str], done: Prepared, seed: int) -> int:
     """Keeps the data beside what was prepared from them and makes both the current version at once."""
     data, store = context.data, context.store
     tables: dict[str, dict[str, str]] = {}
@@ -43,6 +43,7 @@ def publish(name: str, outline: Outline, context: Context, states: Mapping[str, 
             "declared": {record.__name__: fields_digest(record) for record in data.tables},
             "seen": seen,
             "until": data.until,
+            "seed": seed,
         }
     )
 

@@ -7,13 +7,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from motet.errors import RunError
-from motet.llm import LLM, Client, Prompt
+from motet.llm import LLM, Client, Prompt, Usage
+from motet.llm.account import OPEN, Account
 from motet.llm.local import Local
 
 MODEL = LLM("smollm2-135m", parallel=4)
@@ -174,6 +176,32 @@ def test_what_is_spent_is_counted(llm: Client) -> None:
     llm.complete([Prompt("Say hello.")] * 2, max_tokens=4)
     assert llm.usage.prompts == before.prompts + 2
     assert llm.usage.tokens_out > before.tokens_out
+
+
+def test_what_is_asked_at_the_same_time_is_charged_to_who_asked(llm: Client) -> None:
+    def asked(prompts: list[Prompt]) -> tuple[Usage, Usage]:
+        account = Account()
+        before = OPEN.set(account)
+        replies = llm.complete(prompts, max_tokens=4)
+        said = Usage(len(replies), sum(r.tokens_in for r in replies), sum(r.tokens_out for r in replies))
+        completed = account.usage
+        llm.score(prompts, LABELS)
+        *_, _ = llm.stream(prompts[0], max_tokens=3)
+        OPEN.reset(before)
+        assert (completed.prompts, completed.tokens_in, completed.tokens_out) == (
+            said.prompts,
+            said.tokens_in,
+            said.tokens_out,
+        )
+        return completed, account.usage
+
+    before = llm.usage
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(asked, [moods(FILMS[:1]), moods([film * 9 for film in FILMS])]))
+    assert all(whole.tokens_in > completed.tokens_in for completed, whole in found), "scores and streams are charged"
+    now, (_, one), (_, other) = llm.usage, *found
+    assert now.tokens_in - before.tokens_in == one.tokens_in + other.tokens_in
+    assert now.tokens_out - before.tokens_out == one.tokens_out + other.tokens_out
 
 
 def test_a_file_that_is_no_model_is_one_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scipy import stats
 from bench.coverage import WORLDS, World, measured
 from motet.errors import DataError
 from motet.metrics.intervals import Estimate
-from motet.metrics.verdicts import Verdict, net, verdict
+from motet.metrics.verdicts import Verdict, net, shared, verdict
 
 Array = np.ndarray[Any, Any]
 
@@ -141,6 +141,20 @@ def test_the_more_slices_are_looked_at_the_surer_each_must_be() -> None:
         wrong[1] += any(verdict(gain, 0.0, None, {name: rows}).where for name, rows in parts.items())
     assert wrong[40] / 200 <= 0.09  # of 5 % at most one in 200 tests is so unlucky
     assert wrong[1] / 200 > 0.4, "looking often would not matter"
+
+
+def test_a_verdict_on_one_of_some_slices_is_as_sure_as_they_are_together() -> None:
+    gain = np.random.default_rng(0).uniform(-1, 2, 40)
+    assert [shared(n) for n in (0, 1, 2, 10)] == pytest.approx([0.95, 0.95, 0.975, 0.995])
+    for level in (0.95, shared(2)):
+        theirs = stats.ttest_1samp(gain - 0.3, 0).confidence_interval(level)
+        found = verdict(gain, 0.3, level=level)
+        assert ends(found.net) == pytest.approx((gain.mean() - 0.3, theirs.low, theirs.high))
+        assert ends(found.gain)[1:] == pytest.approx((theirs.low + 0.3, theirs.high + 0.3))
+    one, many = (verdict(gain, 0.45, level=level).needed for level in (0.95, shared(20)))
+    assert one is not None
+    assert many is not None
+    assert many > one
 
 
 def test_viewers_depend_on_themselves_in_slices_too() -> None:

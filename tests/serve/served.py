@@ -7,7 +7,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,20 +86,10 @@ def served(
 ) -> Generator[Served]:
     """Serves from a thread until the block ends; then waits until the server has stopped by itself."""
     server = Server(NAME, Version(fitted, fitted.version or 1), limits or Limits(), beside or Beside(), log=log)
-    sock = listening("127.0.0.1", 0)
     config = uvicorn.Config(application(server), log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
     running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, args=([sock],))
-    thread.start()
-    try:
-        while not server.ready and thread.is_alive():
-            time.sleep(0.01)
-        yield Served(server, fitted, sock.getsockname()[1])
-    finally:
-        running.should_exit = True
-        thread.join(20)
-        sock.close()
-        assert not thread.is_alive()
+    with _in_a_thread(running, running.run, lambda: server.ready) as port:
+        yield Served(server, fitted, port)
 
 
 @contextlib.contextmanager
@@ -108,14 +98,21 @@ def gated(
 ) -> Generator[Served]:
     """A server as `motet serve` runs it, in a thread."""
     server = Server(NAME, Version(fitted, 1), limits or Limits(), traces=traces)
-    sock = listening("127.0.0.1", 0)
     running = Listener(Gate(application(server), server, keys, traces), server)
-    thread = threading.Thread(target=super(Listener, running).run, args=([sock],))
+    with _in_a_thread(running, super(Listener, running).run, lambda: running.started) as port:
+        yield Served(server, fitted, port)
+
+
+@contextlib.contextmanager
+def _in_a_thread(running: uvicorn.Server, run: Callable[[Any], None], ready: Callable[[], bool]) -> Generator[int]:
+    """The port that it listens on, while the block lasts."""
+    sock = listening("127.0.0.1", 0)
+    thread = threading.Thread(target=run, args=([sock],))
     thread.start()
     try:
-        while not running.started and thread.is_alive():
+        while not ready() and thread.is_alive():
             time.sleep(0.01)
-        yield Served(server, fitted, sock.getsockname()[1])
+        yield sock.getsockname()[1]
     finally:
         running.should_exit = True
         thread.join(20)

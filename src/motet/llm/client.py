@@ -66,12 +66,13 @@ class Usage:
 
 
 class Client(Protocol):
-    """An open runtime. Safe to call from several threads.
+    """An open runtime. Safe to call from several threads. What it reads and writes is charged to the model whose thread
+    asks; a model that asks from threads of its own hands them `carried(work)`, or nobody is billed for it.
 
     parallel: prompts that are worked on at once. Prompt i of a call shares its cached beginning with
         prompt i of the next one, so several questions about the same few texts cost one reading of them.
     grammars: whether `complete` keeps to a GBNF grammar. Where it does not, a grammar is refused.
-    usage: what all calls so far have cost.
+    usage: what all calls so far have cost, whoever they were for.
     """
 
     parallel: int

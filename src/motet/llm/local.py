@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from motet.errors import RunError, needs
 from motet.llm import labels as label_paths
+from motet.llm.account import Account, carried, charge
 from motet.llm.client import Prompt, Reply, Schema, Usage
 from motet.llm.fits import misfit
 from motet.models.cores import threads
@@ -68,13 +69,13 @@ class Local:
         self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="motet-llm")
         # What shares a forward pass with a text, and what its slot held before, changes its scores by up to 0.3 nats.
         self._alone = {id(engine): threading.Lock() for engine in self._engines}
-        self._usage, self._counting = Usage(), threading.Lock()
+        self._total = Account()
         self._template = lru_cache(maxsize=64)(self._rendered)
         self._tokens = lru_cache(maxsize=4096)(self._tokenized)
 
     @property
     def usage(self) -> Usage:
-        return self._usage
+        return self._total.usage
 
     def complete(
         self,
@@ -104,7 +105,7 @@ class Local:
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
             return replace(reply, problem=problem)
 
-        return list(self._open_pool().map(one, enumerate(prompts)))
+        return list(self._open_pool().map(carried(one), enumerate(prompts)))
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
@@ -119,7 +120,7 @@ class Local:
             finally:
                 pieces.put(None)
 
-        whole = self._open_pool().submit(work)
+        whole = self._open_pool().submit(carried(work))
         try:
             while (piece := pieces.get()) is not None:
                 yield piece
@@ -150,7 +151,7 @@ class Local:
 
                 return label_paths.scores(parts[_gap(prompt)], len(labels), look)
 
-        rows = list(self._open_pool().map(one, enumerate(prompts)))
+        rows = list(self._open_pool().map(carried(one), enumerate(prompts)))
         return np.stack(rows) if rows else np.zeros((0, len(labels)), np.float32)
 
     def close(self) -> None:
@@ -235,8 +236,8 @@ class Local:
 
     def _count(self, used: Mapping[str, int], seconds: float) -> None:
         spent = Usage(1, used.get("prompt_tokens", 0), used.get("completion_tokens", 0), seconds)
-        with self._counting:
-            self._usage += spent
+        self._total.add(spent)
+        charge(spent)
 
     def _too_long(self, text: str) -> str:
         """Why a prompt cannot fit into the context, where that is clear before its tokens are counted: to tokenize a

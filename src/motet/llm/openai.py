@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet.errors import RunError, needs
+from motet.llm.account import Account, carried, charge
 from motet.llm.client import Prompt, Reply, Schema, Usage
 from motet.llm.fits import misfit
 
@@ -48,14 +49,14 @@ class Endpoint:
         self._llm = llm
         self._api = _api(llm)
         self._pool = ThreadPoolExecutor(llm.parallel, thread_name_prefix="motet-llm")
-        self._usage, self._counting = Usage(), threading.Lock()
+        self._total = Account()
         self._closed = threading.Event()
         self._takes_schemas = self._tells_usage = True
         self._back = 0.0  # when it is next worth asking, as time.monotonic() tells it
 
     @property
     def usage(self) -> Usage:
-        return self._usage
+        return self._total.usage
 
     def complete(
         self,
@@ -158,7 +159,7 @@ class Endpoint:
                 (gone if answer.down else answered).set()
             return answer
 
-        answers = list(self._pool.map(guarded, prompts))
+        answers = list(self._pool.map(carried(guarded), prompts))
         if gone.is_set() and not answered.is_set():
             raise self._unreachable(max((each for each in answers if each.down), key=lambda each: each.seconds).problem)
         denied = [each for each in answers if each.refused in (401, 403, 404)]
@@ -257,9 +258,9 @@ class Endpoint:
         return {"model": self._llm.model, "messages": messages, "temperature": 0.0}
 
     def _count(self, answer: _Answer) -> None:
-        tokens_in, tokens_out = _tokens(answer.body)
-        with self._counting:
-            self._usage += Usage(1, tokens_in, tokens_out, answer.seconds)
+        spent = Usage(1, *_tokens(answer.body), answer.seconds)
+        self._total.add(spent)
+        charge(spent)
 
     def _unreachable(self, why: str) -> RunError:
         return RunError(

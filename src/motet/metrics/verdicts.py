@@ -33,9 +33,10 @@ ROUNDING = 1e-12
 class Verdict:
     """What to do about a model, and why.
 
-    net: gain less cost per request, with its 95 % interval. gain: the same without the cost. where: the slices in which
-    it surely pays, where it does not surely pay as a whole. needed: where there is not enough data, how many requests
-    in all would tell a net of this size from zero in four of five cases; None where no number would, or nothing says.
+    net: gain less cost per request, with its interval, of 95 % where no other level was asked for. gain: the same
+    without the cost. where: the slices in which it surely pays, where it does not surely pay as a whole. needed: where
+    there is not enough data, how many requests in all would tell a net of this size from zero in four of five cases;
+    None where no number would, or nothing says.
     """
 
     word: Word
@@ -61,7 +62,11 @@ def net(gain: NDArray[Any], cost: float | NDArray[Any], groups: Groups | None = 
 
 
 def verdict(
-    gain: NDArray[Any], cost: float | NDArray[Any], groups: Groups | None = None, slices: Slices | None = None
+    gain: NDArray[Any],
+    cost: float | NDArray[Any],
+    groups: Groups | None = None,
+    slices: Slices | None = None,
+    level: float = LEVEL,
 ) -> Verdict:
     """Whether to keep a model.
 
@@ -70,11 +75,12 @@ def verdict(
 
     gain, cost, groups: as of `net`. slices: by name, which requests belong, bool [n]; they may overlap. A model that
     pays nowhere is kept, slices included, in at most 5 % of replays: half of that is for the whole, and half is
-    shared by the slices (Bonferroni), so name the few that you could act on.
+    shared by the slices (Bonferroni), so name the few that you could act on. level: of the intervals; for a verdict on
+    one of some slices `shared` says it.
     """
     gain, costs, viewers = _checked(gain, cost, groups)
     whole = _mean(gain, costs, viewers)
-    of_net, of_gain = whole.within(LEVEL), _mean(gain, np.zeros(len(gain)), viewers).within(LEVEL)
+    of_net, of_gain = whole.within(level), _mean(gain, np.zeros(len(gain)), viewers).within(level)
     where = _paying(gain, costs, viewers, slices or {})
     if of_net.low is not None and of_net.low > 0:
         return Verdict("keep", of_net, of_gain)
@@ -82,7 +88,12 @@ def verdict(
         return Verdict("only where it pays", of_net, of_gain, where)
     if _below(of_net) or (costs.mean() > 0 and of_gain.high is not None and of_gain.high <= 0):
         return Verdict("drop", of_net, of_gain)
-    return Verdict("not enough data", of_net, of_gain, needed=_needed(whole))
+    return Verdict("not enough data", of_net, of_gain, needed=_needed(whole, level))
+
+
+def shared(slices: int) -> float:
+    """The level of the interval of each of so many slices, for all of them to hold in 95 % of replays (Bonferroni)."""
+    return 1 - (1 - LEVEL) / max(1, slices)
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,7 @@ def _worth(weights: Floats) -> float:
 
 def _paying(gain: Floats, costs: Floats, groups: Groups, slices: Slices) -> tuple[str, ...]:
     """The slices whose net is above zero, surely also in view of how many were looked at."""
-    level = 1 - (1 - LEVEL) / max(1, len(slices))
+    level = shared(len(slices))
     paying: list[str] = []
     for name, rows in slices.items():
         if rows.shape != gain.shape or rows.dtype != np.bool_:
@@ -148,7 +159,7 @@ def _paying(gain: Floats, costs: Floats, groups: Groups, slices: Slices) -> tupl
     return tuple(paying)
 
 
-def _needed(found: _Mean) -> int | None:
+def _needed(found: _Mean, level: float) -> int | None:
     """Rows in all; the error falls with their root, and what carries it grows with them."""
     value, error = found.value, found.error
     if not value or error is None:
@@ -156,7 +167,7 @@ def _needed(found: _Mean) -> int | None:
 
     def enough(rows: int) -> bool:
         grown = rows / found.n
-        errors = student(found.degrees * grown, (1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)
+        errors = student(found.degrees * grown, (1 + level) / 2) + NormalDist().inv_cdf(POWER)
         return abs(value) >= errors * error / grown**0.5
 
     return fewest(enough, found.n)

@@ -15,13 +15,15 @@ import numpy as np
 
 from motet import search
 from motet.apply import Apply, Fit, column_of
-from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, take
+from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, is_scores, take
 from motet.cells import Cells, row_hashes
+from motet.cost import Cost
 from motet.data import Data
 from motet.errors import MotetError, RunError
+from motet.escalate import Allowance
 from motet.history import History
 from motet.model import Model, State, digest
-from motet.node import Column, Grain, Run, event_of, item_of, name_of, upstream
+from motet.node import Column, Grain, Node, Run, event_of, item_of, name_of, upstream
 from motet.past import Past
 from motet.record import Entity, Event, Field
 from motet.rows.kinds import nothing
@@ -42,8 +44,8 @@ class Context:
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
     prepared: where the store keeps whole columns, by their fingerprint; their indexes are named after that. computed:
-    how many rows of each costly column had to be computed; cpu_seconds: what those took. notes: what could not be had,
-    and why. name: what errors call a column.
+    how many rows of each costly column had to be computed; kept: what those of events took. notes: what could not be
+    had, and why. name: what errors call a column.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Context:
         self.states, self.named, self.prepared = dict(states or {}), dict(named or {}), dict(prepared or {})
         self.notes: Counter[tuple[str, str]] = Counter()
         self.computed: Counter[str] = Counter()
-        self.cpu_seconds = 0.0
+        self.kept = Cost()
         self.known: dict[type[Entity], Vocabulary] = {}
         self._shared: dict[str, Any] = {}
         self._indexes: dict[int, tuple[Array, Index | Scan]] = {}
@@ -70,6 +72,7 @@ class Context:
         self._observed: list[tuple[type[Event], Table, int]] = []
         self._settled = False
         self._telling = threading.RLock()
+        self._allowances: dict[str, Allowance] = {}
 
     def batch(self, event: type[Event] | None = None, rows: Array | None = None) -> Batched:
         """A batch of rows of an event's table."""
@@ -122,9 +125,11 @@ class Context:
         done = 0
         for rows in _blocks(new, node.model):
             block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
-            began = time.process_time()
+            began = time.perf_counter(), time.process_time()
             made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
-            self.cpu_seconds += time.process_time() - began
+            if event_of(node.grain) is not None:
+                wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
+                self.kept += Cost(seconds=wall, cpu_seconds=cpu)
             self._keep(cells, column, hashes[rows], made)
             self.computed[column.fingerprint] += len(rows)
             done += len(rows)
@@ -144,6 +149,10 @@ class Context:
                 self.note(column, f"{problem}, tried again by the next prepare")
         stays = [i for i, again in enumerate(passing) if not again]
         cells.add(hashes[stays], take(made, np.array(stays, np.int64)), [problems[i] for i in stays])
+
+    def allowance(self, node: Node, budget: float) -> Allowance:
+        """What a node may spend, over all batches."""
+        return self._allowances.setdefault(node.fingerprint, Allowance(budget))
 
     def note(self, column: Column, problem: str) -> None:
         """Counts that a column, or a row of it, could not be had as it was to be, and why."""
@@ -256,7 +265,9 @@ class Batched(Run):
     left: set when nobody waits for its late values any more.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
     keeping: whether costly rows that are computed now are kept in the store, and looked for there first.
+    rehearsed: nobody has asked, so that no budget pays for it, nor grows by it.
     fell: what could not be had, why, and for which requests (None: all).
+    spared: what was not asked for by choice, and for which requests.
     """
 
     def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
@@ -269,7 +280,10 @@ class Batched(Run):
         self.left: threading.Event | None = None
         self.waited = 0.0
         self.keeping = False
+        self.rehearsed = False
         self.fell: list[tuple[Column, str, Array | None]] = []
+        self.spared: list[tuple[Column, Array]] = []
+        self._whole: tuple[Batched, Array] | None = None
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
 
@@ -278,12 +292,13 @@ class Batched(Run):
             return self.context.shared(column)
         key = column.fingerprint
         if key not in self._values:
-            self._values[key] = self._by_rows(column) if self.keeping else column.node.evaluate(self)
+            known = self._known(key)
+            self._values[key] = self._made(column) if known is None else known
         return self._values[key]
 
-    def _by_rows(self, column: Column) -> Any:
+    def _made(self, column: Column) -> Any:
         node = column.node
-        if isinstance(node, Apply) and node.model.costly and len(node.grain) == 1:
+        if self.keeping and isinstance(node, Apply) and node.model.costly and len(node.grain) == 1:
             return self.context.by_rows(column, node, self)
         return node.evaluate(self)
 
@@ -293,6 +308,33 @@ class Batched(Run):
             return self.value(column)
         finally:
             self.keeping = before
+
+    def _known(self, key: str) -> Any:
+        """What the batch that this one is a part of has computed already, of these rows."""
+        if self._whole is None:
+            return None
+        whole, rows = self._whole
+        value = whole._values.get(key)
+        return None if value is None or isinstance(value, Pairs) or is_scores(value) else take(value, rows)
+
+    def some(self, column: Column, rows: Array) -> Any:
+        part = Batched(self.context, self.event, self.table, rows if self.taken is None else self.taken[rows])
+        part.moment, part.runner, part.cores = self.moment, self.runner, self.cores
+        part.ends, part.left, part.waited = self.ends, self.left, self.waited
+        part._whole, part.keeping = (self, rows), self.keeping
+        value = part.tried(column)
+        for fallen, problem, of in part.fell:
+            lost = np.zeros(self._asked(), np.bool_)
+            lost[rows if of is None else rows[of]] = True
+            self.fell.append((fallen, problem, lost))
+        return value
+
+    def granted(self, node: Node, ranks: Array, worth: Array, budget: float) -> Array:
+        allowance = Allowance(1.0) if self.rehearsed else self.context.allowance(node, budget)
+        return allowance.granted(ranks, worth)
+
+    def spare(self, column: Column, rows: Array) -> None:
+        self.spared.append((column, rows))
 
     def at(self, column: Column, pairs: Pairs) -> Any:
         if column.node.asked_by is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from motet.apply import Apply, Within
 from motet.candidates import Retrieve, held
 from motet.column import Unready
+from motet.escalate import Escalate
 from motet.node import Column, event_of, grain_name, item_of, upstream
 from motet.outline import Outline
 
@@ -20,6 +21,7 @@ class Count:
     """How often one column is computed, and on what occasion.
 
     times: rows; per request where `per_request`, else once for all. None: how many is not known without data.
+    share: of the requests that it is computed for, at most; 1 where nothing is escalated to it.
     """
 
     column: Column
@@ -27,18 +29,41 @@ class Count:
     occasion: str
     times: int | None
     per_request: bool
+    share: float = 1.0
 
 
 def counts(outline: Outline, sizes: Sizes) -> list[Count]:
     """Every column that some work makes, in the order of work."""
-    answering = set(outline.answering)
+    always, answering = _always(outline), set(outline.answering)
+    budgets = [c.node.budget or 1.0 for c in outline.columns if isinstance(c.node, Escalate)]
+    found = [count(column, sizes) for column in outline.columns if is_work(column)]
     return [
-        count(column, sizes)
-        if column in answering or event_of(column.grain) is None
-        else _learnt(column, outline, sizes)
-        for column in outline.columns
-        if is_work(column)
+        each
+        if each.column in always or not each.per_request
+        else _escalated(each, max(budgets, default=1.0))
+        if each.column in answering
+        else _learnt(each, outline, sizes)
+        for each in found
     ]
+
+
+def _always(outline: Outline) -> set[Column]:
+    """The columns that are computed whether or not anything is escalated."""
+    found: set[Column] = set()
+    waiting = list(outline.outputs.values())
+    while waiting:
+        column = waiting.pop()
+        if column not in found:
+            found.add(column)
+            strong = column.node.strong if isinstance(column.node, Escalate) else None
+            waiting += [needed for needed in column.node.inputs if strong is None or needed != strong]
+    return found
+
+
+def _escalated(count: Count, budget: float) -> Count:
+    """What is only computed for requests that are escalated."""
+    most = f", for {budget:.0%} at most" if budget < 1 else ", where escalated"
+    return replace(count, occasion=count.occasion + most, share=budget)
 
 
 def is_work(column: Column) -> bool:
@@ -64,12 +89,11 @@ def count(column: Column, sizes: Sizes) -> Count:
     return Count(column, grain, f"per request, {k} candidates", k, True)
 
 
-def _learnt(column: Column, outline: Outline, sizes: Sizes) -> Count:
-    """A column that is computed for fits alone: once per event that they draw."""
-    event = event_of(column.grain)
-    drawn = [fit.requests for fit in outline.fits if column in upstream(fit.inputs, fits=False)]
-    known = [n for n in (*drawn, sizes.get(event)) if n is not None]
-    return Count(column, grain_name(column.grain), "when the graph is fitted", min(known, default=None), False)
+def _learnt(count: Count, outline: Outline, sizes: Sizes) -> Count:
+    """What is only computed for fits, once per event that they draw."""
+    drawn = [fit.requests for fit in outline.fits if count.column in upstream(fit.inputs, fits=False)]
+    known = [n for n in (*drawn, sizes.get(event_of(count.column.grain))) if n is not None]
+    return replace(count, occasion="when the graph is fitted", times=min(known, default=None), per_request=False)
 
 
 def _a(noun: str) -> str:

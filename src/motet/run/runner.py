@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -14,57 +14,72 @@ from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
-from motet.llm import Usage, llm_of
+from motet.llm import Usage
+from motet.llm.account import OPEN, Account
+from motet.memory import Peak, give_back
 from motet.model import Model, State
 
-NONE = Usage()
+T = TypeVar("T")
 
 
 class Runner(Protocol):
     """Does the work of the models; what it is asked to do is decided elsewhere."""
 
-    def fit(self, node: Fit, batch: Batch, target: Any) -> State: ...
+    def fit(self, node: Fit, batch: Batch, target: Any) -> tuple[State, Cost]:
+        """What was learnt, and what that took."""
+        ...
+
     def apply(self, node: Apply, state: State, batch: Batch) -> Any: ...
 
 
 class Local:
-    """Runs models in this process and meters each: `spent` is told (node, cost) after every call.
+    """Runs models in this process and meters each.
 
-    cpu: the clock of processor seconds. That of the process sees the threads that a model starts, and takes up to a
-    millisecond to read on a busy machine; work of milliseconds is metered by time.perf_counter instead.
+    spent: told (node, cost) after every call, with no rows where it failed; and once more, with no call in it, of
+    tokens that were used after it, since what is cut off at its deadline goes on for a while.
+    online: whether somebody waits. Work of milliseconds is metered by the wall clock alone: the processor's, which sees
+    the threads that a model starts, takes up to a millisecond to read on a busy machine, and memory a tenth of one.
     """
 
     def __init__(
-        self,
-        spent: Callable[[Apply | Fit, Cost], None] = lambda node, cost: None,
-        cpu: Callable[[], float] = time.process_time,
+        self, spent: Callable[[Apply | Fit, Cost], None] = lambda node, cost: None, online: bool = False
     ) -> None:
-        self._spent, self._cpu = spent, cpu
+        self._spent, self._online = spent, online
+        self._cpu = time.perf_counter if online else time.process_time
 
-    def fit(self, node: Fit, batch: Batch, target: Any) -> State:
+    def fit(self, node: Fit, batch: Batch, target: Any) -> tuple[State, Cost]:
+        give_back()  # what was worked with before would serve anew, unseen
         return self._metered(node, batch.rows, lambda: node.model.fit(batch, target))
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
-        value = self._metered(node, batch.rows, lambda: node.model.apply(state, batch))
+        value, _ = self._metered(node, batch.rows, lambda: node.model.apply(state, batch))
         check_rows(node, value, batch.rows)
         return value
 
-    def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], Any]) -> Any:
-        llm = llm_of(node.model) if isinstance(node, Apply) else None
-        before = llm.open().usage if llm else NONE
+    def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], T]) -> tuple[T, Cost]:
+        account, made = Account(), 0
+        peak = None if self._online else Peak()
+        before = OPEN.set(account)
         wall, cpu = time.perf_counter(), self._cpu()
         try:
             value = work()
+            made = rows
         except MotetError:
             raise
         except Exception as error:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
             raise RunError(text, help=_place(node.model, error)) from error
-        took = time.perf_counter() - wall, self._cpu() - cpu
-        now = llm.open().usage if llm else NONE
-        tokens = now.tokens_in - before.tokens_in, now.tokens_out - before.tokens_out
-        self._spent(node, Cost(1, rows, *took, *tokens))
-        return value
+        finally:
+            took = time.perf_counter() - wall, self._cpu() - cpu
+            OPEN.reset(before)
+            used = account.close(lambda later: self._spent(node, _read(later)))
+            cost = Cost(1, made, *took, peak_bytes=peak and peak.end()) + _read(used)
+            self._spent(node, cost)
+        return value, cost
+
+
+def _read(usage: Usage) -> Cost:
+    return Cost(tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
 
 
 def _place(model: Model, error: Exception) -> str:

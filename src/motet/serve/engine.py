@@ -83,7 +83,7 @@ class Request:
 class Engine:
     """Answers asks on a few threads. catch_up: called with a version before every batch that it answers, so that it
     sees what has happened; several threads call it. measured: told of a batch and how long it kept its thread. ran:
-    told what was run for a batch, once it is answered."""
+    told what was run for a batch, once it is answered; without its requests where it failed, or all have left."""
 
     def __init__(
         self,
@@ -234,6 +234,7 @@ class Engine:
 
     def _answer(self, version: Version, batch: list[Request], cores: int) -> None:
         """Answers a batch; where it fails as a whole, each request by itself, so that none spoils the others'."""
+        running: Running | None = None
         try:
             rows, ends = [request.row for request in batch], min(request.ends for request in batch)
             running = version.begin(rows, ends, cores)
@@ -241,9 +242,11 @@ class Engine:
         except Exception as error:
             if len(batch) == 1 or not isinstance(error, MotetError):
                 self._deliver(batch, [error] * len(batch))
-                return
-            for request in batch:
-                self._answer(version, [request], cores)
+            else:
+                for request in batch:
+                    self._answer(version, [request], cores)
+            if running is not None:
+                self._ran(running, [])
             return
         if version.late:
             self._tell(batch, early)
@@ -254,6 +257,7 @@ class Engine:
 
     def _finish(self, running: Running, batch: list[Request], early: list[Answer], since: float) -> None:
         if all(request.future.done() for request in batch):
+            self._ran(running, [])
             return
         running.run.waited, running.run.left = time.monotonic() - since, (left := threading.Event())
         self._soon(lambda: _when_done([request.future for request in batch], left.set))
@@ -261,6 +265,7 @@ class Engine:
             late = running.late()
         except Exception as error:
             self._deliver(batch, [error] * len(batch))
+            self._ran(running, [])
             return
         self._deliver(batch, _replies(running, [one | two for one, two in zip(early, late, strict=True)]))
         self._ran(running, batch)

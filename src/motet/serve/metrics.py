@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Hashable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -30,7 +30,7 @@ from motet.node import Column
 if TYPE_CHECKING:
     from motet.outline import Outline
     from motet.serve.engine import Request
-    from motet.serve.version import Running
+    from motet.serve.version import Running, Spent
 
 disable_created_metrics()  # when a count began says nothing that its own first scrape does not
 CONTENT = "text/plain; version=0.0.4; charset=utf-8"
@@ -61,10 +61,12 @@ class Metrics:
         self._failed = self._counter("failed", "asks that got an error, or nothing in time, by version", "version")
         self._waiting = self._gauge("queue_length", "asks that wait")
         self._bytes = self._gauge("queue_bytes", "bytes of the asks that wait")
-        models = {"calls": "calls", "seconds": "seconds of its calls", "rows": "rows it was asked for"}
+        models = {"calls": "calls", "seconds": "seconds of its calls", "rows": "rows it answered"}
         models |= {"fallbacks": "requests that something else answered", "cache_hits": "rows that were known already"}
+        models |= {"spared": "requests that were not worth asking it about"}
         self._models = {name: self._counter(f"model_{name}", says, "model") for name, says in models.items()}
-        self._tokens = self._counter("llm_tokens", "tokens read and written", "llm", "direction")
+        self._model_tokens = self._counter("model_tokens", "tokens its calls read and wrote", "model", "direction")
+        self._tokens = self._counter("llm_tokens", "tokens read and written, chats included", "llm", "direction")
         self._seen: dict[Hashable, int] = {}
         self._names: dict[str, str] = {}
         self._queue = 0, 0
@@ -95,17 +97,27 @@ class Metrics:
         """A batch is done."""
         self._batches.observe(len(batch))
 
-    def ran(self, running: Running) -> None:
-        """What the models did for a batch."""
+    def ran(self, running: Running, *, answered: bool = True) -> None:
+        """What the models did for a batch, which may have failed all the same."""
         outline = running.version.outline
-        for spent in running.spent:
-            if called := self._called(outline, spent.node):
-                self._model["calls"](called).inc()
-                self._model["seconds"](called).inc(spent.cost.seconds)
-                self._model["rows"](called).inc(spent.cost.rows)
-                self._looked(called, spent.node)
-        for column, _, rows in running.run.fell:
+        for spent in running.spent.read(later=partial(self._cost, outline)):
+            self._cost(outline, spent)
+        for column, _, rows in running.run.fell if answered else ():
             self._model["fallbacks"](outline.name(column)).inc(running.rows if rows is None else int(rows.sum()))
+        for column, rows in running.run.spared:
+            self._model["spared"](outline.name(column)).inc(int(rows.sum()))
+
+    def _cost(self, outline: Outline, spent: Spent) -> None:
+        called, cost = self._called(outline, spent.node), spent.cost
+        if not called:
+            return
+        self._model["calls"](called).inc(cost.calls)
+        self._model["seconds"](called).inc(cost.seconds)
+        self._model["rows"](called).inc(cost.rows)
+        if cost.tokens_in or cost.tokens_out:
+            self._model_tokens.labels(called, "in").inc(cost.tokens_in)
+            self._model_tokens.labels(called, "out").inc(cost.tokens_out)
+        self._looked(called, spent.node)
 
     def _called(self, outline: Outline, node: Apply | Fit) -> str:
         """What the author calls a model's result; empty for arithmetic and the like, which nobody watches."""

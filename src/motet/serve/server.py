@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import logging
 import time
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from motet import intake
+from motet import intake, memory
 from motet.answer import Answer
 from motet.serve.answers import Answers
 from motet.serve.beside import Canary, Shadow, Share
@@ -127,7 +126,7 @@ class Server:
         gc.collect()
         gc.set_threshold(*COLLECTED)
         gc.freeze()  # what is loaded stays: no request waits while all of it is looked through
-        _give_back()
+        memory.give_back()
         self.ready = True
 
     def drain(self) -> None:
@@ -185,14 +184,8 @@ class Server:
 
     def _ran(self, running: Running, batch: Sequence[Request]) -> None:
         try:
-            self.metrics.ran(running)
+            self.metrics.ran(running, answered=bool(batch))
             if self.traces is not None:
                 self.traces.ran(running, [request.span for request in batch])
         except Exception:
             LOG.exception("a batch was not counted")
-
-
-def _give_back() -> None:
-    """Memory that loading took and nobody needs any more goes back to the system, where its C library can do that."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -65,7 +65,7 @@ class Traces:
             if parent is None or not parent.get_span_context().trace_flags.sampled:
                 continue
             inside = self._trace.set_span_in_context(parent)
-            for spent in running.spent:
+            for spent in running.spent.read():
                 name = running.version.outline.name(Column(spent.node))
                 about = {"motet.rows": spent.cost.rows, "motet.batch": running.rows}
                 about["motet.version"] = running.version.number

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -52,13 +53,14 @@ class Version:
         """A batch of asks. ends: when their time is over, as time.monotonic() tells it. cores: it may use so many."""
         run = self.context.asked(self.event, intake.asked(self.event, rows, self.context.entities()))
         run.ends, run.cores = ends, cores
-        spent: list[Spent] = []
-        run.runner = Local(lambda node, cost: spent.append(Spent(node, cost, time.time())), time.perf_counter)
-        return Running(self, run, len(rows), spent)
+        spending = Spending()
+        run.runner = Local(spending.add, online=True)
+        return Running(self, run, len(rows), spending)
 
     def answer(self, rows: Sequence[Row]) -> list[Answer]:
-        """All outputs of each ask."""
+        """All outputs of asks that nobody waits for, as those of a dry run."""
         running = self.begin(rows)
+        running.run.rehearsed = True
         early, late = running.early(), running.late()
         return [one | other for one, other in zip(early, late, strict=True)]
 
@@ -72,6 +74,29 @@ class Spent:
     ended: float
 
 
+class Spending:
+    """What the models' calls for one batch took. Some end when it was answered long ago, and cost all the same."""
+
+    def __init__(self) -> None:
+        self._calls: list[Spent] = []
+        self._later: Callable[[Spent], None] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, node: Apply | Fit, cost: Cost) -> None:
+        spent = Spent(node, cost, time.time())
+        with self._lock:
+            self._calls.append(spent)
+            later = self._later
+        if later is not None:
+            later(spent)
+
+    def read(self, later: Callable[[Spent], None] | None = None) -> list[Spent]:
+        """The calls so far. later: told of each one from now on."""
+        with self._lock:
+            self._later = later or self._later
+            return list(self._calls)
+
+
 @dataclass(frozen=True)
 class Running:
     """One batch on its way through the graph. spent: what its models' calls took so far."""
@@ -79,7 +104,7 @@ class Running:
     version: Version
     run: Batched
     rows: int
-    spent: list[Spent]
+    spent: Spending
 
     def early(self) -> list[Answer]:
         """What can be answered at once, per ask."""
@@ -92,7 +117,8 @@ class Running:
     def answered_by(self, row: int) -> dict[str, str]:
         """Per place with an alternative: which of the two answered this ask."""
         fell: dict[str, list[Array | None]] = {}
-        for column, _, rows in self.run.fell:
+        instead = [(column, rows) for column, _, rows in self.run.fell] + self.run.spared
+        for column, rows in instead:
             fell.setdefault(column.fingerprint, []).append(rows)
         return {
             place.name: place.cheap if _concerns(fell.get(place.column.fingerprint, []), row) else place.strong

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from motet.batch import Batch, Value
 from motet.column import Category, Column, Tags, Text, column
 from motet.errors import GraphError, RunError
-from motet.llm import LLM, Client, Prompt, Reply
+from motet.llm import LLM, Client, Prompt, Reply, carried
 from motet.model import Model, State
 from motet.models.behavior.outcome import outcome
 from motet.models.content import fields as record_fields
@@ -126,7 +126,7 @@ class Extract(Model, Generic[R]):
         rounds = -(-len(texts) // self.llm.open().parallel)
         pool = ThreadPoolExecutor(1)
         try:
-            return pool.submit(self.read, texts, seconds, left).result(SLACK * seconds * rounds)
+            return pool.submit(carried(self.read), texts, seconds, left).result(SLACK * seconds * rounds)
         except TimeoutError:
             why = f"not there within {seconds:g} s"
         except RunError as error:

@@ -15,7 +15,7 @@ import numpy as np
 from motet.batch import Array, Batch, Codes, take
 from motet.column import Category, Column, Text, Vector, column, learn
 from motet.errors import GraphError, RunError
-from motet.llm import LLM, Client, Prompt
+from motet.llm import LLM, Client, Prompt, carried
 from motet.model import Model, State
 from motet.models.behavior.outcome import check_frame, checked, outcome
 from motet.models.content import fields
@@ -91,7 +91,8 @@ class FewShot(Model):
 
         pool, rounds = ThreadPoolExecutor(client.parallel), -(-len(texts) // client.parallel)
         try:
-            found = list(pool.map(one, range(len(texts)), timeout=None if seconds is None else seconds * rounds))
+            most = None if seconds is None else seconds * rounds
+            found = list(pool.map(carried(one), range(len(texts)), timeout=most))
         except TimeoutError:
             found = _nothing(len(texts), f"not there within {seconds:g} s")
         except RunError as error:

@@ -1,0 +1,259 @@
+"""What an escalation buys: quality over the share of requests that the strong model is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table as Grid
+
+from motet.apply import Apply, Fit
+from motet.batch import Array, Codes, concat
+from motet.bills import PER, forget, llm_name, llms
+from motet.cost import Cost
+from motet.data import Data
+from motet.errors import DataError, listed
+from motet.escalate import Escalate
+from motet.evaluate import BLOCK, asked, groups_by
+from motet.metrics import binary, intervals
+from motet.metrics.intervals import Estimate, Floats
+from motet.node import Column
+from motet.outline import Outline
+from motet.printed import printed
+from motet.worth import Prices
+
+if TYPE_CHECKING:
+    from motet.fitted import Fitted
+
+BUDGETS = tuple(step / 20 for step in range(21))
+SHOWN = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+HELP = "label = cheap.escalate(strong, budget=0.2); mt.Graph(label=label)"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One budget. asked: the share of requests that the strong model is asked about. quality: the share that is
+    answered right. margin: what that is above asking about as many at random, over the same requests. cost: money per
+    1,000 requests."""
+
+    budget: float
+    asked: float
+    quality: Estimate
+    margin: Estimate
+    cost: float
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """What one escalation buys, replayed on n requests.
+
+    cheap, strong: the share that each answers right alone, and cheap_cost, strong_cost: what that costs per 1,000
+    requests, live. area: the margin over random escalation, averaged over all budgets. equal_share: the least share of
+    requests that the strong model must be asked about so that as many answers are right as with it alone; cost_saved:
+    the part of its cost that is saved so. calibration_error: how far the router's probabilities that the cheap model is
+    right are from what came, expected (15 bins).
+    """
+
+    name: str
+    cheap_name: str
+    strong_name: str
+    cheap: Estimate
+    strong: Estimate
+    cheap_cost: float
+    strong_cost: float
+    points: tuple[Point, ...]
+    area: Estimate
+    equal_share: Estimate
+    cost_saved: Estimate
+    calibration_error: Estimate
+    n: int
+
+    @property
+    def worst(self) -> Estimate:
+        """The margin over random escalation at the budget where it is least."""
+        asked = [point.margin for point in self.points if point.asked > 0]
+        return min(asked, key=lambda margin: margin.value or 0.0, default=self.points[0].margin)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"worst_margin_over_random": asdict(self.worst)}
+
+    def __str__(self) -> str:
+        grid = Grid(box=None, pad_edge=False, header_style="bold")
+        for name in ("budget", "asked", "right", "above random", f"cost of {PER:,}"):
+            grid.add_column(name, no_wrap=True)
+        for point in self.points:
+            if point.budget in SHOWN:
+                shares = f"{point.budget:.0%}", f"{point.asked:.1%}"
+                grid.add_row(*shares, str(point.quality), str(point.margin), f"{point.cost:.4g}")
+        alone = ((self.cheap_name, self.cheap, self.cheap_cost), (self.strong_name, self.strong, self.strong_cost))
+        return "\n".join(
+            [
+                *(f"{name} alone: right {right}, {PER:,} cost {cost:.4g}" for name, right, cost in alone),
+                *printed(grid, width=160),
+                f"as good as {self.strong_name} alone where it is asked about {self.equal_share} of the requests,"
+                f" which saves {self.cost_saved} of its cost",
+                f"above random escalation by {self.area} on average over all budgets, at worst by {self.worst}",
+                f"calibration error {self.calibration_error}",
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """What each request would be answered. cheap, strong: 1.0 where that is right, float64 [n]. order: by the router,
+    those that gain most first; worth: how many of these are expected to gain. chance: that the cheap one is right.
+    groups: [n], equal where requests depend on each other."""
+
+    cheap: Floats
+    strong: Floats
+    order: Array
+    worth: int
+    chance: Floats
+    groups: Array | None
+
+
+@dataclass(frozen=True)
+class _Prices:
+    """Money per request: of the cheap model and the router, of the strong one besides, of the strong one alone."""
+
+    cheap: float
+    more: float
+    strong: float
+
+
+def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> Escalation:
+    """The rest is as `Fitted.escalation` says."""
+    place = escalated(fitted.outline, name)
+    node = place.node
+    assert isinstance(node, Escalate)
+    prices.check(llms(fitted.outline))
+    seen, money = _replayed(fitted, node, test, prices)
+    points = tuple(_point(seen, money, budget) for budget in BUDGETS)
+    gained = [_margin(seen, budget) for budget in BUDGETS]
+    area = intervals.mean(np.asarray(np.trapezoid(np.stack(gained), BUDGETS, axis=0)), seen.groups)
+    n, called = len(seen.cheap), fitted.outline.name
+    share = _equal(seen)
+
+    def saved(weights: Floats) -> float | None:
+        part = share(weights)
+        return None if part is None or money.strong == 0 else 1 - (money.cheap + part * money.more) / money.strong
+
+    error = binary.calibration_error_of(seen.chance, seen.cheap)
+    return Escalation(
+        called(place),
+        called(node.cheap),
+        called(node.strong),
+        intervals.mean(seen.cheap, seen.groups),
+        intervals.mean(seen.strong, seen.groups),
+        PER * money.cheap,
+        PER * money.strong,
+        points,
+        area,
+        intervals.statistic(share, n, seen.groups),
+        intervals.statistic(saved, n, seen.groups),
+        intervals.statistic(error, n, seen.groups),
+        n,
+    )
+
+
+def escalated(outline: Outline, name: str | None) -> Column:
+    """The column that is escalated, by its name where there are several. Errors: there is none such."""
+    found = {outline.name(c): c for c in outline.columns if isinstance(c.node, Escalate)}
+    if not found:
+        raise DataError("nothing is escalated in this graph", help=HELP)
+    if name is None and len(found) > 1:
+        raise DataError(f"the graph escalates in {len(found)} places", help=f"name one of {', '.join(found)}")
+    if name is not None and name not in found:
+        raise DataError(f"nothing that is called {name!r} is escalated", help=listed(found, name))
+    return next(iter(found.values())) if name is None else found[name]
+
+
+def _replayed(fitted: Fitted, node: Escalate, test: Data, prices: Prices) -> tuple[_Replay, _Prices]:
+    """Asks both models about every request, and meters what that takes."""
+    target, event = node.outcome, fitted.outline.event
+    assert target is not None
+    spent: dict[str, float] = {}
+
+    def told(of: Apply | Fit, cost: Cost) -> None:
+        if isinstance(of, Apply):
+            spent[of.fingerprint] = spent.get(of.fingerprint, 0.0) + prices.of(cost, llm_name(of))
+
+    forget(fitted.outline)
+    context = fitted.context(test, spent=told)
+    rows = asked(context, event, None)
+    said: dict[str, list[Any]] = {"cheap": [], "strong": [], "odds": []}
+    with fitted.progress.bar("both models") as tick:
+        for low in range(0, len(rows), BLOCK):
+            run = context.batch(event, rows[low : low + BLOCK])
+            for name, column in (("cheap", node.cheap), ("odds", node.odds), ("strong", node.strong)):
+                said[name].append(run.value(column))
+            tick(min(low + BLOCK, len(rows)), len(rows), "requests replayed")
+    whole = context.batch(event, rows)
+    came: Codes = whole.value(target)
+    known = np.flatnonzero(came.codes >= 0)
+    if not len(known):
+        raise DataError(f"none of {len(rows)} requests has a known outcome", help="split earlier, or give later events")
+    right = {name: _right(concat(said[name]), came)[known] for name in ("cheap", "strong")}
+    odds = {name: part[known] for name, part in concat(said["odds"]).items()}
+    order = np.argsort(odds["rank"] + 2.0 * (odds["gain"] <= 0), kind="stable")
+    groups = groups_by(whole, event)
+    groups = None if groups is None else groups[known]
+    seen = _Replay(right["cheap"], right["strong"], order, int((odds["gain"] > 0).sum()), odds["cheap"], groups)
+    return seen, _shared(node, spent, len(rows))
+
+
+def _right(said: Codes, came: Codes) -> Floats:
+    return (said.coded_by(came.names) == came.codes).astype(np.float64)
+
+
+def _shared(node: Escalate, spent: dict[str, float], n: int) -> _Prices:
+    """What is spent by which part; what both models read is paid for once."""
+
+    def total(names: set[str]) -> float:
+        return sum(spent.get(name, 0.0) for name in names) / n
+
+    cheap, strong = _read(node.cheap) | _read(node.odds), _read(node.strong)
+    return _Prices(total(cheap), total(strong - cheap), total(strong))
+
+
+def _read(column: Column) -> set[str]:
+    """What a request for the column reads; what its models were fitted on is no part of that."""
+    return {column.fingerprint}.union(*(_read(needed) for needed in column.node.inputs))
+
+
+def _taken(seen: _Replay, budget: float) -> Array:
+    """Which requests the strong model is asked about, bool [n]."""
+    found = np.zeros(len(seen.cheap), np.bool_)
+    found[seen.order[: min(seen.worth, int(budget * len(found) + 0.5))]] = True
+    return found
+
+
+def _margin(seen: _Replay, budget: float) -> Floats:
+    """What each request gains over being one of as many that were drawn at random."""
+    taken, gap = _taken(seen, budget), seen.strong - seen.cheap
+    return (taken - taken.mean()) * gap
+
+
+def _point(seen: _Replay, money: _Prices, budget: float) -> Point:
+    taken = _taken(seen, budget)
+    quality = intervals.mean(np.where(taken, seen.strong, seen.cheap), seen.groups)
+    margin = intervals.mean(_margin(seen, budget), seen.groups)
+    share = float(taken.mean())
+    return Point(budget, share, quality, margin, PER * (money.cheap + share * money.more))
+
+
+def _equal(seen: _Replay) -> Callable[[Floats], float | None]:
+    """The least share of weighted requests, the best first, at which as much is right as with the strong model."""
+    gap = (seen.strong - seen.cheap)[seen.order]
+
+    def share(weights: Floats) -> float | None:
+        mine = weights[seen.order]
+        gained = np.concatenate([[0.0], np.cumsum(mine * gap)[: seen.worth]])
+        enough = np.flatnonzero(gained >= mine @ gap - 1e-9)
+        if not len(enough):
+            return 1.0
+        return float(mine[: enough[0]].sum() / mine.sum())
+
+    return share

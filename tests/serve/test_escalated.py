@@ -1,0 +1,50 @@
+"""An escalation in the engine: who answered is told, what is spared is counted, and a budget holds under load."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import motet as mt
+from motet.fitted import Fitted, published
+from tests.serve.served import NAME, Served, gated
+from tests.tickets import expert, guess, tickets
+
+BUDGET = 0.2
+
+
+def desk(folder: Path, topic: mt.Category) -> Fitted:
+    graph = mt.Graph(topic=topic)
+    graph.fit(tickets(), store=folder, quiet=True).prepare(name=NAME)
+    return published(graph, name=NAME, store=folder, quiet=True)
+
+
+def answered(running: Served, amount: float) -> str:
+    reply = running.ask(amount=amount, side=1.0, at=0)
+    assert reply.status == 200
+    answer = reply.json
+    assert answer["answer"]["topic"] == (
+        "card" if answer["answered_by"]["topic"] == "expert" or amount < 0.6 else "bill"
+    )
+    return answer["answered_by"]["topic"]
+
+
+def test_who_answered_is_told_and_what_was_spared_is_counted(tmp_path: Path) -> None:
+    with gated(desk(tmp_path, guess.label.escalate(expert, price=0.3))) as running:
+        assert [answered(running, amount) for amount in (0.1, 0.9, 0.3)] == ["guess.label", "expert", "guess.label"]
+        lines = running.call("GET", "/metrics").body.decode().splitlines()
+    assert 'motet_model_spared_total{model="expert"} 2.0' in lines
+    assert 'motet_model_rows_total{model="expert"} 1.0' in lines
+    assert not any(line.startswith("motet_model_fallbacks_total") for line in lines)
+
+
+def test_a_budget_is_a_limit_however_many_ask_at_once(tmp_path: Path) -> None:
+    n = 200
+    with gated(desk(tmp_path, guess.label.escalate(expert, budget=BUDGET))) as running, ThreadPoolExecutor(16) as pool:
+        said = list(pool.map(lambda i: answered(running, 0.9 if i % 3 == 0 else 0.1), range(n)))
+    assert BUDGET * n - 2 <= said.count("expert") <= BUDGET * n
+
+
+def test_an_hour_without_hard_ones_is_answered_by_the_cheap_model(tmp_path: Path) -> None:
+    with gated(desk(tmp_path, guess.label.escalate(expert, budget=BUDGET))) as running:
+        assert {answered(running, 0.1) for _ in range(20)} == {"guess.label"}

@@ -1,0 +1,101 @@
+"""What a fitted graph has cost: every second of work and every token once, whoever used it first."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import motet as mt
+from motet.batch import Array, Batch
+from motet.bills import PER, billed
+from motet.llm import Prompt
+from motet.model import State
+from tests.llm.test_openai import serving
+from tests.probe import Probe
+from tests.run.test_runner import by_length
+from tests.shop import Buyer, Purchase, shop
+
+SECONDS = mt.Prices(cpu_hour=3600.0)
+BURNT = 0.2
+
+
+@dataclass(frozen=True)
+class Taught(mt.Model):
+    """Asks a language model once, while it is fitted."""
+
+    llm: mt.LLM
+
+    def __call__(self, amount: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, mt.learn(self, target=Purchase.stars, amount=amount), amount=amount)
+
+    def fit(self, batch: Batch, target: Any) -> mt.State:
+        self.llm.open().complete([Prompt("what are stars?")], max_tokens=5)
+        return mt.State()
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        return batch["amount"]
+
+
+def test_tokens_of_a_fit_are_paid_for_by_the_requests_that_use_it(tmp_path: Path) -> None:
+    with serving(by_length) as url:
+        graph = mt.Graph(stars=Taught(mt.LLM("teacher", url=url))(Purchase.amount))
+        fitted = graph.fit(shop(), store=tmp_path, quiet=True)
+    prices = mt.Prices(tokens={"teacher": (1e6, 3e6)})
+    bill = billed(fitted, {}, prices, requests=10, lasting=500)
+    assert bill.prepared == pytest.approx(PER * (len("what are stars?") + 3 * 2) / 500)
+    assert bill.live == 0
+
+
+def burn() -> None:
+    """Takes the processor for a while."""
+    until = time.process_time() + BURNT
+    while time.process_time() < until:
+        pass
+
+
+class Slow(Probe):
+    """A probe whose fit takes a while."""
+
+    def fit(self, batch: Batch, target: Any) -> State:
+        burn()
+        return super().fit(batch, target)
+
+
+@mt.function(mt.Number)
+def dear(age: Array) -> Array:
+    burn()
+    return np.sqrt(age)
+
+
+def ahead(fitted: mt.Fitted) -> float:
+    """Seconds of processor that the graph took before any request."""
+    return billed(fitted, {}, SECONDS, requests=1, lasting=1_000).prepared
+
+
+def test_what_a_column_took_while_a_model_was_fitted_is_the_column_s_and_not_the_fit_s_too(tmp_path: Path) -> None:
+    told = Probe("told")(dear(Buyer.age), at=Purchase.at, target=Purchase.stars)
+    fitted = mt.Graph(told=told).fit(shop(), store=tmp_path, quiet=True)
+    (name,) = fitted.states.names.values()
+    about = fitted.store.about(name)
+    assert about is not None
+    assert 0 <= about["cpu_seconds"] < BURNT / 2
+    assert 0 <= about["seconds"] < BURNT / 2
+    assert ahead(fitted) == pytest.approx(BURNT, rel=0.15)
+
+
+def test_fits_that_only_another_fit_has_read_are_part_of_the_bill(tmp_path: Path) -> None:
+    lower = Slow("lower")(Purchase.amount, at=Purchase.at, target=Purchase.stars)
+    upper = Slow("upper")(lower, at=Purchase.at, target=Purchase.stars)
+    alone = mt.Graph(lower=lower).fit(shop(), store=tmp_path, quiet=True)
+    both = mt.Graph(upper=upper).fit(shop(), store=tmp_path, quiet=True)
+    assert ahead(alone) == pytest.approx(BURNT, rel=0.15)
+    assert ahead(both) == pytest.approx(3 * BURNT, rel=0.15), "the lower one was fitted on earlier events first"
+
+
+def test_a_fit_that_was_kept_costs_what_it_took_when_it_was_made(tmp_path: Path) -> None:
+    slow = mt.Graph(slow=Slow("slow")(Purchase.amount, at=Purchase.at, target=Purchase.stars))
+    first, again = (slow.fit(shop(), store=tmp_path, quiet=True) for _ in range(2))
+    assert ahead(again) == ahead(first) > BURNT / 2
