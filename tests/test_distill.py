@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from motet.places import places
 from motet.plan import cost_key
 from motet.prepare import prepared_columns
 from motet.store import Store
+from tests.llm.test_openai import chat, serving
 from tests.shop import Buyer, Item, Purchase
 
 ASKED: list[float] = []
@@ -40,6 +42,16 @@ class Plain(mt.Event):
     at: mt.Time
     size: mt.Number
     noise: mt.Number
+
+
+class Told(mt.Event):
+    at: mt.Time
+    text: mt.Text
+    mood: mt.Category = mt.outcome()
+
+
+class Mood(mt.Record):
+    mood: mt.Category = mt.labels("good", "bad")
 
 
 @dataclass(frozen=True)
@@ -205,6 +217,30 @@ def test_the_sample_s_labels_are_part_of_what_the_student_costs(tmp_path: Path) 
     assert found.labelling <= found.student.bill.prepared < 1.5 * found.labelling, "once, not in the fit's time too"
     again = distilled(tmp_path, by_size, DEAR, sample=150)
     assert again.labelling == pytest.approx(found.labelling, rel=0.5), "though none was asked for again"
+
+
+def test_a_language_model_teaches_what_it_can_read_and_its_tokens_are_paid_for(tmp_path: Path) -> None:
+    def answer(request: dict[str, Any], n: int) -> Any:
+        text = request["messages"][-1]["content"]
+        mood = "good" if "fine" in text else "bad"
+        return 200, {}, chat("no idea" if "odd" in text else json.dumps({"mood": mood}))
+
+    texts = [f"{'fine' if i % 2 else 'poor'} work number {i}{' but odd' if i % 5 == 0 else ''}" for i in range(80)]
+    rows = [{"at": i, "text": text, "mood": "good" if "fine" in text else "bad"} for i, text in enumerate(texts)]
+    train, test = mt.Data({Told: rows}).split(at=60_000_000)
+    student = mt.Classify()(Told.text, target=Told.mood).label
+    with serving(answer) as url:
+        teacher = mt.Extract(mt.LLM("any", url=url, retries=0), Mood, seconds=20)(Told.text).mood
+        graph = mt.Graph(mood=mt.distill(teacher, student))
+        prices = mt.Prices(tokens={"any": (1e6, 1e6)})
+        found = graph.distill(train, test, WORTH, prices, requests=1_000, store=tmp_path, quiet=True)
+    assert (found.learnt, found.silent) == (48, 12)
+    assert (found.agreement.value, found.agreement.n) == (1.0, 16)
+    assert found.lost is not None
+    assert found.lost.value == pytest.approx(-0.2), "what it cannot read is wrong, and the student says it all the same"
+    assert found.labelling == pytest.approx(60 * (7 + 2), rel=0.1), "what its replies took, and a try at probabilities"
+    assert found.student.bill.live == 0
+    assert found.chosen == "student"
 
 
 def test_a_student_needs_no_outcome_to_learn_from(tmp_path: Path) -> None:

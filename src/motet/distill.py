@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 
 from motet.apply import Apply, Fit, Pick, Said
 from motet.batch import Array, Codes
-from motet.bills import PER, Bill, about_fit, amounts_of, billed, groups_of, labelling, llms, replayed
+from motet.bills import PER, Bill, about_fit, amounts_of, billed, forget, groups_of, labelling, llms, replayed
 from motet.column import Category, Column, Flag, Number
 from motet.data import Data
 from motet.errors import DataError, GraphError, RunError
@@ -102,7 +102,7 @@ class Distilled(Generic[G]):
 
     agreement: of labels, the share of requests of which the student says what the teacher says; of numbers, the share
         of the teacher's variance that the student follows (R squared). Of requests of which the teacher says something.
-    lost: the teacher's quality less the student's, on the same requests; None where no outcome is known.
+    lost: by how much the student is worse by the metric, on the same requests; None where no outcome is known.
     gain: the student's net less the teacher's, money per 1,000 requests; None without a Worth or an outcome.
     learnt: how many events the student has learnt from. silent: of how many more the teacher said nothing.
     labelling: of the student's cost, what the teacher took for these, money per 1,000 requests. lasting: over so many
@@ -159,7 +159,7 @@ class Distilled(Generic[G]):
         silent = f" (of {self.silent:,} more the teacher said nothing)" if self.silent else ""
         lines = [
             f"agreement of the student with the teacher: {self.agreement}",
-            f"lost quality, teacher less student: {self.lost or 'no outcome is known'}",
+            f"quality that the student loses: {self.lost or 'no outcome is known'}",
             f"net of the student less the teacher's: {self.gain or 'nothing tells'}",
             f"the student learnt from {self.learnt:,} events{silent}; labelling is {self.labelling:.4g} of its cost",
         ]
@@ -194,8 +194,8 @@ def distilled_of(
     prices.check(llms(outline))
     first, second = (outline.rewritten({node.fingerprint: option.node}) for option in node.options)
     second.names = {**second.names, student.fingerprint: outline.name(node.given)}
-    one = _replayed(fit(first), teacher, test, prices, relevant, requests)
-    other = _replayed(fit(second), student, test, prices, relevant, requests)
+    one = _replayed(first, fit, teacher, test, prices, relevant, requests)
+    other = _replayed(second, fit, student, test, prices, relevant, requests)
     pair = _pair(one, other, teacher, worth)
     ours, theirs = pair or (None, None)
     amounts = amounts_of(one.fitted, test, worth, relevant)
@@ -331,8 +331,16 @@ def _place(outline: Outline) -> Lesson:
 
 
 def _replayed(
-    fitted: Fitted, option: Column, test: Data, prices: Prices, relevant: Any, requests: int | None
+    outline: Outline,
+    fit: Callable[[Outline], Fitted],
+    option: Column,
+    test: Data,
+    prices: Prices,
+    relevant: Any,
+    requests: int | None,
 ) -> _Replay:
+    forget(outline)  # labels that live on what the teacher's own fit has embedded would cost the student nothing
+    fitted = fit(outline)
     found, live = replayed(fitted, test, relevant, {"said": option})
     spent = sum(cost.cpu_seconds for _, cost in live.values())
     bill = billed(fitted, live, prices, found.n, requests or found.n)
