@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 import motet as mt
 from motet.batch import Array, Batch, Codes, Vocabulary
+from motet.evaluate import BLOCK
 from motet.evaluation import Answered, Evaluation, Labels, Predicted
 from motet.metrics.ranking import MISS
 from motet.model import Model, State
@@ -125,6 +126,16 @@ def test_predictions_are_measured_against_their_own_outcome(tmp_path: Path) -> N
     assert isinstance(numbers, Predicted)
     rmse = np.sqrt(np.mean((numbers.predicted - came) ** 2))
     assert found.figure("stars", "RMSE").value == pytest.approx(rmse)
+
+
+def test_what_is_asked_for_beside_is_handed_back_as_it_is(tmp_path: Path) -> None:
+    data = shop(events=1_300)
+    made = popular.fit(data, store=tmp_path, quiet=True)
+    found = made.evaluate(data, beside={"amount": Purchase.amount * 2})
+    assert found.beside["amount"].tolist() == (2 * stored(data, Purchase, "amount")).tolist()
+    assert len(found.beside["amount"]) > 2 * BLOCK
+    assert found.groups is not None
+    assert found.groups.tolist() == stored(data, Purchase, "buyer").codes.tolist()
 
 
 def test_only_relevant_events_count(tmp_path: Path) -> None:

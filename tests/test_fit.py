@@ -80,6 +80,25 @@ def test_a_model_that_learns_from_no_outcome_is_fitted_once(data: mt.Data, tmp_p
     assert len(fitted_on("total")) == 1
 
 
+def test_a_student_learns_from_the_events_that_its_teacher_was_fitted_on(data: mt.Data, tmp_path: Path) -> None:
+    student = mt.taught(Probe("upper")(Purchase.amount, at=Purchase.at, target=Purchase.amount), by=lower)
+    fitted = mt.Graph(student=student).fit(data, store=tmp_path, quiet=True)
+    assert len(fitted_on("lower")) == 1
+    (times,) = fitted_on("upper")
+    assert len(times) == len(stored(data, Purchase, "at"))
+    (fit,) = student.node.fits
+    (batch,) = fitted_on("lower")
+    assert fitted.states.values[fit.fingerprint]["sum"] == pytest.approx(len(times) * float(batch.max()))
+
+
+def test_what_is_stacked_on_a_student_learns_from_later_events(data: mt.Data, tmp_path: Path) -> None:
+    student = mt.taught(Probe("middle")(Purchase.amount, at=Purchase.at, target=Purchase.amount), by=lower)
+    mt.Graph(upper=Probe("upper")(student, at=Purchase.at, target=liked)).fit(data, store=tmp_path, quiet=True)
+    (later,) = fitted_on("upper")
+    _, early = sorted(fitted_on("middle"), key=len, reverse=True)
+    assert early.max() < later.min()
+
+
 def test_a_second_fit_finds_every_state(data: mt.Data, tmp_path: Path) -> None:
     first = stack.fit(data, store=tmp_path, quiet=True)
     calls = {name: len(batches) for name, batches in FITTED.items()}

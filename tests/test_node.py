@@ -107,6 +107,12 @@ def test_upstream_gives_each_column_once_and_inputs_first() -> None:
         assert all(places[c.fingerprint] < places[column.fingerprint] for c in needed)
 
 
+def test_upstream_may_leave_out_what_only_fits_read() -> None:
+    score = mt.Logistic()(Purchase.amount, target=Purchase.stars >= 4)
+    assert Purchase.stars in upstream((score,))
+    assert list(upstream((score,), fits=False)) == [Purchase.amount, score]
+
+
 def test_only_what_reads_an_outcome_waits_for_the_event() -> None:
     assert (Purchase.stars >= 4).after == frozenset({Purchase})
     assert (Purchase.amount + Purchase.stars).after == frozenset({Purchase})

@@ -15,7 +15,7 @@ from motet.run.context import Context
 from motet.run.runner import Local
 from motet.store import Store
 from motet.training import Training, training
-from tests.shop import Buyer, Item, Purchase, shop, stored
+from tests.shop import Buyer, Item, Purchase, asked, shop, stored
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,29 @@ def test_an_outcome_that_has_not_arrived_is_not_learnt_from() -> None:
     assert late.batch.rows == int((times + hour < cut).sum())
     assert at_once.batch.rows == int((times < cut).sum())
     assert 0 < late.batch.rows < at_once.batch.rows
+
+
+def test_a_student_learns_from_every_event_of_which_its_teacher_says_something() -> None:
+    data = shop()
+    train, _ = data.split(at=int(np.median(stored(data, Purchase, "at"))))
+    before = mt.past(Purchase.stars, by=Purchase.buyer)
+    student = mt.LightGBM("regression")(Purchase.amount, target=Purchase.stars)
+    made = trained(mt.taught(student, by=before.mean()), train)
+    said = asked(before.mean(), train)
+    assert made.target.tolist() == said[np.isfinite(said)].tolist(), "those too whose own outcome has not arrived"
+    amounts = stored(train, Purchase, "amount")[train.asked[Purchase]]
+    assert made.batch["feature0"].tolist() == amounts[np.isfinite(said)].tolist()
+    assert (made.batch.rows, made.silent) == (np.isfinite(said).sum(), np.isnan(said).sum())
+    assert made.silent > 0
+
+
+def test_a_larger_sample_of_a_teacher_holds_the_smaller_one() -> None:
+    student = mt.taught(mt.LightGBM("regression")(Purchase.amount, target=Purchase.stars), by=Purchase.amount * 2)
+    drawn = [set(trained(student, shop(), requests=n).batch["at"].tolist()) for n in (20, 50, 1_000)]
+    assert drawn[0] < drawn[1] < drawn[2]
+    assert trained(student, shop(), requests=20).batch.rows == 20
+    other = trained(student, shop(), requests=20, seed=1)
+    assert set(other.batch["at"].tolist()) != drawn[0]
 
 
 def test_nothing_to_learn_from_is_said() -> None:

@@ -19,6 +19,7 @@ from motet.column import (
     learn,
 )
 from motet.data import Data
+from motet.distill import distill, taught
 from motet.errors import DataError, GraphError, MotetError, RunError
 from motet.fitted import Fitted, published
 from motet.graph import Graph
@@ -93,6 +94,7 @@ __all__ = [
     "choose",
     "column",
     "default",
+    "distill",
     "function",
     "labels",
     "learn",
@@ -103,4 +105,5 @@ __all__ = [
     "read",
     "retrieve",
     "sql",
+    "taught",
 ]

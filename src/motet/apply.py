@@ -23,8 +23,31 @@ class Whole:
 
 
 @dataclass(frozen=True, eq=False)
+class Said(Node):
+    """What a teacher says of an event, as something to learn. Each event is put to it once: costly rows are kept."""
+
+    teacher: Column
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        return (self.teacher,)
+
+    def label(self) -> str:
+        return f"what {name_of(self.teacher)} says"
+
+    def parts(self) -> list[tuple[str, Column]]:
+        return [("", self.teacher)]
+
+    def evaluate(self, run: Run) -> Any:
+        return run.kept(self.teacher)
+
+
+@dataclass(frozen=True, eq=False)
 class Fit(Node):
-    """What a model learns, once per graph. Its target may be an outcome; its inputs may not."""
+    """What a model learns, once per graph. Its target may be an outcome, or what a teacher says; its inputs may not.
+
+    requests: at most so many past requests are learnt from, drawn at random.
+    """
 
     model: Model
     args: Mapping[str, Column | Whole]
@@ -57,6 +80,16 @@ class Fit(Node):
         """What it has one training row per."""
         return union((*aligned_of(self.args), *given(self.target), *given(self.chosen_among)))
 
+    @property
+    def teacher(self) -> Column | None:
+        """Whose answers it learns, where it is not fitted to what came."""
+        return self.target.node.teacher if self.target is not None and isinstance(self.target.node, Said) else None
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """What it learns from, without what it learns."""
+        return (*columns_of(self.args), *given(self.chosen_among))
+
     @cached_property
     def learns_outcomes(self) -> bool:
         """Whether its state depends on what happened, so that what is stacked on it needs other events."""
@@ -75,7 +108,8 @@ class Apply(Node):
     """A model's result.
 
     chosen_among: the candidates that it is confined to, where there are any. held_against: the outcome that an
-    evaluation compares it with where it was fitted to none; it changes no value, so it is no part of what this is.
+    evaluation compares it with where it was fitted to none, or to what a teacher says; it changes no value, so it is
+    no part of what this is.
     """
 
     model: Model
@@ -109,8 +143,10 @@ class Apply(Node):
 
     @property
     def outcome(self) -> Column | None:
-        """What it is to say, where anything tells: what it was fitted to, or what it is held against."""
-        return self.fit.target if self.fit is not None and self.fit.target is not None else self.held_against
+        """What it is to say, where anything tells: what it was fitted to, or what it is held against. What a teacher
+        says is no outcome."""
+        fit = self.fit
+        return self.held_against if fit is None or fit.target is None or fit.teacher is not None else fit.target
 
     def parts(self) -> list[tuple[str, Column]]:
         made = [c for c in self.inputs if isinstance(c.node, Apply)]

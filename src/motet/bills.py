@@ -44,8 +44,11 @@ class Bill:
         return Bill(self.prepared - other.prepared, self.live - other.live)
 
 
-def replayed(fitted: Fitted, test: Data, relevant: Any) -> tuple[Evaluation, Live]:
-    """What was measured, and what the calls for requests took, by the column's fingerprint."""
+def replayed(
+    fitted: Fitted, test: Data, relevant: Any, beside: Mapping[str, Column] | None = None
+) -> tuple[Evaluation, Live]:
+    """What was measured, and what the calls for requests took, by the column's fingerprint. beside: as `evaluate` takes
+    it."""
     live: dict[str, tuple[Apply, Cost]] = {}
 
     def spent(node: Apply | Fit, cost: Cost) -> None:
@@ -54,7 +57,7 @@ def replayed(fitted: Fitted, test: Data, relevant: Any) -> tuple[Evaluation, Liv
             live[node.fingerprint] = node, before[1] + cost if before else cost
 
     forget(fitted.outline)
-    return fitted.evaluate(test, relevant=relevant, spent=spent), live
+    return fitted.evaluate(test, relevant=relevant, spent=spent, beside=beside), live
 
 
 def forget(outline: Outline) -> None:
@@ -78,15 +81,36 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     for about in _fits(fitted):
         cpu, read, written = (about.get(name, 0) for name in ("cpu_seconds", "tokens_in", "tokens_out"))
         found.append((Cost(cpu_seconds=cpu, tokens_in=read, tokens_out=written), about.get("llm", "")))
+        found += _labels(fitted, about)
     for column in fitted.outline.columns:
         node = column.node
-        if not isinstance(node, Apply) or event_of(node.grain) is not None:
-            continue
-        known = fitted.store.cost(cost_key(node))
-        if known is not None and known.rows:
+        if isinstance(node, Apply) and event_of(node.grain) is None:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
-            found.append((known.times(rows / known.rows), llm_name(node)))
+            found += _rows(fitted, cost_key(node), rows, llm_name(node))
     return found
+
+
+def labelling(fitted: Fitted, prices: Prices) -> float:
+    """Money that teachers took to say what students have learnt."""
+    return sum(prices.of(cost, name) for about in _fits(fitted) for cost, name in _labels(fitted, about))
+
+
+def about_fit(fitted: Fitted, fit: Fit) -> Mapping[str, Any]:
+    """What is kept beside a fit's state: the rows that it has learnt from, what it took."""
+    return fitted.store.about(fitted.states.names[fit.fingerprint]) or {}
+
+
+def _labels(fitted: Fitted, about: Mapping[str, Any]) -> list[tuple[Cost, str]]:
+    """What the kept rows of a fit's teacher took; whatever else that did is in the fit's own time."""
+    asked: Mapping[str, str] = about.get("teachers", {})
+    rows = about.get("rows", 0) + about.get("silent", 0)
+    return [cost for key, llm in asked.items() for cost in _rows(fitted, key, rows, llm)]
+
+
+def _rows(fitted: Fitted, key: str, rows: int, llm: str) -> list[tuple[Cost, str]]:
+    """What so many rows of a column take, and whose language model does it; nothing where none was ever computed."""
+    known = fitted.store.cost(key)
+    return [] if known is None or not known.rows else [(known.times(rows / known.rows), llm)]
 
 
 def _fits(fitted: Fitted) -> list[dict[str, Any]]:

@@ -25,28 +25,41 @@ COMPARED = ((Category,), (Number, Flag))  # columns of one kind can be held agai
 Tick = Callable[[int, int, str], None]
 
 
-def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tick: Tick) -> Evaluation:
-    """Measures every output that has an outcome to be held against; texts and the like have none."""
+def evaluate(
+    outline: Outline,
+    context: Context,
+    train: Data,
+    relevant: Any,
+    tick: Tick,
+    beside: Mapping[str, Column] | None = None,
+) -> Evaluation:
+    """Measures every output that has an outcome to be held against; texts and the like have none.
+
+    beside: columns of the event whose values are handed back as they are.
+    """
     event = outline.event
     if event is None:
         raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
     rows = asked(context, event, relevant)
     rankings = {name: c for name, c in outline.answered.items() if item_of(c.grain) is not None}
-    targets = {name: _target(c) for name, c in outline.answered.items() if name not in rankings}
+    targets = {name: target_of(c) for name, c in outline.answered.items() if name not in rankings}
     predictions = {name: outline.answered[name] for name, target in targets.items() if target is not None}
-    if not rankings and not predictions:
+    if not rankings and not predictions and not beside:
         raise GraphError(
             "no output can be measured: none ranks items or predicts an outcome",
             help="mt.Graph(top=score.top(10)), or a model with target=...",
         )
     places: dict[str, list[Array]] = {name: [] for name in rankings}
     said: dict[str, list[Any]] = {name: [] for name in predictions}
+    heard: dict[str, list[Any]] = {name: [] for name in beside or {}}
     for low in range(0, len(rows), BLOCK):
         run = context.batch(event, rows[low : low + BLOCK])
         for name, column in rankings.items():
             places[name].append(ranks(run, column))
         for name, column in predictions.items():
             said[name].append(run.value(column))
+        for name, column in (beside or {}).items():
+            heard[name].append(run.value(column))
         tick(min(low + BLOCK, len(rows)), len(rows), "requests replayed")
     whole = context.batch(event, rows)
     groups = groups_by(whole, event)
@@ -60,7 +73,9 @@ def evaluate(outline: Outline, context: Context, train: Data, relevant: Any, tic
         target = targets[name]
         assert target is not None
         measured[name] = _held_against(concat(found), whole.value(target), groups)
-    return Evaluation(measured, len(rows), _notes(context.notes) | _doubts(measured, rows, event, context, train))
+    problems = _notes(context.notes) | _doubts(measured, rows, event, context, train)
+    values = {name: concat(found) for name, found in heard.items()}
+    return Evaluation(measured, len(rows), problems, groups, values)
 
 
 def ranks(run: Batched, column: Column) -> Array:
@@ -97,7 +112,7 @@ def asked(context: Context, event: Any, relevant: Any) -> Array:
     return rows
 
 
-def _target(column: Column) -> Column | None:
+def target_of(column: Column) -> Column | None:
     """The outcome that a column's model was fitted to or is held against, where the column says what it will be."""
     target = column.node.outcome
     return target if any(isinstance(column, kinds) and isinstance(target, kinds) for kinds in COMPARED) else None

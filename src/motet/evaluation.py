@@ -158,11 +158,16 @@ Measured: TypeAlias = Answered | Predicted | Labels
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured on `n` requests. problems: what could not be had while measuring, counted."""
+    """What was measured on `n` requests. problems: what could not be had while measuring, counted.
+
+    groups: [n], equal where requests depend on each other. beside: what columns said that were asked for besides.
+    """
 
     measured: Mapping[str, Measured]
     n: int
     problems: Mapping[str, int] = field(default_factory=dict[str, int])
+    groups: Array | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @cached_property
     def figures(self) -> list[Figure]:

@@ -9,13 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
-from motet.apply import Fit
+from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError
 from motet.llm import llm_of
 from motet.model import State, digest
-from motet.node import upstream
+from motet.node import Column, event_of, given, upstream
 from motet.outline import Outline
 from motet.plan import cost_key
 from motet.progress import Progress
@@ -48,6 +48,9 @@ class Fitting:
     """One fit of a graph. Models of depth 0 learn from all events. A model stacked on them learns from the
     latest events only, with the lower ones fitted on the events before; then the lower ones are fitted on all.
 
+    A student is not stacked on its teacher, whose answers it learns and never reads: it learns from the events that its
+    teacher was fitted on, too.
+
     ahead: what columns have taken so far that no event is part of, which have a cost of their own.
     """
 
@@ -68,11 +71,12 @@ class Fitting:
 
     @cached_property
     def depths(self) -> dict[str, int]:
-        """How many models that learn from outcomes lie below each, at most."""
+        """How many models that learn from outcomes each is stacked on, at most."""
         found: dict[str, int] = {}
         for fit in self.outline.fits:
-            below = _fits_below(fit)
-            found[fit.fingerprint] = max((found[g.fingerprint] + g.learns_outcomes for g in below), default=0)
+            read = [found[g.fingerprint] + g.learns_outcomes for g in _fits_below(fit.features)]
+            learnt = [found[g.fingerprint] for g in _fits_below(given(fit.target))]
+            found[fit.fingerprint] = max(read + learnt, default=0)
         return found
 
     def _up_to(self, depth: int, data: Data, free: States) -> States:
@@ -113,12 +117,14 @@ class Fitting:
                 context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
                 state, cost = self.runner.fit(fit, made.batch, made.target)
-                took = {name: round(now - before[name], 3) for name, now in self._spent().items()}
+                kept = context.kept
+                took = {n: round(now - before[n] - getattr(kept, n), 3) for n, now in self._spent().items()}
             took |= {name: getattr(cost, name) for name in ("tokens_in", "tokens_out", "peak_bytes")}
-            below = [lower.names[g.fingerprint] for g in _fits_below(fit)]
+            below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
             llm = llm_of(fit.model)
             by = {"model": str(fit.model), "llm": llm.model if llm else ""}
-            about = {**by, "rows": made.batch.rows, **took, "below": below}
+            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": _teachers(fit)}
+            about = {**by, **rows, **took, "below": below}
             self.store.keep_state(name, state, about)
             self.store.add_cost(cost_key(fit), cost)
         else:
@@ -138,10 +144,17 @@ class Fitting:
         contents = [data.token(f.record, f.name) for f in fields]
         events = dict.fromkeys(f.record for f in fields if f.record.is_event)
         rows = [data.rows_token(event) for event in events]
-        below = [lower.names[g.fingerprint] for g in _fits_below(fit)]
+        below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
         return digest(fit.fingerprint, str(self.seed), *contents, *rows, *below)
 
 
-def _fits_below(fit: Fit) -> list[Fit]:
-    found = {g.fingerprint: g for column in upstream(fit.inputs) for g in column.node.fits if isinstance(g, Fit)}
+def _teachers(fit: Fit) -> dict[str, str]:
+    """What the unit costs are kept under of the costly models that a teacher consists of, and whose LLM each calls."""
+    read = [column.node for column in upstream(given(fit.teacher), fits=False)]
+    made = [node for node in read if isinstance(node, Apply) and node.model.costly and event_of(node.grain) is not None]
+    return {cost_key(node): llm.model if (llm := llm_of(node.model)) else "" for node in made}
+
+
+def _fits_below(columns: tuple[Column, ...]) -> list[Fit]:
+    found = {g.fingerprint: g for column in upstream(columns) for g in column.node.fits if isinstance(g, Fit)}
     return list(found.values())

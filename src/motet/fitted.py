@@ -18,6 +18,7 @@ from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
 from motet.folder import existing_store, open_store
 from motet.meter import Meter
+from motet.node import Column
 from motet.outline import Outline
 from motet.prepare import Prepared, prepare
 from motet.progress import Progress
@@ -55,15 +56,23 @@ class Fitted:
         self.progress = Progress(quiet)
         self.meter = Meter(store)
 
-    def evaluate(self, test: Data, *, relevant: Any = None, spent: Spent = lambda node, cost: None) -> Evaluation:
+    def evaluate(
+        self,
+        test: Data,
+        *,
+        relevant: Any = None,
+        spent: Spent = lambda node, cost: None,
+        beside: Mapping[str, Column] | None = None,
+    ) -> Evaluation:
         """Replays the asked events of `test` and measures every output, with intervals, warm and cold apart.
 
         relevant: a Flag of the event; where given, only events for which it holds count as wanted
-        (Visit.rating >= 4). spent: told what each call of a model took.
+        (Visit.rating >= 4). spent: told what each call of a model took. beside: columns of the event whose values are
+        handed back as they are.
         Errors: DataError when `test` asks nothing.
         """
         with self.progress.bar("evaluate") as tick:
-            found = evaluate(self.outline, self.context(test, spent=spent), self.train, relevant, tick)
+            found = evaluate(self.outline, self.context(test, spent=spent), self.train, relevant, tick, beside)
         self.meter.keep()
         return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from motet.choose import Chosen, chosen_of
 from motet.data import Data
+from motet.distill import Distilled, distilled_of
 from motet.fitted import Fitted, fit
 from motet.outline import Outline
 from motet.plan import Plan, plan
@@ -48,6 +49,35 @@ class Graph(Outline):
 
         found = chosen_of(self, made, test, worth, prices or Prices(), relevant, requests)
         return Chosen(found.rows, found.chosen, found.n, Graph.called(found.graph.names, **found.graph.outputs))
+
+    def distill(
+        self,
+        train: Data,
+        test: Data,
+        worth: Worth | None = None,
+        prices: Prices | None = None,
+        *,
+        relevant: Any = None,
+        requests: int | None = None,
+        store: Path | str | None = None,
+        seed: int = 0,
+        quiet: bool = False,
+    ) -> Distilled[Graph]:
+        """Whether the student in `mt.distill(teacher, student)` is worth more than its teacher, and what it loses.
+
+        A graph with each is fitted and replayed; what the teacher takes to label the sample is part of what the student
+        costs. worth, prices, relevant, requests: as `Fitted.returns` takes them; without a worth, or where `test` knows
+        no outcome, nothing is chosen. The winner's graph is `.graph`; judge it on later events.
+        Errors: no place of a teacher and a student, or several places.
+        """
+
+        def made(outline: Outline) -> Fitted:
+            return fit(outline, train, store=store, seed=seed, quiet=quiet)
+
+        def like(outline: Outline) -> Graph:
+            return Graph.called(outline.names, **outline.outputs)
+
+        return distilled_of(self, made, test, worth, prices or Prices(), like, relevant, requests)
 
     def plan(self, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:
         """What is computed when, how often, and at what cost. Computes nothing unless it is told to measure."""

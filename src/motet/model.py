@@ -89,6 +89,10 @@ class Model:
         """Rows that are computed and kept at a time when it is costly: what a kill loses at most."""
         return 256
 
+    def learns_chances(self) -> bool:
+        """Whether it can learn a Flag from how likely that is, a Number from 0 to 1: what a teacher says of it."""
+        return False
+
     def identity(self) -> str:
         """The config as text: equal texts mean equal models. Part of every fingerprint."""
         return f"{type(self).__module__}.{type(self).__qualname__}/{self.version} {_canonical(self)}"

@@ -29,6 +29,11 @@ class Run(Protocol):
         """The column for each candidate of the asked batch."""
         ...
 
+    def kept(self, column: Column) -> Any:
+        """The column's value; of what is costly below it, only rows that the store does not have are computed, and are
+        kept there."""
+        ...
+
     def rows(self, grain: Grain) -> int: ...
     def field(self, record: type, name: str) -> Any: ...
     def missing(self, kind: type[Column], grain: Grain, rows: int = 0) -> Any:
@@ -308,15 +313,15 @@ def grain_name(grain: Grain) -> str:
     return "{" + ", ".join(r.__name__ for r in names) + "}"
 
 
-def upstream(columns: tuple[Column, ...]) -> Iterator[Column]:
-    """Every column that these need, inputs before what reads them, each once."""
+def upstream(columns: tuple[Column, ...], fits: bool = True) -> Iterator[Column]:
+    """Every column that these need, inputs before what reads them, each once. fits: also what only fits read."""
     seen: set[str] = set()
 
     def visit(column: Column) -> Iterator[Column]:
         if column.fingerprint in seen:
             return
         seen.add(column.fingerprint)
-        for fit in column.node.fits:
+        for fit in column.node.fits if fits else ():
             for needed in fit.inputs:
                 yield from visit(needed)
         for needed in column.node.inputs:

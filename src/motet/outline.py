@@ -79,6 +79,11 @@ class Outline:
         return tuple(upstream(tuple(self.outputs.values())))
 
     @cached_property
+    def answering(self) -> tuple[Column, ...]:
+        """The columns that its answers need; what only a fit reads, such as a teacher, is not among them."""
+        return tuple(upstream(tuple(self.outputs.values()), fits=False))
+
+    @cached_property
     def fits(self) -> tuple[Fit, ...]:
         """What has to be fitted, in order."""
         found = {f.fingerprint: f for column in self.columns for f in column.node.fits if isinstance(f, Fit)}

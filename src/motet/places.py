@@ -31,7 +31,7 @@ class Place:
 def places(outline: Outline) -> tuple[Place, ...]:
     """Every place of a graph, in the order of its columns."""
     made: list[Place] = []
-    for column in outline.columns:
+    for column in outline.answering:
         node = column.node
         if isinstance(node, (Otherwise, Escalate)):
             made.append(_place(outline, column, node.strong, node.cheap))

@@ -52,16 +52,16 @@ def prepared_columns(outline: Outline) -> list[Column]:
 
     Item vectors that are searched are among them, declared ones too: their index goes by where they are kept.
     """
-    readers = [c for c in outline.columns if event_of(c.grain) is not None]
+    readers = [c for c in outline.answering if event_of(c.grain) is not None]
     read = {*outline.outputs.values(), *(i for c in readers for i in c.node.inputs)}
-    made = {c for c in outline.columns if isinstance(c.node, Apply) and (c in read or _costly(c))}
+    made = {c for c in outline.answering if isinstance(c.node, Apply) and (c in read or _costly(c))}
     wanted = made | set(searched_columns(outline))
-    return [c for c in outline.columns if c in wanted and _ahead(c)]
+    return [c for c in outline.answering if c in wanted and _ahead(c)]
 
 
 def searched_columns(outline: Outline) -> list[Column]:
     """The item vectors that retrieval searches: those of every dot product that it may find items by."""
-    scorers = [c for column in outline.columns if isinstance(column.node, Retrieve) for c in column.node.by]
+    scorers = [c for column in outline.answering if isinstance(column.node, Retrieve) for c in column.node.by]
     dots = [c.node for scorer in scorers for c in _choices(scorer) if isinstance(c.node, Apply)]
     items = [column_of(dot.args["items"]) for dot in dots if isinstance(dot.model, Dot)]
     return [c for column in items for c in _choices(column) if isinstance(c.node, (Apply, Field))]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from motet.apply import Fit, Whole, column_of
-from motet.batch import Array, Batch, Codes, Pairs, concat, offsets_of
+from motet.batch import Array, Batch, Codes, Pairs, concat, offsets_of, take
 from motet.column import Column
 from motet.errors import RunError
 from motet.history import SECOND
@@ -23,8 +23,11 @@ BLOCK = 1_000  # requests whose candidates' features are made at a time
 
 @dataclass(frozen=True)
 class Training:
+    """silent: how many events were left out, since a teacher had nothing to say of them."""
+
     batch: Batch
     target: Any
+    silent: int = 0
 
 
 def training(fit: Fit, context: Context, seed: int, progress: Tick) -> Training:
@@ -35,10 +38,7 @@ def training(fit: Fit, context: Context, seed: int, progress: Tick) -> Training:
         rows = max((len(context.data.tables[r]) for r in fit.frame), default=1)
         args = {name: run.value(column_of(arg)) for name, arg in fit.args.items()}
         return Training(Batch(args, rows=rows, seed=seed, progress=progress), None)
-    rows = _known(fit, context, event)
-    if fit.requests is not None and len(rows) > fit.requests:
-        drawn = np.random.default_rng(seed).choice(len(rows), fit.requests, replace=False)
-        rows = rows[np.sort(drawn)]
+    rows = _drawn(fit, _known(fit, context, event), seed)
     if not len(rows):
         raise RunError(
             f"{fit.label()} has no {event.__name__} to learn from",
@@ -47,9 +47,37 @@ def training(fit: Fit, context: Context, seed: int, progress: Tick) -> Training:
     if fit.chosen_among is not None:
         return _per_candidate(fit, fit.chosen_among, context, rows, seed, progress)
     run = context.batch(event, rows)
-    args = {name: run.value(column_of(arg)) for name, arg in fit.args.items()}
     target = None if fit.target is None else run.value(fit.target)
-    return Training(Batch(args, rows=len(rows), seed=seed, progress=progress), target)
+    args = {name: run.value(column_of(arg)) for name, arg in fit.args.items()}
+    made = Training(Batch(args, rows=len(rows), seed=seed, progress=progress), target)
+    return made if fit.teacher is None else _taught(fit, fit.teacher, made)
+
+
+def _drawn(fit: Fit, rows: Array, seed: int) -> Array:
+    """At most so many rows as the fit may learn from, in their order."""
+    if fit.requests is None or len(rows) <= fit.requests:
+        return rows
+    random = np.random.default_rng(seed)
+    if fit.teacher is not None:  # the first of one order: a larger sample holds the smaller one, which is labelled
+        return rows[np.sort(random.permutation(len(rows))[: fit.requests])]
+    return rows[np.sort(random.choice(len(rows), fit.requests, replace=False))]
+
+
+def _taught(fit: Fit, teacher: Column, made: Training) -> Training:
+    """The rows of which the teacher says something. Errors: there are none."""
+    target, asked = made.target, made.batch.rows
+    rows = np.flatnonzero(target.codes >= 0 if isinstance(target, Codes) else np.isfinite(target))
+    if not len(rows):
+        raise RunError(
+            f"{fit.label()} has nothing to learn from: of {asked:,} events {teacher.node.label()} says nothing",
+            help="ask it about some by itself: mt.Graph(said=teacher).fit(train).ask(...)",
+        )
+    args = {
+        name: made.batch[name] if isinstance(arg, Whole) else take(made.batch[name], rows)
+        for name, arg in fit.args.items()
+    }
+    batch = replace(made.batch, columns=args, rows=len(rows))
+    return Training(batch, take(target, rows), silent=asked - len(rows))
 
 
 def _known(fit: Fit, context: Context, event: Any) -> Array:
@@ -57,7 +85,7 @@ def _known(fit: Fit, context: Context, event: Any) -> Array:
     rows, until = context.data.asked[event], context.data.until
     delays = [
         c.node.record.specs[c.node.name].delay
-        for c in (upstream((fit.target,)) if fit.target is not None else ())
+        for c in (upstream((fit.target,)) if fit.target is not None and fit.target.after else ())
         if isinstance(c.node, Field)
     ]
     delay = max(delays, default=0.0)

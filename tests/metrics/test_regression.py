@@ -13,6 +13,17 @@ def test_errors_by_hand() -> None:
     assert regression.mae(predicted, true) == pytest.approx(2)
 
 
+def test_the_share_of_the_variance_that_is_explained_by_hand() -> None:
+    true = np.array([1.0, 2.0, 6.0])
+    explained = regression.explained_of(np.array([1, 4, 5]), true)
+    assert explained(np.ones(3)) == pytest.approx(1 - 5 / 14)
+    assert explained(np.array([2.0, 0.0, 1.0])) == pytest.approx(1 - 1 / (2 * (5 / 3) ** 2 + (10 / 3) ** 2))
+    assert regression.explained_of(true, true)(np.ones(3)) == 1
+    assert regression.explained_of(np.full(3, 3.0), true)(np.ones(3)) == pytest.approx(0)
+    assert regression.explained_of(true, np.ones(3))(np.ones(3)) is None
+    assert explained(np.zeros(3)) is None
+
+
 def test_no_rows_have_no_error() -> None:
     assert regression.rmse(np.array([]), np.array([])) is None
     assert regression.mae(np.array([]), np.array([])) is None

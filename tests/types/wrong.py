@@ -13,6 +13,7 @@ mt.SASRec(dims=64)  # refused: no such argument
 mt.retrieve(Film, k=10, by=[Film.title])  # refused: a text does not score
 found.score + Film.title  # refused: a number and a text
 mt.BM25()(Film.year, Visit.query)  # refused: a number is no text
+mt.distill(Film.title, Visit.query)  # refused: a text is no label and no number
 seen.median()  # refused: no such aggregate
 meaning @ embed(Visit.query)
 embed(reply)

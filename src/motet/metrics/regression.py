@@ -40,6 +40,22 @@ def rmse_of(predicted: NDArray[Any], true: NDArray[Any]) -> Statistic:
     return weighted
 
 
+def explained_of(predicted: NDArray[Any], true: NDArray[Any]) -> Statistic:
+    """The share of the true values' variance that is predicted (R squared): 1 at best, below 0 where their mean would
+    be nearer. None where they do not vary."""
+    squared = _errors(predicted, true) ** 2
+
+    def weighted(weights: Floats) -> float | None:
+        mass = weights.sum()
+        if not mass > 0:
+            return None
+        away = true.astype(np.float64) - weights @ true / mass
+        variance = float(weights @ away**2)
+        return 1 - float(weights @ squared) / variance if variance > 0 else None
+
+    return weighted
+
+
 def _errors(predicted: NDArray[Any], true: NDArray[Any]) -> Floats:
     if predicted.shape != true.shape:
         raise DataError(f"{len(predicted)} predictions have {len(true)} true values", help="one a row")

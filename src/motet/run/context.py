@@ -17,6 +17,7 @@ from motet import search
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, is_scores, take
 from motet.cells import Cells, row_hashes
+from motet.cost import Cost
 from motet.data import Data
 from motet.errors import MotetError, RunError
 from motet.escalate import Allowance
@@ -43,8 +44,8 @@ class Context:
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
     prepared: where the store keeps whole columns, by their fingerprint; their indexes are named after that. computed:
-    how many rows of each costly column had to be computed. notes: what could not be had, and why. name: what errors
-    call a column.
+    how many rows of each costly column had to be computed; kept: what those of events took. notes: what could not be
+    had, and why. name: what errors call a column.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Context:
         self.states, self.named, self.prepared = dict(states or {}), dict(named or {}), dict(prepared or {})
         self.notes: Counter[tuple[str, str]] = Counter()
         self.computed: Counter[str] = Counter()
+        self.kept = Cost()
         self.known: dict[type[Entity], Vocabulary] = {}
         self._shared: dict[str, Any] = {}
         self._indexes: dict[int, tuple[Array, Index | Scan]] = {}
@@ -108,12 +110,11 @@ class Context:
         if kept is not None:
             return kept
         if isinstance(node, Apply) and node.model.costly:
-            return self._by_rows(column, node)
+            return self.by_rows(column, node, self.batch())
         return node.evaluate(self.batch())
 
-    def _by_rows(self, column: Column, node: Apply) -> Any:
+    def by_rows(self, column: Column, node: Apply, run: Batched) -> Any:
         """A costly column row by row: only rows that were never computed are, and each block is kept at once."""
-        run = self.batch()
         args = {name: run.value(column_of(arg)) for name, arg in node.args.items()}
         aligned = _by_row(node)
         hashes = row_hashes(self.made(column), [args[name] for name in aligned])
@@ -124,7 +125,11 @@ class Context:
         done = 0
         for rows in _blocks(new, node.model):
             block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
+            began = time.perf_counter(), time.process_time()
             made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
+            if event_of(node.grain) is not None:
+                wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
+                self.kept += Cost(seconds=wall, cpu_seconds=cpu)
             self._keep(cells, column, hashes[rows], made)
             self.computed[column.fingerprint] += len(rows)
             done += len(rows)
@@ -259,6 +264,7 @@ class Batched(Run):
     cores: how many its models may use.
     left: set when nobody waits for its late values any more.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
+    keeping: whether costly rows that are computed now are kept in the store, and looked for there first.
     rehearsed: nobody has asked, so that no budget pays for it, nor grows by it.
     fell: what could not be had, why, and for which requests (None: all).
     spared: what was not asked for by choice, and for which requests.
@@ -273,6 +279,7 @@ class Batched(Run):
         self.cores = 1
         self.left: threading.Event | None = None
         self.waited = 0.0
+        self.keeping = False
         self.rehearsed = False
         self.fell: list[tuple[Column, str, Array | None]] = []
         self.spared: list[tuple[Column, Array]] = []
@@ -286,8 +293,21 @@ class Batched(Run):
         key = column.fingerprint
         if key not in self._values:
             known = self._known(key)
-            self._values[key] = column.node.evaluate(self) if known is None else known
+            self._values[key] = self._made(column) if known is None else known
         return self._values[key]
+
+    def _made(self, column: Column) -> Any:
+        node = column.node
+        if self.keeping and isinstance(node, Apply) and node.model.costly and len(node.grain) == 1:
+            return self.context.by_rows(column, node, self)
+        return node.evaluate(self)
+
+    def kept(self, column: Column) -> Any:
+        before, self.keeping = self.keeping, True
+        try:
+            return self.value(column)
+        finally:
+            self.keeping = before
 
     def _known(self, key: str) -> Any:
         """What the batch that this one is a part of has computed already, of these rows."""
@@ -301,7 +321,7 @@ class Batched(Run):
         part = Batched(self.context, self.event, self.table, rows if self.taken is None else self.taken[rows])
         part.moment, part.runner, part.cores = self.moment, self.runner, self.cores
         part.ends, part.left, part.waited = self.ends, self.left, self.waited
-        part._whole = self, rows
+        part._whole, part.keeping = (self, rows), self.keeping
         value = part.tried(column)
         for fallen, problem, of in part.fell:
             lost = np.zeros(self._asked(), np.bool_)

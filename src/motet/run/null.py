@@ -10,10 +10,10 @@ from motet.apply import Apply, Within
 from motet.candidates import Retrieve, held
 from motet.column import Unready
 from motet.escalate import Escalate
-from motet.node import Column, event_of, grain_name, item_of
+from motet.node import Column, event_of, grain_name, item_of, upstream
 from motet.outline import Outline
 
-Sizes = Mapping[Any, int]  # rows of each entity
+Sizes = Mapping[Any, int]  # rows of each record
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,17 @@ class Count:
 
 def counts(outline: Outline, sizes: Sizes) -> list[Count]:
     """Every column that some work makes, in the order of work."""
-    always = _always(outline)
+    always, answering = _always(outline), set(outline.answering)
     budgets = [c.node.budget or 1.0 for c in outline.columns if isinstance(c.node, Escalate)]
     found = [count(column, sizes) for column in outline.columns if is_work(column)]
-    return [each if each.column in always else _escalated(each, max(budgets, default=1.0)) for each in found]
+    return [
+        each
+        if each.column in always or not each.per_request
+        else _escalated(each, max(budgets, default=1.0))
+        if each.column in answering
+        else _learnt(each, outline, sizes)
+        for each in found
+    ]
 
 
 def _always(outline: Outline) -> set[Column]:
@@ -55,8 +62,6 @@ def _always(outline: Outline) -> set[Column]:
 
 def _escalated(count: Count, budget: float) -> Count:
     """What is only computed for requests that are escalated."""
-    if not count.per_request:
-        return count
     most = f", for {budget:.0%} at most" if budget < 1 else ", where escalated"
     return replace(count, occasion=count.occasion + most, share=budget)
 
@@ -82,6 +87,13 @@ def count(column: Column, sizes: Sizes) -> Count:
     known = sizes.get(item)
     k = k if known is None else min(k, known)
     return Count(column, grain, f"per request, {k} candidates", k, True)
+
+
+def _learnt(count: Count, outline: Outline, sizes: Sizes) -> Count:
+    """What is only computed for fits, once per event that they draw."""
+    drawn = [fit.requests for fit in outline.fits if count.column in upstream(fit.inputs, fits=False)]
+    known = [n for n in (*drawn, sizes.get(event_of(count.column.grain))) if n is not None]
+    return replace(count, occasion="when the graph is fitted", times=min(known, default=None), per_request=False)
 
 
 def _a(noun: str) -> str:

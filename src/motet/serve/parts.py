@@ -17,7 +17,7 @@ from motet.serve.version import Version
 def llms(version: Version) -> dict[str, LLM]:
     """The language models by their names; of two with one name, the one that is used first."""
     found: dict[str, LLM] = {}
-    for column in version.outline.columns:
+    for column in version.outline.answering:
         llm = getattr(column.node.model, "llm", None) if isinstance(column.node, Apply) else None
         if isinstance(llm, LLM):
             found.setdefault(llm.model, llm)
@@ -27,7 +27,7 @@ def llms(version: Version) -> dict[str, LLM]:
 def embedders(version: Version) -> dict[str, Apply]:
     """What makes a Vector of one Text, by the model's own name, or by what the author calls the column."""
     found: dict[str, Apply] = {}
-    for column in version.outline.columns:
+    for column in version.outline.answering:
         node = column.node
         if isinstance(column, Vector) and isinstance(node, Apply) and _reads_one_text(node):
             name = getattr(node.model, "name", None)

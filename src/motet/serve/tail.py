@@ -33,7 +33,7 @@ class Tail:
         self._held = Held(version.context.data)
         self._lock = threading.Lock()
         self.position = 0
-        self._context.settle(version.outline.columns)
+        self._context.settle(version.outline.answering)
 
     def catch_up(self) -> None:
         """Observes what is new. When it returns, all that was in the log when it was called has been seen."""

@@ -107,6 +107,19 @@ def test_it_finds_what_decides_an_outcome(model: Any) -> None:
     assert auc(found, (truth > 0).astype(float)) > 0.9
 
 
+@pytest.mark.parametrize("model", [Logistic(C=100.0), LightGBM(trees=60, min_rows=5)], ids=str)
+def test_taught_by_a_probability_it_learns_that_and_not_yes_or_no(model: Any) -> None:
+    rare = Batch({"at": np.arange(400), "feature0": np.arange(400) % 4.0}, rows=400)
+    chances = np.array([0.01, 0.03, 0.2, 0.4])[np.arange(400) % 4]
+    assert model.learns_chances()
+    state = stored(model.fit(rare, chances))
+    found = model.apply(state, features_of(rare, np.arange(4)))
+    assert np.corrcoef(found, chances[:4])[0, 1] > 0.9
+    assert found.mean() == pytest.approx(chances.mean(), rel=0.05)
+    with pytest.raises(RunError, match="learns how likely a Flag is, and its target says 1"):
+        model.fit(rare, chances + np.where(chances == 0.01, 1.49, 0))
+
+
 @pytest.mark.parametrize("model", NUMBERS, ids=str)
 def test_it_finds_what_decides_a_number(model: Any) -> None:
     batch, odds = planted()

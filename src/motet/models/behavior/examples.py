@@ -66,6 +66,17 @@ def examples(model: Model, batch: Batch, labels: Array, graded: bool = False) ->
     return seen
 
 
+def chances(model: Model, seen: Examples) -> Array:
+    """The labels as how likely a Flag is, float64 [n]. Errors: one that is not from 0 to 1."""
+    strange = seen.labels[(seen.labels < 0) | (seen.labels > 1)]
+    if len(strange):
+        raise RunError(
+            f"{model} learns how likely a Flag is, and its target says {strange[0]:g}",
+            help="teach it by a probability, from 0 to 1, or let a regression learn: mt.LightGBM('regression')",
+        )
+    return seen.labels
+
+
 def _nothing(model: Model, batch: Batch, rows: int) -> RunError:
     if batch.groups is None:
         why, help = f"none of {rows} rows has a known outcome", "look at the target's values"

@@ -14,14 +14,14 @@ from motet.candidates import Candidates, ranked
 from motet.column import Flag, Number, Reference, column, learn
 from motet.errors import GraphError
 from motet.model import Model, State
-from motet.models.behavior.examples import Examples, examples
+from motet.models.behavior.examples import Examples, chances, examples
 from motet.models.behavior.features import Feature, categories, features, layout, matrix
 from motet.models.behavior.outcome import asked_at, checked, outcome, predicted
 from motet.models.cores import threads
 from motet.record import Record
 
 Objective = Literal["binary", "regression", "lambdarank"]
-METRIC = {"binary": "binary_logloss", "regression": "l2", "lambdarank": "ndcg"}
+METRIC = {"binary": "binary_logloss", "cross_entropy": "cross_entropy", "regression": "l2", "lambdarank": "ndcg"}
 FEW = 1_000  # rows that one thread predicts before several would have started
 MANY = 10_000  # rows from which several threads train faster than one
 HELD_OUT = 0.1
@@ -34,8 +34,8 @@ class LightGBM(Model):
     The number of trees is found on the latest tenth of the training examples (at most `trees`, stopped
     after `patience` trees without gain), then all examples are learnt with that number.
 
-    objective: "binary" gives the probability of a Flag, "regression" a number, "lambdarank" an order of
-        candidates (it optimises NDCG@10).
+    objective: "binary" gives the probability of a Flag (and learns that of each row, where it is taught by one),
+        "regression" a number, "lambdarank" an order of candidates (it optimises NDCG@10).
     leaves: per tree. min_rows: a leaf holds at least so many. patience: 0 learns all `trees` at once.
     requests: past requests whose candidates are learnt from, drawn at random; only with candidates.
     Call: LightGBM("lambdarank")(found, Film.year, target=Visit.rating >= 4) ranks candidates, and their own
@@ -86,7 +86,7 @@ class LightGBM(Model):
     def fit(self, batch: Batch, target: Any) -> State:
         seen = examples(self, batch, np.asarray(target, np.float64), graded=self.objective == "lambdarank")
         values = {name: take(value, seen.rows) for name, value in batch.features().items()}
-        state = State(layout=layout(values))
+        state = State(layout=layout(values), objective=self._learnt(seen))
         X = matrix(state, values)
         trees = self._best_trees(X, seen, state, batch)
         booster = self._train(X, seen, state, batch, trees, f"all {len(X):,} rows")
@@ -124,12 +124,21 @@ class LightGBM(Model):
             late = valid[1]
             sizes = late.sizes if ranks else None
             sets.append(lgb.Dataset(valid[0], late.labels, group=sizes, reference=train))
-        return lgb.train(self._parameters(batch.seed, len(X)), train, trees, valid_sets=sets, callbacks=callbacks)
+        given = self._parameters(state["objective"], batch.seed, len(X))
+        return lgb.train(given, train, trees, valid_sets=sets, callbacks=callbacks)
 
-    def _parameters(self, seed: int, rows: int) -> dict[str, Any]:
+    def learns_chances(self) -> bool:
+        return self.objective != "lambdarank"
+
+    def _learnt(self, seen: Examples) -> str:
+        """The library's objective: yes and no are learnt otherwise than what lies between them."""
+        sure = self.objective != "binary" or np.isin(chances(self, seen), (0, 1)).all()
+        return self.objective if sure else "cross_entropy"
+
+    def _parameters(self, objective: str, seed: int, rows: int) -> dict[str, Any]:
         return {
-            "objective": self.objective,
-            "metric": METRIC[self.objective],
+            "objective": objective,
+            "metric": METRIC[objective],
             "eval_at": [10],
             # With one success in a hundred candidates, weighing all requests alike ranks below the order it is given.
             "lambdarank_norm": False,

@@ -12,7 +12,7 @@ from motet.batch import Array, Batch, take
 from motet.column import Flag, Number
 from motet.errors import GraphError, RunError
 from motet.model import Model, State
-from motet.models.behavior.examples import examples
+from motet.models.behavior.examples import chances, examples
 from motet.models.behavior.features import Feature, averages, design, features, layout
 from motet.models.behavior.outcome import predicted
 
@@ -27,6 +27,7 @@ class Logistic(Model):
     as the nearest of them, so that nothing unheard-of makes it certain. A category becomes a column per name.
 
     C: inverse strength of the ridge penalty; smaller is stronger.
+    Taught by a probability, it learns that of each row rather than yes or no.
     Call: Logistic()(Payment.amount, recent.count(), target=Payment.fraud). Returns a Number.
     Errors: no features, training rows of one class only. Fitted by scikit-learn (L-BFGS).
     """
@@ -51,7 +52,8 @@ class Logistic(Model):
         scale = centred.std(axis=0)
         scale[scale == 0] = 1
         library: Any = importlib.import_module("sklearn.linear_model")
-        learner = library.LogisticRegression(C=self.C, max_iter=ROUNDS).fit(centred / scale, seen.labels)
+        learner = library.LogisticRegression(C=self.C, max_iter=ROUNDS)
+        learner.fit(*_weighed(centred / scale, chances(self, seen)))
         if learner.n_iter_[0] >= ROUNDS:
             raise RunError(f"{self} found no end after {ROUNDS} rounds", help="a smaller C converges: Logistic(C=0.1)")
         weights, bias = learner.coef_[0] / scale, float(learner.intercept_[0])
@@ -63,3 +65,14 @@ class Logistic(Model):
         inside = np.clip(centred, state["low"], state["high"])
         odds = (inside * state["weights"]).sum(axis=1) + state["bias"]
         return 0.5 * (1 + np.tanh(odds / 2))
+
+    def learns_chances(self) -> bool:
+        return True
+
+
+def _weighed(X: Array, labels: Array) -> tuple[Array, Array, Array | None]:
+    """Rows, classes and weights: where a label is between yes and no, its row is both, each as much as it is likely."""
+    if np.isin(labels, (0, 1)).all():
+        return X, labels, None
+    yes = np.ones(len(X))
+    return np.vstack([X, X]), np.concatenate([yes, 1 - yes]), np.concatenate([labels, 1 - labels])

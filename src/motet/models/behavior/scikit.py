@@ -76,6 +76,9 @@ class Sklearn(Model):
         made = learner.predict_proba(filled)[:, 1] if self._classifies else learner.predict(filled)
         return np.asarray(made, np.float64)
 
+    def learns_chances(self) -> bool:
+        return not self._classifies
+
     def identity(self) -> str:
         settings = json.dumps(_settings(self.estimator), sort_keys=True, default=repr)
         return f"{type(self).__module__}.Sklearn/{self.version} {_class_name(self.estimator)} {settings}"

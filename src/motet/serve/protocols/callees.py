@@ -74,7 +74,7 @@ class Callees:
 def _callees(server: Server, threads: Threads) -> dict[str, Callee]:
     version = server.version
     found = {server.name: _graph(server)}
-    for column in version.outline.columns:
+    for column in version.outline.answering:
         inputs, outputs = _inputs(version, column), _outputs(version, column)
         if inputs and outputs:
             name = version.outline.name(column)
@@ -123,7 +123,7 @@ def _outputs(version: Version, column: Column) -> tuple[Spec, ...]:
     """What a model gives: one tensor, called `output`, or one for each field that it fills in."""
     if type(column) in KINDS:
         return (Spec("output", *KINDS[type(column)]),)
-    picked = [c for c in version.outline.columns if isinstance(c.node, Pick) and c.node.filled == column]
+    picked = [c for c in version.outline.answering if isinstance(c.node, Pick) and c.node.filled == column]
     return tuple(Spec(c.node.name, *KINDS[type(c)]) for c in picked if isinstance(c.node, Pick) and type(c) in KINDS)
 
 
