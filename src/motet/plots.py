@@ -15,6 +15,7 @@ from motet.returns import Return, Returns, Slice
 
 KINDS = (".png", ".svg", ".pdf")
 MARKERS = "osD^vP*X"
+BARS = "bars: 95 % intervals of\nthe paired difference\nto all models"
 
 
 def frontier(found: Returns, file: Path | str) -> Path:
@@ -27,13 +28,14 @@ def frontier(found: Returns, file: Path | str) -> Path:
     file = _picture(file)
     per = _shown_for(max(abs(cost) for _, cost in _costs(found)))
     panels = ["all", *dict.fromkeys(part.name for row in found.rows for part in row.slices)]
-    size = 2.2 + 3.4 * len(panels), 3.6
+    size = 2.4 + 3.6 * len(panels), 3.6
     figure, row = _library().subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
     for name, axes in zip(panels, row[0], strict=True):
         _panel(axes, found, name, per / PER)
         axes.set_xlabel(f"cost of {per:,} requests")
     row[0][0].set_ylabel(f"{found.rows[0].output}: {found.rows[0].metric}")
-    figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    said = {"title": BARS, "title_fontsize": "small", "alignment": "left", "frameon": False}
+    figure.legend(*row[0][0].get_legend_handles_labels(), loc="outside right upper", **said)
     figure.savefig(file, dpi=110)
     _library().close(figure)
     return file
@@ -80,7 +82,7 @@ def _panel(axes: Any, found: Returns, name: str, times: float) -> None:
         axes.errorbar(cost, value, yerr=bar, fmt=marker, capsize=3, label=label)
     axes.plot(*zip(*_unbeaten(points), strict=True), color="0.6", zorder=0, linewidth=1)
     axes.set_title(f"{name}, n={n:,}", fontsize="medium")
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
     axes.margins(x=0.12)
 
 
