@@ -11,7 +11,7 @@ from motet import memory
 from motet.memory import Peak
 
 MB = 1 << 20
-NEAR = 4 * MB  # the kernel counts roughly, and the interpreter takes some too
+NEAR = 8 * MB  # the kernel counts roughly, and the interpreter takes some too
 
 
 def use(mb: int) -> None:

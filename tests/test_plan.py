@@ -132,7 +132,7 @@ def test_measuring_sees_the_memory_that_loading_takes(tmp_path: Path) -> None:
 
     plan = mt.Graph(length=Loaded()(words)).plan(shop(), store=tmp_path, measure=True)
     (line,) = (line for line in plan.lines if "Loaded" in line.model)
-    assert line.peak_bytes == pytest.approx(40e6, rel=0.1)
+    assert line.peak_bytes == pytest.approx(40e6, rel=0.2)
 
 
 def test_what_a_fit_has_cost_is_known_to_the_next_plan(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_the_most_memory_of_a_fit_or_a_call_is_known_to_the_next_plan(tmp_path: 
     fitted.evaluate(shop())
     plan = both.plan(shop(), store=tmp_path)
     found = {line.model: line.peak_bytes for line in plan.lines if line.peak_bytes is not None}
-    assert found["Roomy('fit')"] == pytest.approx(40e6, rel=0.1) == peaks["Roomy('fit')"]
-    assert found["Roomy('apply')"] == pytest.approx(60e6, rel=0.1)
+    assert found["Roomy('fit')"] == pytest.approx(40e6, rel=0.2) == peaks["Roomy('fit')"]
+    assert found["Roomy('apply')"] == pytest.approx(60e6, rel=0.2)
     assert peaks["Roomy('apply')"] < 10e6
     assert found["Roomy('neither')"] < 10e6
     assert " MB" in str(plan)

@@ -193,7 +193,7 @@ def distilled_of(
     teacher, student = node.options
     prices.check(llms(outline))
     first, second = (outline.rewritten({node.fingerprint: option.node}) for option in node.options)
-    second.names = {**second.names, student.fingerprint: outline.name(node.given)}
+    second = Outline.called({**second.names, student.fingerprint: outline.name(node.given)}, **second.outputs)
     one = _replayed(first, fit, teacher, test, prices, relevant, requests)
     other = _replayed(second, fit, student, test, prices, relevant, requests)
     pair = _pair(one, other, teacher, worth)

@@ -19,7 +19,7 @@ from motet.escalate import Escalate
 from motet.evaluate import BLOCK, asked, groups_by
 from motet.metrics import binary, intervals
 from motet.metrics.intervals import Estimate, Floats
-from motet.node import Column
+from motet.node import Column, upstream
 from motet.outline import Outline
 from motet.printed import printed
 from motet.worth import Prices
@@ -211,16 +211,14 @@ def _right(said: Codes, came: Codes) -> Floats:
 def _shared(node: Escalate, spent: dict[str, float], n: int) -> _Prices:
     """What is spent by which part; what both models read is paid for once."""
 
+    def read(*columns: Column) -> set[str]:
+        return {column.fingerprint for column in upstream(columns, fits=False)}
+
     def total(names: set[str]) -> float:
         return sum(spent.get(name, 0.0) for name in names) / n
 
-    cheap, strong = _read(node.cheap) | _read(node.odds), _read(node.strong)
+    cheap, strong = read(node.cheap, node.odds), read(node.strong)
     return _Prices(total(cheap), total(strong - cheap), total(strong))
-
-
-def _read(column: Column) -> set[str]:
-    """What a request for the column reads; what its models were fitted on is no part of that."""
-    return {column.fingerprint}.union(*(_read(needed) for needed in column.node.inputs))
 
 
 def _taken(seen: _Replay, budget: float) -> Array:

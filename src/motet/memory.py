@@ -25,16 +25,15 @@ class Peak:
 
     def __init__(self) -> None:
         with _lock:
-            self._began = self.highest = 0
-            self._able = _lowered()
-            if self._able:
-                self._began, self.highest = _read()
+            self._began = _lowered()
+            self.highest = self._began or 0
+            if self._began is not None:
                 _open.append(self)
 
     def end(self) -> int | None:
         """Bytes that were resident at most beyond those at the beginning. None where the system does not tell: it has
         no /proc, or does not let a process lower its own mark."""
-        if not self._able:
+        if self._began is None:
             return None
         with _lock:
             _tell(_read()[1])
@@ -58,18 +57,18 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _lowered() -> bool:
-    """Lowers the mark, after those who watch have been told of it."""
+def _lowered() -> int | None:
+    """Lowers the mark to what is resident now, after those who watch have been told of it."""
     global _before
     try:
-        most = _read()[1]
+        now, most = _read()
         with MARK.open("wb", 0) as mark:
             mark.write(_LOWER)
     except OSError:
-        return False
+        return None
     _before = max(_before, most)
     _tell(most)
-    return True
+    return now
 
 
 def _tell(most: int) -> None:

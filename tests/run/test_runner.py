@@ -152,7 +152,7 @@ def test_memory_is_metered_offline_and_nobody_waits_for_that_online() -> None:
     for online in (False, True):
         runner = Local(lambda node, cost: spent.append(cost), online)
         runner.apply(node, mt.State(), Batch({"amount": np.ones(3)}, rows=3))
-    assert spent[0].peak_bytes == pytest.approx(50e6, rel=0.1)
+    assert spent[0].peak_bytes == pytest.approx(50e6, rel=0.2)
     assert spent[1].peak_bytes is None
 
 
@@ -163,7 +163,7 @@ def test_a_fit_is_told_with_what_it_took() -> None:
     state, cost = Local().fit(node.fit, Batch({"amount": np.ones(3)}, rows=3), None)
     assert state["sum"] == 1.0
     assert (cost.calls, cost.rows) == (1, 3)
-    assert cost.peak_bytes == pytest.approx(50e6, rel=0.1)
+    assert cost.peak_bytes == pytest.approx(50e6, rel=0.2)
 
 
 def test_a_call_that_failed_has_cost_what_it_took_and_made_no_rows() -> None:

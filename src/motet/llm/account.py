@@ -12,6 +12,8 @@ from typing import ParamSpec, TypeVar
 
 from motet.llm.client import Usage
 
+NOTHING = Usage()
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -20,7 +22,7 @@ class Account:
     """What was used so far. Threads may share it."""
 
     def __init__(self) -> None:
-        self._usage, self._lock = Usage(), Lock()
+        self._usage, self._lock = NOTHING, Lock()
         self._later: Callable[[Usage], None] | None = None
 
     @property

@@ -72,8 +72,8 @@ class Local:
         finally:
             took = time.perf_counter() - wall, self._cpu() - cpu
             OPEN.reset(before)
-            used = account.close(lambda later: self._spent(node, _read(later)))
-            cost = Cost(1, made, *took, peak_bytes=peak and peak.end()) + _read(used)
+            used = account.close(lambda more: self._spent(node, _read(more)))
+            cost = Cost(1, made, *took, used.tokens_in, used.tokens_out, peak and peak.end())
             self._spent(node, cost)
         return value, cost
 

@@ -24,7 +24,7 @@ from prometheus_client import (
 
 from motet import operators
 from motet.apply import Apply, Fit
-from motet.llm import llm_of
+from motet.llm import LLM, llm_of
 from motet.node import Column
 
 if TYPE_CHECKING:
@@ -132,9 +132,13 @@ class Metrics:
         if remembered is not None:
             self._model["cache_hits"](called).inc(self._since(("hits", node.model), remembered.hits))
         if llm := llm_of(node.model):
-            used = llm.open().usage
-            self._tokens.labels(llm.model, "in").inc(self._since(("in", llm), used.tokens_in))
-            self._tokens.labels(llm.model, "out").inc(self._since(("out", llm), used.tokens_out))
+            self.used(llm)
+
+    def used(self, llm: LLM) -> None:
+        """A language model may have been asked something."""
+        usage = llm.open().usage
+        self._tokens.labels(llm.model, "in").inc(self._since(("in", llm), usage.tokens_in))
+        self._tokens.labels(llm.model, "out").inc(self._since(("out", llm), usage.tokens_out))
 
     def _since(self, what: Hashable, now: int) -> int:
         with self._lock:

@@ -154,6 +154,18 @@ def test_a_reply_in_one_has_its_usage_and_keeps_to_a_schema(client: openai.OpenA
     assert said.choices[0].message.content == '{"kind": "tea"}'
 
 
+def test_tokens_of_a_chat_are_counted(client: openai.OpenAI, writer: Served) -> None:
+    def counted(direction: str) -> float:
+        name = f'motet_llm_tokens_total{{direction="{direction}",llm="tiny"}}'
+        lines = writer.call("GET", "/metrics").body.decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+    client.chat.completions.create(model="tiny", messages=HELLO)
+    before = counted("in"), counted("out")
+    client.chat.completions.create(model="tiny", messages=HELLO)
+    assert (counted("in") - before[0], counted("out") - before[1]) == (7, 6)
+
+
 def test_a_failure_within_a_stream_is_logged_and_not_told(
     writer: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

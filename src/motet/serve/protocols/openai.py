@@ -98,7 +98,18 @@ class Spoken:
         if chat.ask or chat.metadata:
             raise Wrong("ask" if chat.ask else "metadata", f"fields are for the graph: model={self.server.name!r}")
         threads = self._speaking.setdefault(llm, Threads(llm.parallel))
-        return chats.by_llm(threads, llm, chat, http.ends(request, llm.seconds))
+        return self._counted(llm, chats.by_llm(threads, llm, chat, http.ends(request, llm.seconds)))
+
+    async def _counted(self, llm: LLM, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+        begun = False
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+        finally:
+            if begun:  # else it may not even be loaded
+                self.server.metrics.used(llm)
 
     def _card(self, name: str) -> dict[str, Any]:
         return {"id": name, "object": "model", "created": self.since, "owned_by": "motet"}
