@@ -387,6 +387,15 @@ def test_it_is_a_place_to_choose_for_too(tmp_path: Path) -> None:
     assert found.chosen == "kind.student"
 
 
+def test_a_student_may_be_better_off_without_a_teacher(tmp_path: Path) -> None:
+    wrong = mt.Classify()(Note.noise, target=Note.kind).label
+    alone, schooled = by_size, mt.taught(by_size, by=wrong, sample=100)
+    found = mt.Graph(kind=mt.choose(wrong, schooled, alone)).choose(*notes(), WORTH, store=tmp_path, quiet=True)
+    assert {row.metric for row in found.rows} == {"accuracy"}
+    assert [row.name for row in found.rows][1] == "schooled"
+    assert found.graph.fingerprint == mt.Graph(kind=by_size).fingerprint
+
+
 def test_a_plan_says_that_a_teacher_works_for_the_fit_alone(tmp_path: Path) -> None:
     train, _ = notes()
     graph = mt.Graph(kind=mt.taught(by_size, by=slow, sample=50))

@@ -76,6 +76,8 @@ def distill(teacher: C, student: C, *, sample: int = SAMPLE) -> C:
     """One place for an expensive model, or for a cheap one that learns what it says; `graph.distill(...)` says which.
 
     The rest is as `taught` takes it. Where only one of them says what outcome it predicts, both are held against that.
+    Where outcomes are known to learn from, a student may be worth more without a teacher: name it as a third,
+    mt.choose(teacher, mt.taught(student, by=teacher), student).
     """
     learnt = taught(student, by=teacher, sample=sample)
     return type(teacher).of(Lesson((_held(teacher, target_of(learnt)), learnt), given=student))
