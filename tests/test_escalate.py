@@ -38,7 +38,7 @@ def test_at_a_price_the_hard_ones_are_asked_about_and_only_they(tmp_path: Path) 
     asked = Expert.asked[-1]
     assert abs(asked - hard(run).sum()) <= 0.06 * len(said)
     assert np.mean([a == b for a, b in zip(said, truth(run), strict=True)]) > 0.94
-    ((column, spared),) = run.spared
+    ((_, column, spared),) = run.spared
     assert column == expert
     assert int(spared.sum()) == len(said) - asked
 
@@ -54,14 +54,14 @@ def test_where_the_cheap_one_is_right_nobody_is_asked(tmp_path: Path) -> None:
 def test_a_budget_takes_the_largest_gains_and_is_never_exceeded(tmp_path: Path) -> None:
     label = guess.label.escalate(expert, budget=0.2)
     fitted, run, _ = replayed(label, tmp_path)
-    ((_, spared),) = run.spared
+    ((_, _, spared),) = run.spared
     assert 0.17 * len(spared) <= (~spared).sum() <= 0.2 * len(spared)
     assert hard(run)[~spared].all()
     context, asked = fitted.context(test), 0
     for row in test.asked[Ticket]:
         one = context.batch(Ticket, np.array([row]))
         one.value(label)
-        asked += int((~one.spared[0][1]).sum())
+        asked += int((~one.spared[0][2]).sum())
         assert asked <= 0.2 * (row - test.asked[Ticket][0] + 1)
     assert asked >= 0.15 * len(test.asked[Ticket])
 
@@ -82,7 +82,7 @@ def test_where_the_strong_one_fails_the_cheap_label_stays(tmp_path: Path) -> Non
     ((column, problem, rows),) = run.fell
     assert (column, problem) == (broken, "the expert is out")
     assert rows is not None
-    assert np.array_equal(rows, ~run.spared[0][1])
+    assert np.array_equal(rows, ~run.spared[0][2])
 
 
 def test_where_the_strong_one_says_nothing_the_cheap_label_stays(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_where_the_strong_one_says_nothing_the_cheap_label_stays(tmp_path: Path)
     ((column, problem, rows),) = run.fell
     assert (column, problem) == (shy, "it gave no label")
     assert rows is not None
-    assert np.array_equal(rows, silent & ~run.spared[0][1])
+    assert np.array_equal(rows, silent & ~run.spared[0][2])
 
 
 def test_what_the_batch_has_computed_is_not_computed_again(tmp_path: Path) -> None:
@@ -120,6 +120,12 @@ def test_what_is_saved_is_spent_later_but_not_without_end() -> None:
     granted = [bool(allowance.granted(np.zeros(1), gain)[0]) for _ in range(3 * HELD)]
     assert all(granted[:HELD])
     assert sum(granted[2 * HELD :]) == HELD / 2
+
+
+def test_requests_that_come_again_earn_nothing() -> None:
+    allowance, ranks, worth = Allowance(0.5), np.zeros(2), np.ones(2, bool)
+    assert allowance.granted(ranks, worth).sum() == 1
+    assert allowance.granted(ranks, worth, again=True).sum() == 0
 
 
 def test_the_first_by_rank_are_granted() -> None:
@@ -150,5 +156,17 @@ def test_what_cannot_be_escalated_is_refused() -> None:
         label.escalate(expert, budget=20)
     with pytest.raises(mt.GraphError, match="no part of what a right label is worth"):
         label.escalate(expert, price=-1)
+    with pytest.raises(mt.GraphError, match="no share of the requests"):
+        label.escalate(expert, budget=True)
+    with pytest.raises(mt.GraphError, match="no part of what"):
+        label.escalate(expert, price="0.1")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(mt.GraphError, match="not to 'expert'"):
+        label.escalate("expert", price=0.1)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(mt.GraphError, match="or both are one"):
+        label.escalate(label, price=0.1)
+    with pytest.raises(mt.GraphError, match="is escalated itself"):
+        label.escalate(expert, price=0.1).escalate(expert, price=0.2)
+    with pytest.raises(mt.GraphError, match="requests=0 teach nothing"):
+        label.escalate(expert, price=0.1, requests=0)
     with pytest.raises(mt.GraphError, match="cannot fall back"):
         label.escalate(guess.confidence, price=0.1)  # pyright: ignore[reportArgumentType]

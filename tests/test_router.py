@@ -95,6 +95,13 @@ def test_histories_numbers_and_missing_values_are_read() -> None:
     assert np.isfinite(np.stack(list(odds.values()))).all()
 
 
+def test_where_nothing_is_known_the_router_says_what_to_give() -> None:
+    columns, came, _, _ = world(80)
+    with pytest.raises(RunError, match="nothing is known of a request") as refused:
+        Router().fit(Batch({"cheap": columns["cheap"]["label"], "strong": columns["strong"]}, rows=80), came)
+    assert "cheap.escalate(strong, Query.amount" in str(refused.value)
+
+
 def test_too_few_requests_tell_nothing() -> None:
     columns, came, _, _ = world(40)
     with pytest.raises(RunError, match="40 requests with a known outcome") as refused:

@@ -329,6 +329,8 @@ def _escalate(
     cheap: Category, strong: Category, by: tuple[Column, ...], price: float | None, budget: float | None, requests: int
 ) -> Category:
     _check_escalation(cheap, strong, price, budget)
+    if not isinstance(cast(Any, requests), int) or requests < 1:
+        raise GraphError(f"requests={requests!r} teach nothing", help=ESCALATE + ", requests=2_000")
     outcome = strong.node.outcome if cheap.node.outcome is None else cheap.node.outcome
     if not isinstance(outcome, Category):
         raise GraphError(
@@ -346,7 +348,14 @@ def _escalate(
 
 
 def _check_escalation(cheap: Column, strong: Column, price: float | None, budget: float | None) -> None:
+    if not isinstance(cast(Any, strong), Column):
+        raise GraphError(f"{name_of(cheap)} is escalated to a column, not to {strong!r}", help=ESCALATE)
     check_fallback(strong, cheap, isinstance(strong, Category))
+    if strong == cheap or any(isinstance(c.node, Escalate) for c in upstream((cheap, strong), fits=False)):
+        raise GraphError(
+            f"{name_of(cheap)} or {name_of(strong)} is escalated itself, or both are one",
+            help="escalate once, from one model to another: " + ESCALATE,
+        )
     if event_of(cheap.grain) is None or item_of(cheap.grain) is not None or cheap.grain != strong.grain:
         raise GraphError(
             f"{name_of(cheap)} exists once per {grain_name(cheap.grain)} and {name_of(strong)} once per "
@@ -355,10 +364,14 @@ def _check_escalation(cheap: Column, strong: Column, price: float | None, budget
         )
     if (price is None) == (budget is None):
         raise GraphError("an escalation has either a price or a budget", help=ESCALATE)
-    if price is not None and not 0 <= price < 1:
+    if price is not None and not (_is_number(price) and 0 <= price < 1):
         raise GraphError(f"price={price} is no part of what a right label is worth", help=ESCALATE)
-    if budget is not None and not 0 < budget <= 1:
+    if budget is not None and not (_is_number(budget) and 0 < budget <= 1):
         raise GraphError(f"budget={budget} is no share of the requests", help=ESCALATE)
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
 
 
 class Tags(Column):

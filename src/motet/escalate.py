@@ -25,17 +25,17 @@ class Allowance:
         self._credit = 0.0
         self._lock = Lock()
 
-    def granted(self, ranks: Array, worth: Array) -> Array:
+    def granted(self, ranks: Array, worth: Array, again: bool = False) -> Array:
         """Which requests may be escalated, of those that are worth it, bool [n]: the first by rank.
 
         ranks: the share of all requests that come before each, so that as many are wanted as the budget allows. Where
-        fewer came than that, what was saved lets lower ranks pass.
+        fewer came than that, what was saved lets lower ranks pass. again: these were counted before, and earn nothing.
         """
         found = np.zeros(len(ranks), np.bool_)
         with self._lock:
             order = np.argsort(ranks, kind="stable")
             order = order[(worth & (ranks < self.share + self._credit / HELD))[order]]
-            self._credit += self.share * len(ranks)
+            self._credit += 0.0 if again else self.share * len(ranks)
             spent = min(len(order), int(self._credit + ROUNDING))
             self._credit = min(self._credit - spent, self.share * HELD)
         found[order[:spent]] = True
@@ -80,7 +80,7 @@ class Escalate(Node):
     def evaluate(self, run: Run) -> Any:
         cheap: Codes = run.value(self.cheap)
         wanted = self._asked(run)
-        run.spare(self.strong, ~wanted)
+        run.spare(self, self.strong, ~wanted)
         asked = np.flatnonzero(wanted)
         strong: Codes | None = run.some(self.strong, asked) if len(asked) else None
         if strong is None:

@@ -63,8 +63,8 @@ class Run(Protocol):
         """The requests that a node may spend on: of those worth it the first by rank, and at most a share of all."""
         ...
 
-    def spare(self, column: Column, rows: Array) -> None:
-        """Says which requests, bool [n], were answered without the column, by choice."""
+    def spare(self, node: Node, strong: Column, rows: Array) -> None:
+        """Says which requests, bool [n], a node has spared its strong column, by choice."""
         ...
 
     def note(self, column: Column, problem: str, rows: Array | None = None) -> None:

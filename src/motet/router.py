@@ -48,6 +48,11 @@ class Router(Model):
         read = {name: value for name, value in batch.columns.items() if name != "strong"}
         frame = _frame(read)
         X = _design(State(**frame), read)[known]
+        if not X.shape[1]:
+            raise RunError(
+                "nothing is known of a request before the strong model is asked: the cheap one says no confidence",
+                help="say what tells: cheap.escalate(strong, Query.amount, budget=0.2)",
+            )
         mean, scale = _scales(X)
         scaled = _scaled(X, mean, scale)
         right = {s: (said[s].coded_by(wanted.names) == wanted.codes)[known].astype(np.float64) for s in SIDES}

@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import motet as mt
+from motet.batch import Array
+from motet.errors import RunError
 from motet.fitted import Fitted, published
 from tests.serve.served import NAME, Served, gated
-from tests.tickets import expert, guess, tickets
+from tests.tickets import Expert, Ticket, expert, guess, tickets
 
 BUDGET = 0.2
 
@@ -48,3 +50,33 @@ def test_a_budget_is_a_limit_however_many_ask_at_once(tmp_path: Path) -> None:
 def test_an_hour_without_hard_ones_is_answered_by_the_cheap_model(tmp_path: Path) -> None:
     with gated(desk(tmp_path, guess.label.escalate(expert, budget=BUDGET))) as running:
         assert {answered(running, 0.1) for _ in range(20)} == {"guess.label"}
+
+
+def careless(amount: Array) -> Array:
+    if (amount == 0.5).any():
+        raise RunError("a half")
+    return amount
+
+
+def test_a_budget_is_a_limit_where_batches_fail_and_are_answered_one_by_one(tmp_path: Path) -> None:
+    topic = guess.label.escalate(expert, budget=BUDGET)
+    graph = mt.Graph(topic=topic, amount=mt.function(mt.Number)(careless)(Ticket.amount))
+    graph.fit(tickets(), store=tmp_path, quiet=True).prepare(name=NAME)
+    Expert.asked.clear()
+    n = 300
+    with gated(published(graph, name=NAME, store=tmp_path, quiet=True)) as running, ThreadPoolExecutor(32) as pool:
+        before = sum(Expert.asked)
+        amounts = [0.5 if i % 10 == 0 else 0.9 for i in range(n)]
+        replies = list(pool.map(lambda amount: running.ask(amount=amount, side=1.0, at=0), amounts))
+        assert sum(Expert.asked) - before <= BUDGET * n
+    assert {reply.status for reply in replies} == {200, 503}
+
+
+def test_another_place_of_the_same_model_is_told_apart(tmp_path: Path) -> None:
+    topic = guess.label.escalate(expert, budget=BUDGET)
+    sure = expert.otherwise(guess.label)
+    graph = mt.Graph(topic=topic, sure=sure)
+    graph.fit(tickets(), store=tmp_path, quiet=True).prepare(name=NAME)
+    with gated(published(graph, name=NAME, store=tmp_path, quiet=True)) as running:
+        by = running.ask(amount=0.1, side=1.0, at=0).json["answered_by"]
+    assert by == {"topic": "guess.label", "sure": "expert"}

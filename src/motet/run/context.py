@@ -265,9 +265,10 @@ class Batched(Run):
     left: set when nobody waits for its late values any more.
     waited: seconds for which late values had to wait for their turn, which count towards their deadlines.
     keeping: whether costly rows that are computed now are kept in the store, and looked for there first.
-    rehearsed: nobody has asked, so that no budget pays for it, nor grows by it.
+    rehearsed: nobody has asked, so that no budget pays for it, nor grows by it. again: its requests are answered once
+        more, and budgets have grown by them before.
     fell: what could not be had, why, and for which requests (None: all).
-    spared: what was not asked for by choice, and for which requests.
+    spared: who has not asked its strong column by choice, and for which requests.
     """
 
     def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
@@ -281,8 +282,9 @@ class Batched(Run):
         self.waited = 0.0
         self.keeping = False
         self.rehearsed = False
+        self.again = False
         self.fell: list[tuple[Column, str, Array | None]] = []
-        self.spared: list[tuple[Column, Array]] = []
+        self.spared: list[tuple[Node, Column, Array]] = []
         self._whole: tuple[Batched, Array] | None = None
         self._values: dict[str, Any] = {}
         self._at: dict[tuple[str, int], tuple[Pairs, Any]] = {}
@@ -321,6 +323,7 @@ class Batched(Run):
         part = Batched(self.context, self.event, self.table, rows if self.taken is None else self.taken[rows])
         part.moment, part.runner, part.cores = self.moment, self.runner, self.cores
         part.ends, part.left, part.waited = self.ends, self.left, self.waited
+        part.rehearsed, part.again = self.rehearsed, self.again
         part._whole, part.keeping = (self, rows), self.keeping
         value = part.tried(column)
         for fallen, problem, of in part.fell:
@@ -331,10 +334,10 @@ class Batched(Run):
 
     def granted(self, node: Node, ranks: Array, worth: Array, budget: float) -> Array:
         allowance = Allowance(1.0) if self.rehearsed else self.context.allowance(node, budget)
-        return allowance.granted(ranks, worth)
+        return allowance.granted(ranks, worth, self.again)
 
-    def spare(self, column: Column, rows: Array) -> None:
-        self.spared.append((column, rows))
+    def spare(self, node: Node, strong: Column, rows: Array) -> None:
+        self.spared.append((node, strong, rows))
 
     def at(self, column: Column, pairs: Pairs) -> Any:
         if column.node.asked_by is None:

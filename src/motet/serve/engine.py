@@ -232,19 +232,20 @@ class Engine:
         self._seconds += SMOOTH * (seconds / len(batch) - self._seconds)
         self._measured(batch, seconds)
 
-    def _answer(self, version: Version, batch: list[Request], cores: int) -> None:
+    def _answer(self, version: Version, batch: list[Request], cores: int, again: bool = False) -> None:
         """Answers a batch; where it fails as a whole, each request by itself, so that none spoils the others'."""
         running: Running | None = None
         try:
             rows, ends = [request.row for request in batch], min(request.ends for request in batch)
             running = version.begin(rows, ends, cores)
+            running.run.again = again
             early = running.early()
         except Exception as error:
             if len(batch) == 1 or not isinstance(error, MotetError):
                 self._deliver(batch, [error] * len(batch))
             else:
                 for request in batch:
-                    self._answer(version, [request], cores)
+                    self._answer(version, [request], cores, again=True)
             if running is not None:
                 self._ran(running, [])
             return

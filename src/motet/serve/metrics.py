@@ -104,8 +104,8 @@ class Metrics:
             self._cost(outline, spent)
         for column, _, rows in running.run.fell if answered else ():
             self._model["fallbacks"](outline.name(column)).inc(running.rows if rows is None else int(rows.sum()))
-        for column, rows in running.run.spared:
-            self._model["spared"](outline.name(column)).inc(int(rows.sum()))
+        for _, strong, rows in running.run.spared:
+            self._model["spared"](outline.name(strong)).inc(int(rows.sum()))
 
     def _cost(self, outline: Outline, spent: Spent) -> None:
         called, cost = self._called(outline, spent.node), spent.cost

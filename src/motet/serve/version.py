@@ -116,14 +116,16 @@ class Running:
 
     def answered_by(self, row: int) -> dict[str, str]:
         """Per place with an alternative: which of the two answered this ask."""
-        fell: dict[str, list[Array | None]] = {}
-        instead = [(column, rows) for column, _, rows in self.run.fell] + self.run.spared
-        for column, rows in instead:
-            fell.setdefault(column.fingerprint, []).append(rows)
-        return {
-            place.name: place.cheap if _concerns(fell.get(place.column.fingerprint, []), row) else place.strong
-            for place in self.version.places
-        }
+        without: dict[str, list[Array | None]] = {}
+        for column, _, rows in self.run.fell:
+            without.setdefault(column.fingerprint, []).append(rows)
+        for node, _, rows in self.run.spared:  # by the place: elsewhere the same model may have been asked
+            without.setdefault(node.fingerprint, []).append(rows)
+        found: dict[str, str] = {}
+        for place in self.version.places:
+            masks = without.get(place.column.fingerprint, []) + without.get(place.at.fingerprint, [])
+            found[place.name] = place.cheap if _concerns(masks, row) else place.strong
+        return found
 
     def _outputs(self, names: list[str]) -> list[Answer]:
         columns = {name: plain(self.run, self.version.outline.answered[name]) for name in names}
