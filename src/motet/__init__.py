@@ -40,6 +40,7 @@ from motet.models.content.tfidf import TFIDF
 from motet.models.content.write import Write
 from motet.models.function import function
 from motet.models.onnx import ONNX
+from motet.models.torch import Torch
 from motet.past import past
 from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
 from motet.sources import read, sql
@@ -86,6 +87,7 @@ __all__ = [
     "Tags",
     "Text",
     "Time",
+    "Torch",
     "Vector",
     "Whole",
     "Worth",
