@@ -38,6 +38,7 @@ from motet.models.content.extract import Extract
 from motet.models.content.shots import FewShot
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.write import Write
+from motet.models.endpoint import Endpoint
 from motet.models.function import function
 from motet.models.onnx import ONNX
 from motet.models.torch import Torch
@@ -60,6 +61,7 @@ __all__ = [
     "Data",
     "DataError",
     "Embed",
+    "Endpoint",
     "Entity",
     "Event",
     "Extract",

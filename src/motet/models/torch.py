@@ -28,6 +28,7 @@ from motet.record import Record, filled
 
 Input: TypeAlias = Number | Flag | Category | Vector
 Tensors: TypeAlias = "dict[str, Array]"
+PLAIN: Any = (bool, int, float, str, tuple)
 TARGETS: dict[type[Column], tuple[type[Column], ...]] = {Number: (Flag, Number), Category: (Category,)}
 
 
@@ -208,10 +209,12 @@ def _arguments(module: Any) -> tuple[list[str], list[str]]:
 def _settled(part: Any) -> str:
     """A part of a module: its class, how it is set, and its code where it is not torch's own."""
     kind = cast(Any, type(part))
-    own = "" if kind.__module__.startswith("torch.") else code_digest(kind.forward)
+    own: list[Any] = [each for each in kind.__mro__ if not each.__module__.startswith(("torch.", "builtins"))]
+    members: list[Any] = [each for one in own for each in one.__dict__.values() if inspect.isfunction(each)]
+    code = sorted(code_digest(each) for each in members)
     held = cast("dict[str, Any]", part.__dict__)
-    plain = {n: v for n, v in held.items() if isinstance(v, (bool, int, float, str, tuple)) and n != "training"}
-    return f"{kind.__module__}.{kind.__qualname__} {part.extra_repr()} {plain} {own}"
+    plain = {n: str(v) for n, v in held.items() if isinstance(v, PLAIN) and n != "training"}
+    return f"{kind.__module__}.{kind.__qualname__} {part.extra_repr()} {plain} {code}"
 
 
 def _is_input(name: str) -> bool:
