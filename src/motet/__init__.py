@@ -7,6 +7,7 @@ from motet.column import (
     Category,
     Column,
     Flag,
+    Image,
     Key,
     Late,
     Number,
@@ -37,6 +38,7 @@ from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
 from motet.models.content.shots import FewShot
 from motet.models.content.tfidf import TFIDF
+from motet.models.content.vision import ClassifyImage, EmbedImage
 from motet.models.content.write import Write
 from motet.models.endpoint import Endpoint
 from motet.models.function import function
@@ -57,10 +59,12 @@ __all__ = [
     "Candidates",
     "Category",
     "Classify",
+    "ClassifyImage",
     "Column",
     "Data",
     "DataError",
     "Embed",
+    "EmbedImage",
     "Endpoint",
     "Entity",
     "Event",
@@ -70,6 +74,7 @@ __all__ = [
     "Flag",
     "Graph",
     "GraphError",
+    "Image",
     "Key",
     "Labelled",
     "Late",
