@@ -70,7 +70,8 @@ class _Graph:
 
     def relu6(self, x: str) -> str:
         if not any(each.name == "six" for each in self._constants):
-            self.constant("zero", np.array(0)), self.constant("six", np.array(6))
+            self.constant("zero", np.array(0))
+            self.constant("six", np.array(6))
         return self.add("Clip", x, "zero", "six")
 
     def block(self, x: str, at: str, stride: int) -> str:

@@ -26,7 +26,8 @@ def read(file: Path) -> dict[str, NDArray[Any]]:
     with file.open("rb") as opened:
         if _Tensors(opened).load() != MAGIC:
             raise RunError(f"{file} is no file that torch wrote before 1.6", help="write it as ONNX, and give that")
-        _Tensors(opened).load(), _Tensors(opened).load()  # its version, and the machine that wrote it
+        for _ in ("its version", "the machine that wrote it"):
+            _Tensors(opened).load()
         described = _Tensors(opened)
         tensors: dict[str, Tensor] = described.load()
         stored: dict[str, NDArray[Any]] = {}
