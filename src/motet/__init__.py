@@ -34,8 +34,10 @@ from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify, Labelled
+from motet.models.content.draw import Draw
 from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
+from motet.models.content.rerank import Rerank
 from motet.models.content.shots import FewShot
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.vision import ClassifyImage, EmbedImage
@@ -63,6 +65,7 @@ __all__ = [
     "Column",
     "Data",
     "DataError",
+    "Draw",
     "Embed",
     "EmbedImage",
     "Endpoint",
@@ -86,6 +89,7 @@ __all__ = [
     "Popular",
     "Prices",
     "Record",
+    "Rerank",
     "RunError",
     "SASRec",
     "Sequence",
