@@ -129,7 +129,7 @@ def test_another_picture_stands_in(tmp_path: Path) -> None:
         at: mt.Time
         query: mt.Text
 
-    rows = {Film: [{"film_id": 1, "poster": PICTURE}], Visit: [{"film": 1, "at": 1, "query": "a"}]}
+    rows: Any = {Film: [{"film_id": 1, "poster": PICTURE}], Visit: [{"film": 1, "at": 1, "query": "a"}]}
     made = mt.Draw(mt.LLM("tiny", url=f"http://127.0.0.1:{free_port()}/v1"), "{query}")(query=Visit.query)
     graph = Graph(poster=made.within(seconds=2, otherwise=Visit.film.poster))
     fitted = graph.fit(mt.Data(rows), store=tmp_path, quiet=True)

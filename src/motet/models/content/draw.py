@@ -186,8 +186,8 @@ def _drawn(llm: LLM, prompt: str, size: str, until: float, left: Event | None) -
 
 
 def _bytes(made: Any) -> Drawn:
-    data = getattr(made, "data", None) or []
-    held = getattr(data[0], "b64_json", None) if data else None
+    data = cast("list[Any]", getattr(made, "data", None) or [])
+    held: Any = getattr(data[0], "b64_json", None) if data else None
     try:
         picture = base64.b64decode(held, validate=True) if isinstance(held, str) else b""
     except (binascii.Error, ValueError):
