@@ -44,6 +44,7 @@ from motet.models.content.vision import ClassifyImage, EmbedImage
 from motet.models.content.write import Write
 from motet.models.endpoint import Endpoint
 from motet.models.function import function
+from motet.models.mlflow import MLflow
 from motet.models.onnx import ONNX
 from motet.models.torch import Torch
 from motet.past import past
@@ -83,6 +84,7 @@ __all__ = [
     "Late",
     "LightGBM",
     "Logistic",
+    "MLflow",
     "Model",
     "MotetError",
     "Number",
