@@ -7,6 +7,7 @@ from motet.column import (
     Category,
     Column,
     Flag,
+    Image,
     Key,
     Late,
     Number,
@@ -34,13 +35,19 @@ from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify, Labelled
+from motet.models.content.draw import Draw
 from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
+from motet.models.content.rerank import Rerank
 from motet.models.content.shots import FewShot
 from motet.models.content.tfidf import TFIDF
+from motet.models.content.vision import ClassifyImage, EmbedImage
 from motet.models.content.write import Write
+from motet.models.endpoint import Endpoint
 from motet.models.function import function
+from motet.models.mlflow import MLflow
 from motet.models.onnx import ONNX
+from motet.models.torch import Torch
 from motet.past import past
 from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
 from motet.sources import read, sql
@@ -56,10 +63,14 @@ __all__ = [
     "Candidates",
     "Category",
     "Classify",
+    "ClassifyImage",
     "Column",
     "Data",
     "DataError",
+    "Draw",
     "Embed",
+    "EmbedImage",
+    "Endpoint",
     "Entity",
     "Event",
     "Extract",
@@ -68,17 +79,20 @@ __all__ = [
     "Flag",
     "Graph",
     "GraphError",
+    "Image",
     "Key",
     "Labelled",
     "Late",
     "LightGBM",
     "Logistic",
+    "MLflow",
     "Model",
     "MotetError",
     "Number",
     "Popular",
     "Prices",
     "Record",
+    "Rerank",
     "RunError",
     "SASRec",
     "Sequence",
@@ -87,6 +101,7 @@ __all__ = [
     "Tags",
     "Text",
     "Time",
+    "Torch",
     "Vector",
     "Whole",
     "Worth",

@@ -8,9 +8,9 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from motet import intake
+from motet import intake, pictures
 from motet.batch import Codes, Pairs, Ragged, is_scores
-from motet.column import Text
+from motet.column import Image, Text
 from motet.errors import GraphError
 from motet.node import item_of
 from motet.outline import Outline
@@ -46,6 +46,8 @@ def plain(run: Batched, column: Any) -> list[Any]:
             f"an ask cannot answer {column!r}, a score of every item",
             help="answer the best of them: mt.retrieve(Film, k=10, by=[score])",
         )
+    if isinstance(column, Image):
+        return pictures.told(value)
     if isinstance(value, pa.Array):
         return value.to_pylist()
     if isinstance(value, Codes):

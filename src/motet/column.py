@@ -9,7 +9,7 @@ from motet.apply import Apply, Fit, Pick, Whole, Within, aligned_of
 from motet.errors import GraphError
 from motet.escalate import Escalate
 from motet.model import Model
-from motet.node import C, Column, check_fallback, event_of, grain_name, item_of, name_of, union, upstream
+from motet.node import C, Column, Missing, check_fallback, event_of, grain_name, item_of, name_of, union, upstream
 from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
 from motet.router import Router
 
@@ -401,6 +401,10 @@ class Vector(Column):
         return column(Number, Dot(), requests=requests, items=items)
 
 
+class Image(Column):
+    """A picture: the bytes of a file, or the path to one, which is taken never to change."""
+
+
 class Sequence(Column):
     """What happened before, oldest first; made by `past`."""
 
@@ -447,10 +451,13 @@ class Late(Generic[C]):
     def __init__(self, kind: type[C], made: Unready) -> None:
         self.kind, self.column = kind, made
 
-    def within(self, *, seconds: float, otherwise: C | str) -> C:
-        """The value if it is there in time, else `otherwise`: a column, or a text to answer."""
+    def within(self, *, seconds: float, otherwise: C | str | None) -> C:
+        """The value if it is there in time, else `otherwise`: a column, a text to answer, or None for a missing one."""
         if not seconds > 0:
             raise GraphError(f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)")
+        if otherwise is None:
+            nothing = self.kind(Missing(self.kind, self.column.grain))
+            return self.kind.of(Within(self.column, seconds, nothing))
         if isinstance(otherwise, Column):
             check_fallback(self.kind.of(self.column.node), otherwise, isinstance(otherwise, self.kind))
             return self.kind.of(Within(self.column, seconds, otherwise))

@@ -84,7 +84,7 @@ class Record(metaclass=_Names):
             name, hint = next(iter(wrong.items()))
             raise GraphError(
                 f"{cls.__name__}.{name} is declared as {getattr(hint, '__name__', hint)}, which is no column type",
-                help="use Key Text Number Flag Category Tags Time Vector, or an Entity that it refers to",
+                help="use Key Text Number Flag Category Tags Time Vector Image, or an Entity that it refers to",
             )
         taken = [name for name in kinds if name in dir(Entity) or name in dir(Event)]
         if taken:

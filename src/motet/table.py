@@ -152,7 +152,7 @@ class Reading:
         if values is None:
             return None
         labels = self.record.specs[name].labels
-        return Given(f"{self.record.__name__}.{name}", values, self.problems, labels, self.found.untyped)
+        return Given(f"{self.record.__name__}.{name}", values, self.problems, labels, self.found.untyped, self.partial)
 
     def _default(self, name: str) -> Given | None:
         """A field's default as a source of one row, None where it has none."""

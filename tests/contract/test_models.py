@@ -26,6 +26,7 @@ from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify
 from motet.models.content.tfidf import TFIDF
 from motet.models.function import function
+from motet.models.torch import Torch
 from motet.past import past
 from motet.record import Entity, Event, outcome
 
@@ -73,6 +74,25 @@ def stacked(objective: Any) -> Column:
     return LightGBM(objective, trees=10, min_rows=3)(found, *features, target=Visit.liked).top(3)
 
 
+def _net(layers: int) -> Any:
+    """A module of torch; of two layers it reads all FEATURES, and gives a probability."""
+    torch = pytest.importorskip("torch")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if layers == 1:
+            return torch.nn.Linear(2, 1)
+        return torch.nn.Sequential(torch.nn.Linear(13, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1), torch.nn.Sigmoid())
+
+
+def _trained(module: Any, inputs: Any, target: Any) -> None:
+    torch = pytest.importorskip("torch")
+    optimiser = torch.optim.Adam(module.parameters(), lr=0.01)
+    for _ in range(20):
+        optimiser.zero_grad()
+        torch.nn.functional.binary_cross_entropy(module(*inputs)[:, 0], target).backward()
+        optimiser.step()
+
+
 GRAPHS: dict[str, Callable[[], Column]] = {
     "als": lambda: ranked(ALS(dim=4)(seen, Film)),
     "ease": lambda: ranked(EASE(l2=5)(seen, Film)),
@@ -88,6 +108,8 @@ GRAPHS: dict[str, Callable[[], Column]] = {
     "classify a text": lambda: Classify()(Visit.query, target=Visit.asked_for).label,
     "classify by vectors": lambda: Classify()(*FEATURES, target=Visit.asked_for).label,
     "scikit classifier": lambda: Sklearn(RandomForestClassifier(10))(*FEATURES, target=Visit.liked),
+    "torch": lambda: Torch(_net(1))(Visit.viewer.age, seen.count(), target=Visit.minutes),
+    "torch, trained": lambda: Torch(_net(2), train=_trained)(*FEATURES, target=Visit.liked),
     "scikit regressor": lambda: Sklearn(Ridge())(*FEATURES, target=Visit.minutes),
 }
 ASKS: list[dict[str, Any]] = [

@@ -47,7 +47,7 @@ class Endpoint:
     def __init__(self, llm: LLM) -> None:
         self.parallel = llm.parallel
         self._llm = llm
-        self._api = _api(llm)
+        self._api = client_of(llm)
         self._pool = ThreadPoolExecutor(llm.parallel, thread_name_prefix="motet-llm")
         self._total = Account()
         self._closed = threading.Event()
@@ -325,7 +325,8 @@ def _response_format(schema: Schema) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "reply", "schema": dict(schema)}}
 
 
-def _api(llm: LLM) -> Any:
+def client_of(llm: LLM) -> Any:
+    """The official client of the LLM's endpoint. Errors: its key, or the package, is not there."""
     key = os.environ.get(llm.api_key_env, "") if llm.api_key_env else "none"
     if not key:
         raise RunError(f"{llm.api_key_env} is not set", help=f"export {llm.api_key_env}=...")

@@ -28,11 +28,17 @@ def _plain(array: Array) -> list[str | bytes]:
 
 
 def _arrow(array: Any) -> list[str | bytes]:
-    """Of a key or text column: int64 or large_string."""
+    """Of a key, text or image column: int64, large_string or large_binary."""
     gone = missing(array).tobytes()
+    if pa.types.is_large_binary(array.type):
+        return [*_bytes(array.fill_null(b"")), gone]
     if not pa.types.is_large_string(array.type):
         return [str(array.type), gone, numpy(array.fill_null(0)).tobytes()]
-    filled = array.fill_null("")
+    return ["texts", gone, *_bytes(array.fill_null(""))]
+
+
+def _bytes(filled: Any) -> list[str | bytes]:
+    """How long each is, and all of them one behind the other."""
     ends = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset : filled.offset + len(filled) + 1]
     written = memoryview(filled.buffers()[2] or b"")[int(ends[0]) : int(ends[-1])]
-    return ["texts", gone, numpy(pc.binary_length(filled)).tobytes(), written.tobytes()]
+    return [numpy(pc.binary_length(filled)).tobytes(), written.tobytes()]

@@ -23,7 +23,8 @@ Read: TypeAlias = tuple[Value, Array]
 class Given:
     """One field's values as a source gives them; `problems` gathers what is wrong with them.
 
-    labels: the closed set, where there is one. untyped: texts may stand for numbers in a Key.
+    labels: the closed set, where there is one. untyped: texts may stand for numbers in a Key. asked: they come from
+    whoever asks, who must not name files of this machine.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Given:
     problems: list[Problem]
     labels: tuple[str, ...] = ()
     untyped: bool = False
+    asked: bool = False
 
     def note(self, wrong: Array, what: str, help: str) -> None:
         """Says which rows are wrong and what they hold."""

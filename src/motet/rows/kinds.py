@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.batch import NO_TIME, Array, Codes, Ragged, Value, Vocabulary
-from motet.column import Category, Column, Flag, Key, Number, Tags, Text, Time, Vector
+from motet.column import Category, Column, Flag, Image, Key, Number, Tags, Text, Time, Vector
 from motet.rows.given import Given, Read, floats_of, is_list, is_number, is_text, missing, numpy, texts_of
+from motet.rows.images import image
 from motet.rows.keys import key
 from motet.rows.problems import Problem, counted, few, shown
 from motet.rows.times import time
@@ -129,6 +130,8 @@ def nothing(kind: type[Column], rows: int, labels: tuple[str, ...]) -> Value:
         return np.full(rows, NO_TIME)
     if issubclass(kind, Vector):
         return np.zeros((rows, 0), np.float32)
+    if issubclass(kind, Image):
+        return pa.nulls(rows, pa.large_binary())
     if issubclass(kind, Category):
         return Codes(np.full(rows, -1, np.int32), Vocabulary(pa.array(labels, pa.large_string())))
     if issubclass(kind, Tags):
@@ -145,6 +148,7 @@ READERS: dict[type[Column], Callable[[Given], Read]] = {
     Category: category,
     Tags: tags,
     Vector: vector,
+    Image: image,
     Key: key,
 }
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from motet.batch import Vocabulary
 from motet.candidates import Candidates, held
-from motet.column import Category, Column, Flag, Key, Number, Reference, Sequence, Tags, Text, Time, Vector
+from motet.column import Category, Column, Flag, Image, Key, Number, Reference, Sequence, Tags, Text, Time, Vector
 from motet.node import item_of
 from motet.record import Entity, Event, Record
 from motet.serve.version import Version
@@ -30,11 +30,13 @@ GIVEN: Mapping[type[Column], tuple[Schema, str]] = {
     Time: ({"type": ["number", "string"]}, 'seconds since 1970, or "2001-02-03T04:05:06Z"'),
     Vector: ({"type": "array", "items": {"type": ["number", "null"]}}, "numbers, as many as in the data"),
     Key: (KEY, "a key"),
+    Image: (TEXT, "a picture: data:image/png;base64,..."),
 }
 
 # What an answer holds for an output; a missing one is null.
 ANSWERED: Mapping[type[Column], Schema] = {
     Text: {"type": ["string", "null"]},
+    Image: {"type": ["string", "null"]},
     Category: {"type": ["string", "null"]},
     Number: {"type": ["number", "null"]},
     Flag: {"type": ["number", "null"]},
@@ -71,7 +73,7 @@ def _such_as(event: type[Event], name: str, keys: Keys) -> Any:
         return there.names[0].as_py() if there is not None and len(there) else "new"
     if spec.labels:
         return spec.labels[0] if kind is Category else list(spec.labels[:1])
-    plain = {Text: "a text", Number: 1.0, Flag: True, Category: "a name", Tags: ["a name"], Vector: [0.0]}
+    plain = {Text: "a text", Number: 1.0, Flag: True, Category: "a name", Tags: ["a name"], Vector: [0.0], Image: None}
     return plain.get(kind, "a key")
 
 

@@ -50,7 +50,7 @@ class Write(Model):
     calls_llm: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not _names(self.instruction):
+        if not names_in(self.instruction):
             raise GraphError(
                 f"the instruction {self.instruction!r} uses nothing", help='"Answer {query} using only {films}."'
             )
@@ -113,13 +113,13 @@ class Write(Model):
             raise GraphError(
                 f"{self} writes about one set of candidates, and got {len(chosen)}", help="films=score.top(3)"
             )
-        for name in sorted(_names(self.instruction) ^ set(given)):
+        for name in sorted(names_in(self.instruction) ^ set(given)):
             fault = "uses {%s}, which is not given" if name not in given else "does not use %s, which is given"
             raise GraphError(f"the instruction {fault % name}; {listed(given, name)}", help=f"{name}=Visit.{name}")
 
     def _asked(self, batch: Batch, items: str, row: int) -> str:
         """The instruction with what this row gives; the items follow by themselves."""
-        values = {n: _shown(batch[n], row) for n in _names(self.instruction) if n != items}
+        values = {n: told(batch[n], row) for n in names_in(self.instruction) if n != items}
         return self.instruction.format(**values, **{items: "the facts"})
 
 
@@ -129,8 +129,8 @@ def facts_of(about: Mapping[str, Any], items: Any) -> list[Facts]:
     taken = {name: take(value, np.asarray(items)) for name, value in about.items()}
     found: list[Facts] = []
     for row in range(len(items)):
-        shown = {name: _shown(taken[name], row) for name in others}
-        found.append(Facts(_shown(taken[title], row) or "?", {n: v for n, v in shown.items() if v}))
+        shown = {name: told(taken[name], row) for name in others}
+        found.append(Facts(told(taken[title], row) or "?", {n: v for n, v in shown.items() if v}))
     return found
 
 
@@ -172,7 +172,7 @@ def _labels(about: Mapping[str, Any]) -> list[str]:
     return [str(name) for names in coded for name in names.tolist()]
 
 
-def _shown(value: Any, row: int) -> Any:
+def told(value: Any, row: int) -> Any:
     """A value as a reader would write it, empty where it is missing."""
     if isinstance(value, Codes):
         return str(value.names.names[int(value.codes[row])]) if value.codes[row] >= 0 else ""
@@ -186,5 +186,6 @@ def _shown(value: Any, row: int) -> Any:
     return "" if np.isnan(number) else f"{number:g}"
 
 
-def _names(instruction: str) -> set[str]:
+def names_in(instruction: str) -> set[str]:
+    """The names in braces."""
     return {name for _, name, _, _ in string.Formatter().parse(instruction) if name}

@@ -18,7 +18,7 @@ import pyarrow as pa
 from motet import operators
 from motet.apply import Apply, Pick, column_of
 from motet.batch import NO_TIME, Array, Batch, Codes, Vocabulary
-from motet.column import Category, Column, Flag, Key, Number, Reference, Sequence, Tags, Text, Time, Vector
+from motet.column import Category, Column, Flag, Image, Key, Number, Reference, Sequence, Tags, Text, Time, Vector
 from motet.errors import RunError
 from motet.model import NOTHING
 from motet.node import item_of
@@ -218,7 +218,7 @@ def _asked_spec(version: Version, event: type[Event], name: str) -> Spec | None:
     kind, optional = event.fields[name], event.specs[name].has_default or name == event.time_field()
     if name in event.references():
         return Spec(name, _key_type(version, event.references()[name]), optional=optional)
-    datatype, shape = ("BYTES", (-1,)) if kind in (Tags, Key) else KINDS[kind]
+    datatype, shape = ("BYTES", (-1,)) if kind in (Tags, Key, Image) else KINDS[kind]
     return Spec(name, datatype, shape, optional)
 
 
