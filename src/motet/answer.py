@@ -46,6 +46,11 @@ def plain(run: Batched, column: Any) -> list[Any]:
             f"an ask cannot answer {column!r}, a score of every item",
             help="answer the best of them: mt.retrieve(Film, k=10, by=[score])",
         )
+    return values(value)
+
+
+def values(value: Any) -> list[Any]:
+    """A column that is neither candidates nor scores as plain Python values, one per row."""
     if isinstance(value, pa.Array):
         return value.to_pylist()
     if isinstance(value, Codes):

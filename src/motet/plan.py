@@ -33,7 +33,8 @@ NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure 
 @dataclass(frozen=True)
 class Line:
     """One column of a plan. seconds: of one row, as measured. peak_bytes: resident memory that its model has added at
-    most, be it in a call or in its fit. None where it never ran here, or the system does not tell."""
+    most, be it in a call or in its fit. None where it never ran here, or the system does not tell. reads: the columns
+    and fields that it is made of, and fitted on."""
 
     column: str
     grain: str
@@ -44,6 +45,7 @@ class Line:
     model: str
     cost: float | None
     peak_bytes: int | None = None
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def plan(outline: Outline, data: Data | None = None, *, store: Path | str | None
     if measure and data is not None:
         _measure(outline, data, kept)
     sizes = {} if data is None else {record: len(table) for record, table in data.tables.items()}
-    lines = [_line(outline, kept, c) for c in counts(outline, sizes) if _shown(outline, c.column)]
+    named = {c.fingerprint: outline.name(c) for c in outline.columns if _drawn(outline, c)}
+    lines = [_line(outline, kept, c, named) for c in counts(outline, sizes) if _shown(outline, c.column)]
     return Plan(tuple(lines), mermaid(outline))
 
 
@@ -90,7 +93,7 @@ def cost_key(node: Apply | Fit) -> str:
     return digest(node.model.identity(), how)
 
 
-def _line(outline: Outline, store: Store, count: Count) -> Line:
+def _line(outline: Outline, store: Store, count: Count, named: Mapping[str, str]) -> Line:
     node = count.column.node
     node = node.late.node if isinstance(node, Within) else node
     cost = store.cost(cost_key(node)) if isinstance(node, Apply) else None
@@ -110,6 +113,7 @@ def _line(outline: Outline, store: Store, count: Count) -> Line:
         model,
         total,
         ((cost or Cost()) + (learnt or Cost())).peak_bytes,
+        tuple(dict.fromkeys(named[read.fingerprint] for read in _sources(count.column, named))),
     )
 
 
