@@ -57,11 +57,8 @@ def shop(
                 "stars": float(rng.integers(1, 6)),
             }
         )
-    called = names or {}
-    goods = [
-        {"item_id": i, "name": called.get(i, f"{kinds[i % 3]} number {i}"), "price": float(i + 1), "kind": str(kinds[i % 3])}
-        for i in range(items)
-    ]
+    called = {i: f"{kinds[i % 3]} number {i}" for i in range(items)} | dict(names or {})
+    goods = [{"item_id": i, "name": called[i], "price": float(i + 1), "kind": str(kinds[i % 3])} for i in range(items)]
     people = [{"buyer_id": f"b{b}", "age": float(20 + b)} for b in range(buyers)]
     return mt.Data({Item: goods, Buyer: people, Purchase: rows})
 

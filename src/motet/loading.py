@@ -124,6 +124,8 @@ def models() -> list[dict[str, str]]:
     its first sentence."""
     rows: list[dict[str, str]] = []
     for found in pkgutil.walk_packages(motet.models.__path__, "motet.models."):
+        if not _is_called(found.name):
+            continue
         place = found.name.removeprefix("motet.models.").rpartition(".")[0] or "any"
         held = vars(importlib.import_module(found.name))
         mine = [v for v in held.values() if inspect.isclass(v) and issubclass(v, Model) and v.__module__ == found.name]
@@ -139,6 +141,12 @@ def models() -> list[dict[str, str]]:
             if _usable(m)
         ]
     return sorted(rows, key=lambda row: (row["place"], row["depth"], row["model"]))
+
+
+def _is_called(module: str) -> bool:
+    """Whether a module says how something is called. The others need not be imported, nor what they import: torch."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None and "def __call__(" in Path(spec.origin).read_text()
 
 
 def _usable(model: type[Any]) -> bool:

@@ -113,7 +113,7 @@ def _line(outline: Outline, store: Store, count: Count, named: Mapping[str, str]
         model,
         total,
         ((cost or Cost()) + (learnt or Cost())).peak_bytes,
-        tuple(dict.fromkeys(named[read.fingerprint] for read in _sources(count.column, named))),
+        tuple(dict.fromkeys(named[read.fingerprint] for read in _sources(Column(node), named))),
     )
 
 

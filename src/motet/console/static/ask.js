@@ -227,7 +227,7 @@ function Who({ state, graph }) {
       ${places.map((place) => {
         const by = state.answered_by[place.name];
         const stands = by === place.cheap && place.cheap !== place.strong;
-        return html`<div><dt>${place.name}</dt><dd>${stands ? html`<${Tag} kind="fair">${by}</${Tag}> instead of ${place.strong}` : by}</dd></div>`;
+        return html`<div><dt>${place.name}</dt><dd>${stands ? html`<${Tag} kind="fair">${by === "otherwise" ? "what is declared" : by}</${Tag}> instead of ${place.strong}` : by}</dd></div>`;
       })}
     </dl>
   </article>`;

@@ -1,7 +1,7 @@
 // Graph: every column at its grain, and what the server has counted of it since it began.
 
 import { counts, total } from "./server.js";
-import { Loaded, Tag, count, html, span, useRead } from "./view.js";
+import { Loaded, Tag, count, html, many, span, useRead } from "./view.js";
 
 const EVERY = 3; // seconds between looks at the counts
 
@@ -23,13 +23,13 @@ function Columns({ graph, samples }) {
   const answers = total(samples, "motet_answers_total");
   return html`
     <p><code>${graph.name}</code> answers ${graph.event.name} with ${graph.outputs.map((one) => one.name).join(", ")}:
-      version ${graph.version}, ${count(answers)} ${answers === 1 ? "ask" : "asks"} answered since the server began.</p>
+      version ${graph.version}, ${many(answers, "ask")} answered since the server began.</p>
     <div class="grains">
       ${grains.map((grain) => {
         const lines = graph.columns.filter((line) => line.grain === grain);
         return html`<section aria-label=${`grain ${grain}`}>
           <h2><code>${grain}</code></h2>
-          <p class="quiet">${live(lines[0]) ? "per request" : "prepared"}, ${lines.length} ${lines.length === 1 ? "column" : "columns"}</p>
+          <p class="quiet">${live(lines[0]) ? "per request" : "prepared"}, ${many(lines.length, "column")}</p>
           ${lines.map((line) => html`<${Column} line=${line} samples=${samples} place=${graph.places.find((one) => one.name === line.column || one.strong === line.column)} />`)}
         </section>`;
       })}
@@ -44,13 +44,13 @@ function Column({ line, samples, place }) {
   return html`<article>
     <h3><span>${line.column}</span>${fell > 0 && html`<${Tag} kind="fair">${count(fell)} fell back</${Tag}>`}</h3>
     ${line.model !== line.column && html`<p><code>${line.model}</code></p>`}
-    <p class="quiet">${line.computed}${line.times !== null && !line.per_request ? `, ${count(line.times)} rows` : ""}
+    <p class="quiet">${line.computed}${line.times !== null && !line.per_request ? `, ${many(line.times, "row")}` : ""}
       ${line.seconds !== null && `, ${span(line.seconds)} a row`}${line.cost !== null && !line.per_request && `, ${span(line.cost)} in all`}</p>
-    ${place?.cheap && html`<p class="quiet">otherwise <code>${place.cheap}</code></p>`}
+    ${place && html`<p class="quiet">otherwise ${place.cheap === "otherwise" ? "what is declared" : html`<code>${place.cheap}</code>`}</p>`}
     ${line.reads.length > 0 && html`<p class="quiet">reads ${line.reads.join(", ")}</p>`}
     ${calls + fell + spared > 0 && html`<p class="live">
-      <span>${count(calls)} ${calls === 1 ? "call" : "calls"}</span>
-      ${calls > 0 && html`<span>${span(of("seconds") / calls)} a call</span><span>${count(rows)} rows</span>`}
+      <span>${many(calls, "call")}</span>
+      ${calls > 0 && html`<span>${span(of("seconds") / calls)} a call</span><span>${many(rows, "row")}</span>`}
       ${read + written > 0 && html`<span>${count(read)} tokens read, ${count(written)} written</span>`}
       ${of("cache_hits") > 0 && html`<span>${count(of("cache_hits"))} known already</span>`}
       ${spared > 0 && html`<span>${count(spared)} spared</span>`}

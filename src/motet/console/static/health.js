@@ -1,7 +1,7 @@
 // Health: what answers, what is prepared for it, what has grown old, and what went wrong.
 
 import { counts, total } from "./server.js";
-import { Loaded, Table, Tag, count, html, moment, span, useRead } from "./view.js";
+import { Loaded, Table, Tag, count, html, many, moment, span, useRead } from "./view.js";
 
 const EVERY = 3; // seconds between looks
 const OLD = 7 * 24 * 3600; // seconds after which a version is called old
@@ -23,7 +23,7 @@ function State({ about, samples, gone }) {
   return html`
     <div class="grains">
       <${Card} title="Answering" said=${[`Version ${about.answers}${mine ? `, published ${moment(mine.when)}` : ""}.`,
-        `${count(of("answers_total"))} asks answered, ${count(asks)} requests${asks ? `, ${span(of("request_seconds_sum") / asks)} on average` : ""}.`,
+        `${many(of("answers_total"), "ask")} answered, ${many(asks, "request")}${asks ? `, ${span(of("request_seconds_sum") / asks)} on average` : ""}.`,
         `${count(of("queue_length"))} wait now.`]} />
       <${Card} title="Stale" kind="fair" some=${stale.length} none="Nothing: what answers is what was published last." said=${stale} />
       <${Card} title="Errors" kind="bad" some=${wrong.length} none="None since the server began." said=${wrong} />

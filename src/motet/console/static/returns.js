@@ -77,7 +77,7 @@ function Frontier({ returns }) {
       ${points.map((point) => html`
         ${(point.low ?? null) !== null && html`<path class="bar" d=${`M${x(point.cost)},${y(point.low)} V${y(point.high)}`} />`}
         <circle class="point" cx=${x(point.cost)} cy=${y(point.value)} r="5" />
-        <text x=${x(point.cost) + 10} y=${y(point.value) - 8}>${point.name}</text>`)}
+        <text x=${x(point.cost) + 10} y=${y(point.value) + (point === whole ? -8 : 16)}>${point.name}</text>`)}
       ${ends((point) => point.value).map((value) => html`<text class="quiet" text-anchor="end" x=${BOX.left - 26} y=${y(value) + 4}>${figure(value)}</text>`)}
       ${[cheap, dear].map((cost) => html`<text class="quiet" text-anchor="middle" x=${x(cost)} y=${BOX.height - BOX.bottom + 26}>${digits(cost)}</text>`)}
       <text class="quiet" text-anchor="middle" x=${(BOX.left + BOX.width - BOX.right) / 2} y=${BOX.height - 4}>cost of ${count(PER)} requests</text>

@@ -82,6 +82,7 @@ export function digits(number) {
 }
 
 export const count = (number) => (number ?? 0).toLocaleString("en");
+export const many = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 export function moment(seconds) {
   return new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ") + " UTC";

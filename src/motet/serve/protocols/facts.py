@@ -6,12 +6,8 @@ Everything here is only read, and nothing that changes with a request: `/metrics
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,13 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from motet import loading
 from motet.answer import values
 from motet.apply import Apply, Within
 from motet.batch import take
 from motet.candidates import Ranked, Retrieve, Top
 from motet.column import Flag, Number, Time, Vector
-from motet.errors import RunError, listed
+from motet.errors import listed
 from motet.escalate import Escalate
+from motet.llm import llm_of
+from motet.model import Model
 from motet.node import Choice, Column, Otherwise, item_of
 from motet.operators import OPERATORS
 from motet.outline import Outline
@@ -102,7 +101,9 @@ def _refusing(path: Paths, refused: Mapping[str, str]) -> Paths:
 def _graph(server: Server) -> Fact:
     version = server.version
     outline, fitted = version.outline, version.fitted
+    said = {str(c.node.model): _model(c.node.model) for c in outline.columns if isinstance(c.node, Apply)}
     lines = [asdict(line) for line in plan(outline, fitted.data, store=fitted.store.root).lines]
+    lines = [{**line, "model": said.get(line["model"], line["model"])} for line in lines]
     return {
         "name": server.name,
         "version": version.number,
@@ -160,23 +161,19 @@ def _steps(outline: Outline, column: Column) -> list[Fact]:
         elif isinstance(node, Retrieve):
             return [*steps, {"does": "found", "by": [outline.name(scorer) for scorer in node.by]}]
         else:
-            by = [str(node.model)] if isinstance(node, Apply) and not isinstance(node.model, OPERATORS) else []
+            by = [_model(node.model)] if isinstance(node, Apply) and not isinstance(node.model, OPERATORS) else []
             return [*steps, *([{"does": "made", "by": by}] if by else [])]
 
 
+def _model(model: Model) -> str:
+    """What a model is, without where its language model answers."""
+    llm = llm_of(model)
+    return str(model) if llm is None else str(model).replace(repr(llm), llm.model)
+
+
 def _landscape(version: Version) -> Fact:
-    rows = [{**row, "used": _used(version, row["module"])} for row in _models()]
+    rows = [{**row, "used": _used(version, row["module"])} for row in loading.models()]
     return {"models": rows}
-
-
-@cache
-def _models() -> list[dict[str, str]]:
-    """They are listed by another process: it imports every model and its libraries, which no answer needs."""
-    command = [sys.executable, "-m", "motet", "models", "--json"]
-    said = subprocess.run(command, capture_output=True, check=False, timeout=60)
-    if said.returncode:
-        raise RunError("the models that come with Motet could not be listed", help="motet models")
-    return json.loads(said.stdout)["models"]
 
 
 def _used(version: Version, module: str) -> list[Fact]:
@@ -194,7 +191,7 @@ def _used(version: Version, module: str) -> list[Fact]:
         found.append(
             {
                 "column": outline.name(column),
-                "model": str(node.model if learnt is None else learnt),
+                "model": _model(node.model if learnt is None else learnt),
                 "each": cost.seconds / cost.rows if cost and cost.rows else None,
                 "fit": about.get("seconds") if about else None,
             }
