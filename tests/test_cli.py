@@ -182,7 +182,7 @@ def test_returns_are_kept_with_the_published_version_where_there_is_one(folder: 
     with (folder / "shop.py").open("a") as file:
         file.write("average = recent.mean().otherwise(None)\n")
         file.write("optional = mt.Graph(likes=mt.Logistic()(average, Purchase.amount, target=Purchase.liked))\n")
-    assert "nothing is published as 'optional'" in refused(folder, "returns", target, "--keep")
+    assert "there is no store" in refused(folder, "returns", target, "--keep")
     said(folder, "prepare", target)
     found = said(folder, "returns", target, "--cpu-hour", "0.04", "--keep")
     kept = Store(folder / ".motet").report("optional", 1, "returns")

@@ -22,7 +22,7 @@ from motet.operators import OPERATORS
 from motet.outline import Outline
 from motet.printed import printed
 from motet.run.context import Context
-from motet.run.null import Count, counts
+from motet.run.null import Count, counts, is_work
 from motet.run.runner import Local
 from motet.store import Store
 
@@ -82,7 +82,7 @@ def plan(outline: Outline, data: Data | None = None, *, store: Path | str | None
     if measure and data is not None:
         _measure(outline, data, kept)
     sizes = {} if data is None else {record: len(table) for record, table in data.tables.items()}
-    named = {c.fingerprint: outline.name(c) for c in outline.columns if _drawn(outline, c)}
+    named = {c.fingerprint: outline.name(c) for c in outline.columns if _told(outline, c)}
     lines = [_line(outline, kept, c, named) for c in counts(outline, sizes) if _shown(outline, c.column)]
     return Plan(tuple(lines), mermaid(outline))
 
@@ -121,6 +121,12 @@ def _shown(outline: Outline, column: Column) -> bool:
     """What the author named, and what a model makes; not every plus and dot between them."""
     named = column.fingerprint in outline.names or column in outline.outputs.values()
     return named or not isinstance(column.node, Apply) or not isinstance(column.node.model, OPERATORS)
+
+
+def _told(outline: Outline, column: Column) -> bool:
+    """What another line says it reads: fields, what has a name, and what has a line of its own."""
+    named = outline.name(column) != column.node.label()
+    return not column.node.inputs or named or (is_work(column) and _shown(outline, column))
 
 
 def _dearest(lines: tuple[Line, ...]) -> tuple[Line, float] | None:

@@ -17,7 +17,7 @@ from motet.fitted import Fitted
 from motet.serve.keys import Keys
 from motet.serve.log import Log
 from motet.serve.log_sqlite import SqliteJournal
-from tests.serve.llm_endpoint import speaking
+from tests.serve.llm_endpoint import Endpoint, speaking
 from tests.serve.served import NAME, Served, gated, prepared
 from tests.shop import Item, Purchase, shop
 
@@ -75,13 +75,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def endpoint() -> Iterator[Endpoint]:
+    with speaking() as spoken:
+        yield spoken
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, endpoint: Endpoint) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("store")
-    with speaking() as endpoint:
-        endpoint.pause = 0.1
-        log = Log(SqliteJournal(folder / "events.sqlite"))
-        with gated(published_shop(folder, endpoint.url), log=log) as server:
-            yield server
+    log = Log(SqliteJournal(folder / "events.sqlite"))
+    with gated(published_shop(folder, endpoint.url), log=log) as server:
+        yield server
 
 
 @pytest.fixture
@@ -131,12 +135,16 @@ def test_every_page_can_be_read_by_all(
     assert faults == {name: [] for name in PAGES}
 
 
-def test_an_ask_is_answered_with_items_reasons_and_a_text_that_comes_later(page: Page, running: Served) -> None:
+def test_an_ask_is_answered_with_items_reasons_and_a_text_that_comes_later(
+    page: Page, running: Served, endpoint: Endpoint
+) -> None:
     show(page, running, "ask")
     expect(page.get_by_label("buyer", exact=True)).to_have_value("b0")
+    endpoint.mute.set()
     page.get_by_role("button", name="Ask", exact=True).click()
     expect(page.get_by_text("is being written; the rest is there already")).to_be_visible()
     assert len(titles(page)) == 8
+    endpoint.mute.clear()
     reply = page.locator("article", has=page.get_by_role("heading", name="reply"))
     expect(reply.locator(".prose")).to_contain_text(titles(page)[0])
     expect(page.get_by_text("found by taste and named")).to_be_visible()

@@ -107,7 +107,8 @@ function changed(graph, before, after) {
     const moved = is.filter((key, i) => was[i] !== key).length;
     if (!moved && !gone.length) return [];
     const names = gone.slice(0, 2).map((item) => titleOf(one, item)).join(", ");
-    return [`${one.name}: ${count(moved)} of ${count(is.length)} places changed${gone.length ? `, gone: ${names}${gone.length > 2 ? " …" : ""}` : ""}.`];
+    const more = gone.length > 2 ? ` and ${count(gone.length - 2)} more` : "";
+    return [`${one.name}: ${count(moved)} of ${count(is.length)} places changed${gone.length ? `, gone: ${names}${more}` : ""}.`];
   });
   return said.join(" ") || "The next answer is the same.";
 }
@@ -227,7 +228,7 @@ function Who({ state, graph }) {
       ${places.map((place) => {
         const by = state.answered_by[place.name];
         const stands = by === place.cheap && place.cheap !== place.strong;
-        return html`<div><dt>${place.name}</dt><dd>${stands ? html`<${Tag} kind="fair">${by === "otherwise" ? "what is declared" : by}</${Tag}> instead of ${place.strong}` : by}</dd></div>`;
+        return html`<div><dt>${place.name}</dt><dd>${stands ? html`<${Tag} kind="fair">${by === "otherwise" ? "what is declared" : by}</${Tag}> instead of ${place.strong}` : html`${by}${place.cheap !== "otherwise" && html`, <span class="quiet">not ${place.cheap}</span>`}`}</dd></div>`;
       })}
     </dl>
   </article>`;

@@ -45,7 +45,7 @@ function Column({ line, samples, place }) {
     <h3><span>${line.column}</span>${fell > 0 && html`<${Tag} kind="fair">${count(fell)} fell back</${Tag}>`}</h3>
     ${line.model !== line.column && html`<p><code>${line.model}</code></p>`}
     <p class="quiet">${line.computed}${line.times !== null && !line.per_request ? `, ${many(line.times, "row")}` : ""}
-      ${line.seconds !== null && `, ${span(line.seconds)} a row`}${line.cost !== null && !line.per_request && `, ${span(line.cost)} in all`}</p>
+      ${line.seconds !== null && `, ${span(line.seconds)} a row`}${line.cost !== null && !line.per_request && line.times > 1 && `, ${span(line.cost)} in all`}</p>
     ${place && html`<p class="quiet">otherwise ${place.cheap === "otherwise" ? "what is declared" : html`<code>${place.cheap}</code>`}</p>`}
     ${line.reads.length > 0 && html`<p class="quiet">reads ${line.reads.join(", ")}</p>`}
     ${calls + fell + spared > 0 && html`<p class="live">

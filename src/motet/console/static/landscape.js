@@ -28,7 +28,7 @@ function Places({ models, returns }) {
         ${Object.keys(COLUMNS).map((place) => html`
           <section aria-label=${`${place}, ${depth}`}>
             <h2>${place}, ${depth}</h2>
-            <ul>${list(models.filter((one) => one.place === place && one.depth === depth))}</ul>
+            <ul class="models">${list(models.filter((one) => one.place === place && one.depth === depth))}</ul>
           </section>`)}`)}
     </div>
     ${others.length > 0 && html`<section class="others" aria-label="anything else">

@@ -70,6 +70,7 @@ function Frontier({ returns }) {
   return html`<figure>
     <figcaption><strong>${title}</strong><br /><span class="quiet">A bar is the interval of the difference to the whole graph: where it does not
       reach the dashed line, the model surely matters. The thin line joins what nothing else beats at its cost.</span></figcaption>
+    <div class="wide" tabindex="0" role="region" aria-label="picture">
     <svg class="frontier" viewBox=${`0 0 ${BOX.width} ${BOX.height}`} role="img" aria-label=${title}>
       <path class="axis" d=${`M${BOX.left - 20},${BOX.top} V${BOX.height - BOX.bottom + 10} H${BOX.width - BOX.right + 20}`} />
       <path class="rule" d=${`M${BOX.left - 20},${y(whole.value)} H${BOX.width - BOX.right + 20}`} />
@@ -81,7 +82,7 @@ function Frontier({ returns }) {
       ${ends((point) => point.value).map((value) => html`<text class="quiet" text-anchor="end" x=${BOX.left - 26} y=${y(value) + 4}>${figure(value)}</text>`)}
       ${[cheap, dear].map((cost) => html`<text class="quiet" text-anchor="middle" x=${x(cost)} y=${BOX.height - BOX.bottom + 26}>${digits(cost)}</text>`)}
       <text class="quiet" text-anchor="middle" x=${(BOX.left + BOX.width - BOX.right) / 2} y=${BOX.height - 4}>cost of ${count(PER)} requests</text>
-    </svg>
+    </svg></div>
   </figure>`;
 }
 

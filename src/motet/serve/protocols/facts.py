@@ -66,7 +66,7 @@ def routes(server: Server) -> list[Route]:
         Route("/v1/landscape", landscape),
         Route("/v1/versions", versions),
         Route("/v1/returns", returns),
-        Route("/v1/items/{entity:text}", items),
+        Route("/v1/items/{entity}", items),
     ]
 
 
