@@ -166,6 +166,7 @@ def test_a_plan_is_read_by_programs(tmp_path: Path) -> None:
 
 def test_a_line_says_what_its_column_reads(tmp_path: Path) -> None:
     found = lines(graph.plan(shop(), store=tmp_path))
+    assert found["words"].reads == ("Item.name", "Item.kind")
     assert found["length"].reads == ("words",)
     assert found["asked"].reads == ("Purchase.search",)
     assert {"found", "fame", "length", "asked", "Item.price", "Purchase.stars"} <= set(found["score"].reads)

@@ -125,7 +125,7 @@ def _shown(outline: Outline, column: Column) -> bool:
 
 def _told(outline: Outline, column: Column) -> bool:
     """What another line says it reads: fields, what has a name, and what has a line of its own."""
-    named = outline.name(column) != column.node.label()
+    named = column.fingerprint in outline.names or column in outline.outputs.values()
     return not column.node.inputs or named or (is_work(column) and _shown(outline, column))
 
 

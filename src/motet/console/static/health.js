@@ -29,13 +29,13 @@ function State({ about, samples, gone }) {
       <${Card} title="Errors" kind="bad" some=${wrong.length} none="None since the server began." said=${wrong} />
     </div>
     <div class="pairs">
-    <${Table} caption="Prepared columns" head=${["column", "rows", "missing"]} right=${[1]}
-      rows=${about.prepared.map((one) => [one.column, count(one.rows), missingIn(one)])} />
-    <${Table} caption="Versions" head=${["version", "published", "before it", ""]}
-      rows=${about.versions.toReversed().map((one) => [one.number, moment(one.when), one.before ?? "–", html`
-        ${one.number === about.answers && html`<${Tag} kind="good">answers</${Tag}> `}${one.current && html`<${Tag}>published</${Tag}>`}`])} />
-    <${Table} caption="Data" head=${["record", "rows"]} right=${[1]} rows=${Object.entries(about.data).map(([name, rows]) => [name, count(rows)])} />
-    <${Table} caption="Requests" head=${["endpoint", "status", "requests"]} right=${[2]} rows=${requestsIn(samples)} />
+      <${Table} caption="Prepared columns" head=${["column", "rows", "missing"]} right=${[1]}
+        rows=${about.prepared.map((one) => [one.column, count(one.rows), missingIn(one)])} />
+      <${Table} caption="Versions" head=${["version", "published", "before it", ""]}
+        rows=${about.versions.toReversed().map((one) => [one.number, moment(one.when), one.before ?? "–", html`
+          ${one.number === about.answers && html`<${Tag} kind="good">answers</${Tag}> `}${one.current && html`<${Tag}>published</${Tag}>`}`])} />
+      <${Table} caption="Data" head=${["record", "rows"]} right=${[1]} rows=${Object.entries(about.data).map(([name, rows]) => [name, count(rows)])} />
+      <${Table} caption="Requests" head=${["endpoint", "status", "requests"]} right=${[2]} rows=${requestsIn(samples)} />
     </div>`;
 }
 
