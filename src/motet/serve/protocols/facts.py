@@ -59,7 +59,7 @@ def routes(server: Server) -> list[Route]:
         return http.json_reply(await asyncio.to_thread(_returns, server))
 
     async def items(request: Request) -> Response:
-        return http.json_reply(_items(server.version, request))
+        return http.json_reply(await asyncio.to_thread(_items, server.version, request))
 
     return [
         Route("/v1/graph", graph),
@@ -71,11 +71,8 @@ def routes(server: Server) -> list[Route]:
 
 
 def paths(server: Server) -> Paths:
-    entities = sorted(_entities(server.version))
-    named = {"name": "entity", "in": "path", "required": True, "schema": {"enum": entities}}
-    keys = {"name": "key", "in": "query", "schema": {"type": "array", "items": schemas.TEXT, "maxItems": MOST}}
     any_object = {"type": "object"}
-    return {
+    made = {
         "/v1/graph": get("The columns of the graph: when each is computed, from what, and what it took", any_object),
         "/v1/landscape": get("Every model that comes with Motet, and where this graph uses it", any_object),
         "/v1/versions": get("What is published, what is prepared for it, and what is missing", any_object),
@@ -83,11 +80,14 @@ def paths(server: Server) -> Paths:
             get("What each optional model returns, as it was measured and kept last", any_object),
             {"404": "none was kept"},
         ),
-        "/v1/items/{entity}": _refusing(
-            get("The fields of some items; keys that are not known are left out", any_object, parameters=[named, keys]),
-            {"404": "there is no such entity", "422": "too many keys"},
-        ),
     }
+    if not (entities := sorted(_entities(server.version))):
+        return made
+    named = {"name": "entity", "in": "path", "required": True, "schema": {"enum": entities}}
+    keys = {"name": "key", "in": "query", "schema": {"type": "array", "items": schemas.TEXT, "maxItems": MOST}}
+    told = get("The fields of some items; keys that are not known are left out", any_object, parameters=[named, keys])
+    refused = {"404": "answers hold no such items", "422": "too many keys"}
+    return {**made, "/v1/items/{entity}": _refusing(told, refused)}
 
 
 def _refusing(path: Paths, refused: Mapping[str, str]) -> Paths:
@@ -247,7 +247,7 @@ def _measured(server: Server) -> list[Published]:
 def _items(version: Version, request: Request) -> Fact:
     there, name = _entities(version), str(request.path_params["entity"])
     if name not in there:
-        raise Refused(404, f"there is no entity {name[:60]!r}", listed(there, name))
+        raise Refused(404, f"no answer holds items called {name[:60]!r}", listed(there, name))
     keys = request.query_params.getlist("key")
     if len(keys) > MOST:
         raise Refused(422, f"{len(keys):,} keys are given", f"ask for {MOST} at once at most")
@@ -262,4 +262,6 @@ def _items(version: Version, request: Request) -> Fact:
 
 
 def _entities(version: Version) -> dict[str, type[Entity]]:
-    return {record.__name__: record for record in version.context.data.tables if issubclass(record, Entity)}
+    """The entities that answers hold: who asks has no business with the others' fields."""
+    found = [item_of(column.grain) for column in version.outline.answered.values()]
+    return {entity.__name__: entity for entity in found if entity is not None}
