@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,13 @@ class Purchase(mt.Event):
     stars: mt.Number = mt.outcome(after="1h")
 
 
-def shop(buyers: int = 20, items: int = 12, events: int = 400, seed: int = 0) -> mt.Data:
-    """Buyers who mostly buy the next item of the kind that they bought last; some buy twice in one second."""
+def shop(
+    buyers: int = 20, items: int = 12, events: int = 400, seed: int = 0, names: Mapping[int, str] | None = None
+) -> mt.Data:
+    """Buyers who mostly buy the next item of the kind that they bought last; some buy twice in one second.
+
+    names: what some of the items are called, by number.
+    """
     rng = np.random.default_rng(seed)
     kinds = np.array(["tea", "cup", "pot"])
     last = rng.integers(0, items, buyers)
@@ -51,10 +57,8 @@ def shop(buyers: int = 20, items: int = 12, events: int = 400, seed: int = 0) ->
                 "stars": float(rng.integers(1, 6)),
             }
         )
-    goods = [
-        {"item_id": i, "name": f"{kinds[i % 3]} number {i}", "price": float(i + 1), "kind": str(kinds[i % 3])}
-        for i in range(items)
-    ]
+    called = {i: f"{kinds[i % 3]} number {i}" for i in range(items)} | dict(names or {})
+    goods = [{"item_id": i, "name": called[i], "price": float(i + 1), "kind": str(kinds[i % 3])} for i in range(items)]
     people = [{"buyer_id": f"b{b}", "age": float(20 + b)} for b in range(buyers)]
     return mt.Data({Item: goods, Buyer: people, Purchase: rows})
 

@@ -14,6 +14,7 @@ import pytest
 from motet import cli
 from motet.serve.journal import Happened
 from motet.serve.log import opened, written
+from motet.store import Store
 
 MOTET = Path(sys.executable).parent / "motet"
 
@@ -176,6 +177,19 @@ def test_prepare_ask_and_rollback(folder: Path) -> None:
     assert json.loads(plain.stdout) == answer
 
 
+def test_returns_are_kept_with_the_published_version_where_there_is_one(folder: Path) -> None:
+    target = "shop.py:optional"
+    with (folder / "shop.py").open("a") as file:
+        file.write("average = recent.mean().otherwise(None)\n")
+        file.write("optional = mt.Graph(likes=mt.Logistic()(average, Purchase.amount, target=Purchase.liked))\n")
+    assert "there is no store" in refused(folder, "returns", target, "--keep")
+    said(folder, "prepare", target)
+    found = said(folder, "returns", target, "--cpu-hour", "0.04", "--keep")
+    kept = Store(folder / ".motet").report("optional", 1, "returns")
+    assert kept is not None
+    assert kept["report"] == found
+
+
 def test_an_answer_needs_neither_sources_nor_their_parsing(folder: Path) -> None:
     said(folder, "prepare", "shop.py:shop")
     (folder / "purchases.csv").unlink()
@@ -186,6 +200,8 @@ def test_models_are_listed_by_place(folder: Path) -> None:
     rows = {row["model"]: row for row in said(folder, "models")["models"]}
     assert {"LightGBM", "Logistic", "Popular", "BM25"} <= set(rows)
     assert rows["BM25"]["place"].startswith("content")
+    assert {name for name, row in rows.items() if row["depth"] == "deep"} >= {"SASRec", "Embed", "Extract", "Write"}
+    assert {rows[name]["depth"] for name in ("BM25", "Popular", "LightGBM", "Classify")} == {"shallow"}
     assert all(row["says"] for row in rows.values())
 
 

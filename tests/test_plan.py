@@ -164,6 +164,14 @@ def test_a_plan_is_read_by_programs(tmp_path: Path) -> None:
     assert made["mermaid"].startswith("flowchart")
 
 
+def test_a_line_says_what_its_column_reads(tmp_path: Path) -> None:
+    found = lines(graph.plan(shop(), store=tmp_path))
+    assert found["words"].reads == ("Item.name", "Item.kind")
+    assert found["length"].reads == ("words",)
+    assert found["asked"].reads == ("Purchase.search",)
+    assert {"found", "fame", "length", "asked", "Item.price", "Purchase.stars"} <= set(found["score"].reads)
+
+
 def test_the_picture_shows_each_column_once_in_the_box_of_its_grain(tmp_path: Path) -> None:
     picture = graph.plan(shop(), store=tmp_path).mermaid.splitlines()
     boxes = [line.split('["')[1].rstrip('"]') for line in picture if "subgraph" in line]

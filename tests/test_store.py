@@ -198,6 +198,25 @@ def test_versions_go_forward_and_back(store: Store) -> None:
     assert store.rollback("films") == 1, "what was rolled back before is not come back to"
 
 
+def test_a_report_is_kept_with_its_version_and_goes_with_it(store: Store) -> None:
+    for n in range(1, 5):
+        store.keep_state(f"s{n}", State(n=n), {})
+        store.publish({"graph": "films", "states": [f"s{n}"]})
+    for n in (1, 4):
+        store.keep_report("films", n, "returns", {"n": n})
+    assert store.report("films", 2, "returns") is None
+    found = store.report("films", 4, "returns")
+    assert found is not None
+    assert found["report"] == {"n": 4}
+    assert time.time() - 60 < found["when"] < time.time() + 60
+    store.sweep(keep=1, seconds=-1)
+    assert store.report("films", 1, "returns") is None
+    assert store.report("films", 4, "returns") == found
+    assert [version.number for version in store.versions("films")] == [3, 4]
+    with pytest.raises(RunError, match="version 9 of graph 'films' is gone"):
+        store.keep_report("films", 9, "returns", {})
+
+
 def test_each_graph_has_its_own_versions(store: Store) -> None:
     graphs = ["examples/films/graph.py:films", "../films", "films.json"]
     for graph in graphs:

@@ -48,6 +48,11 @@ def plain(run: Batched, column: Any) -> list[Any]:
         )
     if isinstance(column, Image):
         return pictures.told(value)
+    return values(value)
+
+
+def values(value: Any) -> list[Any]:
+    """A column that is neither candidates nor scores as plain Python values, one per row."""
     if isinstance(value, pa.Array):
         return value.to_pylist()
     if isinstance(value, Codes):

@@ -134,6 +134,7 @@ def returns(
     ] = None,
     within: Annotated[str, typer.Option(help="how long after an answer what is taken counts for it")] = "1d",
     picture: Annotated[Path | None, typer.Option(help="draw metric over cost: returns.png, .svg")] = None,
+    keep: Annotated[bool, typer.Option(help="beside the published version, for the console to show")] = False,
     store: Folder = None,
     seed: Seed = 0,
     quiet: Quiet = False,
@@ -146,6 +147,7 @@ def returns(
         return _say(judged.to_dict(), str(judged), as_json)
     data = loading.needed(target)
     train, test = loading.split(graph, data, at=at, last=last, by=by)
+    kept = loading.current(target, store) if keep else None  # before anything is fitted for nothing
     prices = Prices(cpu_hour, dict(_price(each) for each in tokens or ()))
     nothing = hit is None and caught is None and correct is None
     worth = None if nothing else Worth(hit, _worth_of(graph, caught), false_alarm, correct, wrong)
@@ -154,6 +156,8 @@ def returns(
     found = fitted.returns(test, worth, prices, output=output, requests=requests)
     if picture is not None:
         plots.frontier(found, picture)
+    if kept is not None:
+        fitted.store.keep_report(loading.name(target), kept, "returns", found.to_dict())
     _say(found.to_dict(), str(found), as_json)
 
 
@@ -263,7 +267,7 @@ def models(as_json: Json = False) -> None:
     """Lists the models that can be used, by what they do and how deep they are."""
     rows = loading.models()
     width = max(len(row["model"]) for row in rows)
-    lines = [f"{row['place']:<20} {row['model']:<{width}}  {row['says']}" for row in rows]
+    lines = [f"{row['place']:<10} {row['depth']:<9} {row['model']:<{width}}  {row['says']}" for row in rows]
     _say({"models": rows}, "\n".join(lines), as_json)
 
 

@@ -108,19 +108,45 @@ def published(target: str, store: Path | None) -> Fitted:
     return fitted.published(graph(target), name=name(target), store=store, quiet=True)
 
 
+def current(target: str, store: Path | None) -> int:
+    """The number of the published version of exactly this graph. Errors: there is none."""
+    number = published(target, store).version
+    assert number is not None
+    return number
+
+
 def rollback(target: str, store: Path | None) -> int:
     return existing_store(store).rollback(name(target))
 
 
 def models() -> list[dict[str, str]]:
-    """Every model that comes with Motet: its place, its name and its first sentence."""
+    """Every model that comes with Motet: its place, whether it is shallow or deep, its name, where it is declared and
+    its first sentence."""
     rows: list[dict[str, str]] = []
     for found in pkgutil.walk_packages(motet.models.__path__, "motet.models."):
+        if not _is_called(found.name):
+            continue
         place = found.name.removeprefix("motet.models.").rpartition(".")[0] or "any"
         held = vars(importlib.import_module(found.name))
         mine = [v for v in held.values() if inspect.isclass(v) and issubclass(v, Model) and v.__module__ == found.name]
-        rows += [{"place": place, "model": m.__name__, "says": _first(m)} for m in mine if _usable(m)]
-    return sorted(rows, key=lambda row: (row["place"], row["model"]))
+        rows += [
+            {
+                "place": place,
+                "depth": "deep" if m.deep else "shallow",
+                "model": m.__name__,
+                "module": found.name,
+                "says": _first(m),
+            }
+            for m in mine
+            if _usable(m)
+        ]
+    return sorted(rows, key=lambda row: (row["place"], row["depth"], row["model"]))
+
+
+def _is_called(module: str) -> bool:
+    """Whether a module says how something is called. The others need not be imported, nor what they import: torch."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None and "def __call__(" in Path(spec.origin).read_text()
 
 
 def _usable(model: type[Any]) -> bool:

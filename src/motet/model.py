@@ -64,12 +64,14 @@ class Model:
     costly: its rows are worth keeping one by one, so an unchanged row is never computed again.
     crosses: reads requests and items each at their own grain and gives Scores of all against all.
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
+    deep: it is a neural network of several layers, its own or one that comes in a package.
     """
 
     version: ClassVar[int] = 1
     costly: ClassVar[bool] = False
     crosses: ClassVar[bool] = False
     calls_llm: ClassVar[bool] = False
+    deep: ClassVar[bool] = False
 
     if not TYPE_CHECKING:  # a type checker sees each model's own fields
 

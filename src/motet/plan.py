@@ -22,7 +22,7 @@ from motet.operators import OPERATORS
 from motet.outline import Outline
 from motet.printed import printed
 from motet.run.context import Context
-from motet.run.null import Count, counts
+from motet.run.null import Count, counts, is_work
 from motet.run.runner import Local
 from motet.store import Store
 
@@ -33,7 +33,8 @@ NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure 
 @dataclass(frozen=True)
 class Line:
     """One column of a plan. seconds: of one row, as measured. peak_bytes: resident memory that its model has added at
-    most, be it in a call or in its fit. None where it never ran here, or the system does not tell."""
+    most, be it in a call or in its fit. None where it never ran here, or the system does not tell. reads: the columns
+    and fields that it is made of, and fitted on."""
 
     column: str
     grain: str
@@ -44,6 +45,7 @@ class Line:
     model: str
     cost: float | None
     peak_bytes: int | None = None
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def plan(outline: Outline, data: Data | None = None, *, store: Path | str | None
     if measure and data is not None:
         _measure(outline, data, kept)
     sizes = {} if data is None else {record: len(table) for record, table in data.tables.items()}
-    lines = [_line(outline, kept, c) for c in counts(outline, sizes) if _shown(outline, c.column)]
+    named = {c.fingerprint: outline.name(c) for c in outline.columns if _told(outline, c)}
+    lines = [_line(outline, kept, c, named) for c in counts(outline, sizes) if _shown(outline, c.column)]
     return Plan(tuple(lines), mermaid(outline))
 
 
@@ -90,7 +93,7 @@ def cost_key(node: Apply | Fit) -> str:
     return digest(node.model.identity(), how)
 
 
-def _line(outline: Outline, store: Store, count: Count) -> Line:
+def _line(outline: Outline, store: Store, count: Count, named: Mapping[str, str]) -> Line:
     node = count.column.node
     node = node.late.node if isinstance(node, Within) else node
     cost = store.cost(cost_key(node)) if isinstance(node, Apply) else None
@@ -110,6 +113,7 @@ def _line(outline: Outline, store: Store, count: Count) -> Line:
         model,
         total,
         ((cost or Cost()) + (learnt or Cost())).peak_bytes,
+        tuple(dict.fromkeys(named[read.fingerprint] for read in _sources(Column(node), named))),
     )
 
 
@@ -117,6 +121,12 @@ def _shown(outline: Outline, column: Column) -> bool:
     """What the author named, and what a model makes; not every plus and dot between them."""
     named = column.fingerprint in outline.names or column in outline.outputs.values()
     return named or not isinstance(column.node, Apply) or not isinstance(column.node.model, OPERATORS)
+
+
+def _told(outline: Outline, column: Column) -> bool:
+    """What another line says it reads: fields, what has a name, and what has a line of its own."""
+    named = column.fingerprint in outline.names or column in outline.outputs.values()
+    return not column.node.inputs or named or (is_work(column) and _shown(outline, column))
 
 
 def _dearest(lines: tuple[Line, ...]) -> tuple[Line, float] | None:

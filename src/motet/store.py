@@ -102,6 +102,13 @@ class Store:
         """What was published and is still kept, oldest first."""
         return self._versions(graph).all()
 
+    def keep_report(self, graph: str, number: int, name: str, report: Mapping[str, Any]) -> None:
+        """Keeps what was found out about a version, as JSON, for as long as the version is kept."""
+        self._versions(graph).keep_report(number, name, report)
+
+    def report(self, graph: str, number: int, name: str) -> dict[str, Any] | None:
+        return self._versions(graph).report(number, name)
+
     def graphs(self) -> list[str]:
         """The names that something is published under."""
         return sorted(unquote(path.name) for path in self.root.glob("versions/*") if path.is_dir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -97,8 +98,25 @@ class Versions:
         kept = {version.number for version in self.kept(keep)}
         return [version for version in self.all() if version.number not in kept]
 
+    def keep_report(self, number: int, name: str, report: Mapping[str, Any]) -> None:
+        """Errors: the version is gone."""
+        self.read(number)
+        durable.folder(self._reports(number))
+        _write(self._reports(number) / f"{name}.json", {"when": time.time(), "report": dict(report)})
+
+    def report(self, number: int, name: str) -> dict[str, Any] | None:
+        """What is kept of it: `report`, and `when` it was, in seconds since 1970, UTC."""
+        try:
+            return _read(self._reports(number) / f"{name}.json")
+        except FileNotFoundError:
+            return None
+
     def forget(self, number: int) -> None:
         (self.folder / f"{number}.json").unlink()
+        shutil.rmtree(self._reports(number), ignore_errors=True)
+
+    def _reports(self, number: int) -> Path:
+        return self.folder / str(number)
 
 
 @contextmanager

@@ -21,12 +21,14 @@ SENTENCE = "is good for a quiet evening."
 
 @dataclass
 class Endpoint:
-    """asked: every request. pause: seconds before each word. left: set when a client leaves in the middle."""
+    """asked: every request. pause: seconds before each word. left: set when a client leaves in the middle. mute: while
+    it is set, nobody is answered."""
 
     url: str = ""
     pause: float = 0.0
     asked: list[dict[str, Any]] = field(default_factory=list)
     left: threading.Event = field(default_factory=threading.Event)
+    mute: threading.Event = field(default_factory=threading.Event)
 
 
 def writing(url: str) -> Graph:
@@ -46,6 +48,8 @@ def speaking() -> Generator[Endpoint, None, None]:
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["content-length"])))
             endpoint.asked.append(request)
+            while endpoint.mute.is_set():
+                time.sleep(0.01)
             try:
                 self._stream() if request.get("stream") else self._whole(request)
             except OSError:

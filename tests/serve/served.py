@@ -94,10 +94,14 @@ def served(
 
 @contextlib.contextmanager
 def gated(
-    fitted: Fitted, keys: Keys | None = None, traces: Traces | None = None, limits: Limits | None = None
+    fitted: Fitted,
+    keys: Keys | None = None,
+    traces: Traces | None = None,
+    limits: Limits | None = None,
+    log: Log | None = None,
 ) -> Generator[Served]:
     """A server as `motet serve` runs it, in a thread."""
-    server = Server(NAME, Version(fitted, 1), limits or Limits(), traces=traces)
+    server = Server(NAME, Version(fitted, 1), limits or Limits(), log=log, traces=traces)
     running = Listener(Gate(application(server), server, keys, traces), server)
     with _in_a_thread(running, super(Listener, running).run, lambda: running.started) as port:
         yield Served(server, fitted, port)

@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from motet.console import pages
 from motet.serve import openapi, problems
 from motet.serve.http import json_reply
 from motet.serve.metrics import CONTENT
-from motet.serve.protocols import events, inference, openai, own
+from motet.serve.protocols import events, facts, inference, openai, own
 from motet.serve.server import Server
 
-PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, openai, inference)
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, facts, openai, inference)
 
 
 def application(server: Server) -> Starlette:
@@ -44,6 +45,7 @@ def application(server: Server) -> Starlette:
             Route("/health/ready", ready),
             Route("/metrics", metrics),
             *openapi.routes(server, PROTOCOLS),
+            *pages.routes(),
         ],
         lifespan=running,
         exception_handlers={

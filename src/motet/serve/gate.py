@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from motet.serve.server import Server
 
-FREE = ("/health/", "/v2/health/")  # whoever watches the server needs no key
+FREE = ("/health/", "/v2/health/", "/console/")  # who watches the server needs no key, nor do pages that hold nothing
+DOORS = ("/", "/console")  # they lead to the console
 
 
 class Gate:
@@ -52,7 +53,9 @@ class Gate:
                 self._traces.end(span, scope["method"], path, status)
 
     def _may(self, scope: Scope) -> bool:
-        return self._keys is None or scope["path"].startswith(FREE) or self._keys.allow(scope["headers"])
+        if self._keys is None or scope["path"] in DOORS or scope["path"].startswith(FREE):
+            return True
+        return self._keys.allow(scope["headers"])
 
 
 async def _no_key(scope: Scope, receive: Receive, send: Send) -> None:

@@ -90,6 +90,11 @@ class Log:
         elif not self._distant:
             self._tried(tail)
 
+    def observed(self, version: Version) -> int:
+        """How many events a version has been told of, which its data do not hold."""
+        tail = self._tails.get(version)
+        return 0 if tail is None else tail.observed
+
     def _follow(self, version: Version) -> None:
         with self._changing:
             if version in self._tails:

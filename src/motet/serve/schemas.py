@@ -96,7 +96,7 @@ def field_of(event: type[Event], name: str, keys: Keys) -> Schema:
     kind, spec = event.fields[name], event.specs[name]
     if name in event.references():
         about = f"a key of {kind.__name__}; one that is not known is answered as one without a past"
-        return _or_missing({**KEY, "description": about})
+        return _or_missing({**KEY, "description": about, "x-entity": kind.__name__})
     schema, about = GIVEN[kind]
     made = {**schema, "description": about + ("; without it, now" if name == event.time_field() else "")}
     if spec.labels and kind is Category:

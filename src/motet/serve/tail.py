@@ -25,14 +25,15 @@ PAGE = 5_000  # events that are read at a time
 
 
 class Tail:
-    """One version's place in the log. position: the number of the last entry that it has seen."""
+    """One version's place in the log. position: the number of the last entry that it has seen. observed: how many
+    events it was told of, which its data do not hold."""
 
     def __init__(self, reader: Reader, version: Version) -> None:
         self.reader, self._context = reader, version.context
         self._kinds = {event.__name__: event for event in version.context.data.seen}
         self._held = Held(version.context.data)
         self._lock = threading.Lock()
-        self.position = 0
+        self.position = self.observed = 0
         self._context.settle(version.outline.answering)
 
     def catch_up(self) -> None:
@@ -69,6 +70,7 @@ class Tail:
             table = Table(event, {n: take(c, left) for n, c in table.columns.items()}, table.missing, len(left))
         if len(table):
             self._context.observe(event, table)
+            self.observed += len(table)
 
 
 class Held:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,8 @@ class SASRec(Model, Config):
         items on average.
     Source: Kang & McAuley 2018 (arXiv 1808.09781); content: Let It Go? (arXiv 2507.19473).
     """
+
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("dim", "blocks", "heads", "length", "batch", "epochs", "patience", "held"):

@@ -38,6 +38,7 @@ class Embed(Model):
 
     version: ClassVar[int] = 2
     costly: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:

@@ -95,6 +95,7 @@ class Extract(Model, Generic[R]):
     version: ClassVar[int] = 2
     costly: ClassVar[bool] = True
     calls_llm: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         given = cast(Any, self.record)

@@ -52,6 +52,7 @@ class FewShot(Model):
 
     costly: ClassVar[bool] = True
     calls_llm: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked(self, "shots", 1)

@@ -48,6 +48,7 @@ class Write(Model):
     instruction: str
 
     calls_llm: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not names_in(self.instruction):

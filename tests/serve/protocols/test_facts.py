@@ -1,0 +1,113 @@
+"""What is told of a served graph is what the graph, its store and its log say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import motet as mt
+from motet import loading
+from motet.fitted import Fitted, published
+from motet.serve.log import Log
+from motet.serve.log_sqlite import SqliteJournal
+from tests.serve.served import NAME, Served, goods, prepared, served
+from tests.shop import Item, Purchase
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    return prepared(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def running(fitted: Fitted) -> Iterator[Served]:
+    with served(fitted, log=Log(SqliteJournal(fitted.store.root / "events.sqlite"))) as server:
+        yield server
+
+
+def test_the_graph_is_its_plan_and_says_how_its_outputs_come_about(running: Served) -> None:
+    found = running.call("GET", "/v1/graph").json
+    plan = goods.plan(running.fitted.data, store=running.fitted.store.root)
+    assert [line["column"] for line in found["columns"]] == [line.column for line in plan.lines]
+    assert (found["name"], found["version"], found["events"]) == (NAME, 1, True)
+    outputs = {one["name"]: one for one in found["outputs"]}
+    assert (outputs["top"]["entity"], outputs["top"]["key"]) == ("Item", "item_id")
+    (step,) = outputs["top"]["steps"]
+    assert step["does"] == "found"
+    assert len(step["by"]) == 2
+    assert found["places"] == [{"name": "chosen", "strong": "found", "cheap": "popular"}]
+
+
+def test_outcomes_say_what_they_refer_to_and_what_a_liking_viewer_says(running: Served) -> None:
+    outcomes = {one["name"]: one for one in running.call("GET", "/v1/graph").json["event"]["outcomes"]}
+    assert outcomes["item"]["entity"] == "Item"
+    assert outcomes["stars"]["high"] == 5.0
+    ask = running.call("GET", "/openapi.json").json["paths"]["/v1/ask"]["post"]["requestBody"]
+    fields = ask["content"]["application/json"]["schema"]["properties"]
+    assert {name: field.get("x-entity") for name, field in fields.items() if "x-entity" in field} == {"buyer": "Buyer"}
+
+
+def test_where_a_language_model_answers_is_told_to_nobody(tmp_path: Path) -> None:
+    top = mt.retrieve(Item, k=2, by=[mt.BM25()(Item.name, Purchase.search)])
+    write = mt.Write(mt.LLM("tiny", url="http://inside:99/v1", retries=0), "About {items}.")
+    graph = mt.Graph(top=top, reply=write(items=top).within(seconds=1, otherwise=""))
+    with served(prepared(tmp_path, graph)) as server:
+        for path in ("/v1/graph", "/v1/landscape"):
+            said = server.call("GET", path).body
+            assert b"Write(tiny" in said
+            assert b"inside" not in said
+
+
+def test_items_are_told_by_key_with_their_fields(running: Served) -> None:
+    said = running.call("GET", "/v1/items/Item?key=3&key=nothing&key=99&key=1").json["items"]
+    assert said == [
+        {"item_id": 3, "name": "tea number 3", "price": 4.0, "kind": "tea"},
+        {"item_id": 1, "name": "cup number 1", "price": 2.0, "kind": "cup"},
+    ]
+    assert running.call("GET", "/v1/items/Item").json["items"] == []
+    for hidden in ("Buyer?key=b1", "Purchase?key=1"):
+        unknown = running.call("GET", f"/v1/items/{hidden}")
+        assert unknown.status == 404
+        assert "there are: Item" in unknown.json["help"]
+    many = "&".join(f"key={i}" for i in range(101))
+    assert running.call("GET", f"/v1/items/Item?{many}").status == 422
+
+
+def test_the_landscape_marks_what_the_graph_uses_with_what_it_took(running: Served) -> None:
+    models = {one["model"]: one for one in running.call("GET", "/v1/landscape").json["models"]}
+    assert set(models) == {row["model"] for row in loading.models()}
+    assert {name for name, one in models.items() if one["used"]} == {"ALS", "BM25", "Popular"}
+    assert all(use["fit"] > 0 for use in models["ALS"]["used"])
+    assert models["Popular"]["used"][0]["column"] == "popular"
+
+
+def test_versions_tell_what_is_prepared_and_what_has_happened_since(tmp_path: Path) -> None:
+    fitted = prepared(tmp_path)
+    with served(fitted, log=Log(SqliteJournal(tmp_path / "events.sqlite"))) as server:
+        found = server.call("GET", "/v1/versions").json
+        assert (found["answers"], found["published"], found["seen"], found["returns"]) == (1, 1, 0, None)
+        assert found["data"] == {"Item": 12, "Buyer": 20, "Purchase": 400}
+        assert {"column": "popular", "rows": 12, "missing": {}} in found["prepared"]
+        happened = {"buyer": "b5", "amount": 1.0, "item": 3, "stars": 5.0}
+        assert server.call("POST", "/v1/events", happened).status == 201
+        assert server.ask(buyer="b5", amount=1.0).status == 200
+        assert server.call("GET", "/v1/versions").json["seen"] == 1
+
+
+def test_returns_are_those_that_were_kept_last_and_say_whether_they_are_of_this_graph(tmp_path: Path) -> None:
+    fitted = prepared(tmp_path)
+    with served(fitted) as server:
+        none = server.call("GET", "/v1/returns")
+        assert none.status == 404
+        assert "motet returns FILE.py:GRAPH" in none.json["help"]
+        fitted.store.keep_report(NAME, 1, "returns", {"n": 7})
+        found = server.call("GET", "/v1/returns").json
+        assert (found["version"], found["same"], found["returns"]) == (1, True, {"n": 7})
+    other = mt.Graph(spent=mt.past(Purchase.amount, by=Purchase.buyer).sum())
+    prepared(tmp_path, other)
+    with served(published(other, name=NAME, store=tmp_path, quiet=True)) as server:
+        found = server.call("GET", "/v1/returns").json
+        assert (found["version"], found["same"]) == (1, False)
+        assert server.call("GET", "/v1/versions").json["returns"] == 1
