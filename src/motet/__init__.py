@@ -25,6 +25,7 @@ from motet.graph import Graph
 from motet.llm import LLM
 from motet.model import Model, State
 from motet.models.behavior.als import ALS
+from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
@@ -48,6 +49,7 @@ from motet.worth import Prices, Worth
 __all__ = [
     "ALS",
     "BM25",
+    "DCN",
     "EASE",
     "LLM",
     "ONNX",

@@ -17,6 +17,7 @@ from motet.data import Data
 from motet.fitted import Fitted, published
 from motet.graph import Graph
 from motet.models.behavior.als import ALS
+from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
@@ -63,6 +64,9 @@ tfidf = TFIDF(dim=8)
 FEATURES = (Visit.viewer.age, Visit.viewer.country, seen.count(), tfidf(Visit.query, learnt_from=Film.title))
 
 
+dcn = DCN(dim=4, cross=1, hidden=(8,), epochs=4)
+
+
 def ranked(score: Column) -> Column:
     return retrieve(Film, k=5, by=[score], exclude=seen)  # pyright: ignore
 
@@ -81,6 +85,10 @@ GRAPHS: dict[str, Callable[[], Column]] = {
     "tfidf": lambda: ranked(tfidf(Film.title) @ tfidf(Visit.query, learnt_from=Film.title)),
     "function": lambda: ranked(decade(Film.year)),
     "lambdarank": lambda: stacked("lambdarank"),
+    "dcn": lambda: dcn(*FEATURES, Visit.viewer, seen, target=Visit.liked),
+    "dcn of candidates": lambda: dcn(
+        retrieve(Film, k=8, by=[Popular()(Visit.film)]), Film.genres, Film.year, seen, target=Visit.liked
+    ).top(3),
     "candidates by probability": lambda: stacked("binary"),
     "lightgbm": lambda: LightGBM(trees=10, min_rows=3)(*FEATURES, target=Visit.liked),
     "regression": lambda: LightGBM("regression", trees=10, min_rows=3)(*FEATURES, target=Visit.minutes),

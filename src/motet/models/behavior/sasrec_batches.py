@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from motet.batch import Array
-
-
-def tensor(array: Array) -> Tensor:
-    """The array's own memory as a tensor."""
-    return cast(Any, torch).from_numpy(array)
+from motet.models.behavior.steps import tensor
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from motet.batch import Array
 from motet.errors import DataError
-from motet.models.behavior.sasrec_batches import Histories, tensor
+from motet.models.behavior.sasrec_batches import Histories
 from motet.models.behavior.sasrec_config import Config
-from motet.models.behavior.sasrec_net import Noise, Users
+from motet.models.behavior.sasrec_net import Users
 from motet.models.behavior.sasrec_towers import Reading
 from motet.models.behavior.sasrec_trainer import Net, Trainer, ndcg
+from motet.models.behavior.steps import Noise, tensor
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
 
@@ -86,15 +87,15 @@ def _best(whole: Histories, net: Net, config: Config, seed: int, progress: Tick)
     shorter = whole.without_last(held)
     seen, nexts = shorter.take(held), whole.values[whole.ends[held] - 1]
     trainer = Trainer(shorter, net, config, seed)
-    best, kept, since = -1.0, trainer.weights(), 0
+    best, kept, since = -1.0, trainer.steps.weights(), 0
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         loss, targets = trainer.epoch()
         progress(epoch, config.epochs, loss, targets / (time.perf_counter() - start))
-        found = ndcg(cast(Net, trainer.averaged.module), seen, nexts)
+        found = ndcg(trainer.averaged, seen, nexts)
         since += 1
         if found > best:
-            best, kept, since = found, trainer.weights(), 0
+            best, kept, since = found, trainer.steps.weights(), 0
         if since >= config.patience:
             break
     net.load_state_dict(kept)

@@ -1,25 +1,20 @@
-"""The training loop of SASRec: windows of like length, Adam, averaged weights, every thread its share of a step."""
+"""The training loop of SASRec: windows of like length in steps that threads share."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
 from motet.batch import Array
-from motet.models.behavior.sasrec_batches import Histories, batches, tensor
+from motet.models.behavior.sasrec_batches import Histories, batches
 from motet.models.behavior.sasrec_config import Config
-from motet.models.behavior.sasrec_net import CatalogueLoss, Items, Noise, Users
+from motet.models.behavior.sasrec_net import CatalogueLoss, Items, Users
+from motet.models.behavior.steps import Noise, Share, Steps, alone, tensor
 
-AVERAGED = 0.99  # share of the averaged weights that a step leaves as they were, once there are many
 STEPS = 16  # an epoch has at least so many: few histories are gone through several times
 
 
@@ -32,28 +27,17 @@ class Net(nn.Module):
         self.users = Users(config.dim, config.blocks, config.heads, config.length)
 
 
-class Share(NamedTuple):
-    """What one thread made of its part of a step: its loss, the gradients of the items and of the users' tower."""
-
-    loss: float
-    gradients: tuple[Tensor, ...]
-
-
 class Trainer:
     """One training, epoch by epoch."""
 
     def __init__(self, histories: Histories, net: Net, config: Config, seed: int) -> None:
         self.histories, self.net, self.config = histories, net, config
         self.rng = np.random.default_rng(seed)
-        seeds = np.random.SeedSequence(seed).spawn(torch.get_num_threads())
-        self.noises = [Noise(config.dropout, each) for each in seeds]
-        self.threads = ThreadPoolExecutor(len(seeds), initializer=torch.set_num_threads, initargs=(1,))
-        self.adam = torch.optim.Adam(net.parameters(), lr=config.rate, betas=(0.9, 0.98), fused=True)
-        self.averaged = AveragedModel(net, avg_fn=_averaged)
+        self.steps = Steps(net, config.dropout, config.rate, seed)
 
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the averaged weights."""
-        return {name: value.clone() for name, value in self.averaged.module.state_dict().items()}
+    @property
+    def averaged(self) -> Net:
+        return cast(Net, self.steps.averaged.module)
 
     def epoch(self) -> tuple[float, int]:
         """Mean loss, and how many next items were learnt from."""
@@ -70,24 +54,16 @@ class Trainer:
     def step(self, batch: Histories, targets: int) -> float:
         """One step of Adam on the batch's mean loss, which every thread takes its share of."""
         table = self.net.items()
-        many = len(self.noises)
-        parts = [batch.take(np.arange(i, len(batch.starts), many)) for i in range(many)]
-        work = [(noise, part) for noise, part in zip(self.noises, parts, strict=True) if len(part.starts)]
+        parts = [batch.take(rows) for rows in self.steps.shares(len(batch.starts))]
 
-        def share(given: tuple[Noise, Histories]) -> Share:
-            return self.share(*given, table.detach(), targets)
+        def share(part: Histories, noise: Noise) -> Share:
+            return self.share(part, noise, table.detach(), targets)
 
-        made = list(self.threads.map(share, work))
-        sums = [functools.reduce(torch.add, parts) for parts in zip(*(s.gradients for s in made), strict=True)]
-        self.adam.zero_grad(set_to_none=True)
-        table.backward(sums[0])
-        for parameter, gradient in zip(self.net.users.parameters(), sums[1:], strict=True):
-            parameter.grad = gradient
-        cast(Any, self.adam).step()
-        self.averaged.update_parameters(self.net)
-        return sum(share.loss for share in made)
+        loss, (onto_table, *onto_users) = self.steps.shared(share, parts)
+        self.steps.descend(self.net.users.parameters(), onto_users, through=(table, onto_table))
+        return loss
 
-    def share(self, noise: Noise, part: Histories, table: Tensor, targets: int) -> Share:
+    def share(self, part: Histories, noise: Noise, table: Tensor, targets: int) -> Share:
         items = table.requires_grad_()
         codes, real = part.padded()
         at = tensor(np.flatnonzero(real))
@@ -95,23 +71,6 @@ class Trainer:
         users = users.view(-1, self.config.dim).index_select(0, at)
         loss = cast(Any, CatalogueLoss).apply(users, items, codes.view(-1)[at]) * (len(at) / targets)
         return Share(loss.item(), torch.autograd.grad(loss, (items, *self.net.users.parameters())))
-
-
-@contextmanager
-def alone() -> Generator[None]:
-    """One thread inside an operation. The steps are shared out among threads instead: they then meet once a
-    step, not at the end of each of its operations, which is faster, and several times so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _averaged(so_far: Tensor, now: Tensor, steps: Tensor | int) -> Tensor:
-    """An exponential mean that does not hang on to where training began."""
-    return so_far.lerp(now, 1 - min(AVERAGED, (1 + int(steps)) / (10 + int(steps))))
 
 
 @torch.no_grad()
