@@ -27,6 +27,7 @@ from motet.model import Model, State
 from motet.models.behavior.als import ALS
 from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
+from motet.models.behavior.item_knn import ItemKNN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
@@ -69,6 +70,7 @@ __all__ = [
     "Flag",
     "Graph",
     "GraphError",
+    "ItemKNN",
     "Key",
     "Labelled",
     "Late",

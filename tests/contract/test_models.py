@@ -19,6 +19,7 @@ from motet.graph import Graph
 from motet.models.behavior.als import ALS
 from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
+from motet.models.behavior.item_knn import ItemKNN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
@@ -80,6 +81,8 @@ def stacked(objective: Any) -> Column:
 GRAPHS: dict[str, Callable[[], Column]] = {
     "als": lambda: ranked(ALS(dim=4)(seen, Film)),
     "ease": lambda: ranked(EASE(l2=5)(seen, Film)),
+    "item_knn": lambda: ranked(ItemKNN(k=5, shrinkage=1)(seen, Film)),
+    "popular within": lambda: ranked(Popular(within="3d")(Visit.film)),
     "popular": lambda: ranked(Popular(half_life_days=2)(Visit.film)),
     "bm25": lambda: ranked(BM25()(Film.title, Visit.query)),
     "tfidf": lambda: ranked(tfidf(Film.title) @ tfidf(Visit.query, learnt_from=Film.title)),
