@@ -27,12 +27,14 @@ from motet.model import Model, State
 from motet.models.behavior.als import ALS
 from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
+from motet.models.behavior.hstu import HSTU
 from motet.models.behavior.item_knn import ItemKNN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
 from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
+from motet.models.behavior.two_tower import TwoTower
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify, Labelled
 from motet.models.content.embed import Embed
@@ -52,6 +54,7 @@ __all__ = [
     "BM25",
     "DCN",
     "EASE",
+    "HSTU",
     "LLM",
     "ONNX",
     "TFIDF",
@@ -90,6 +93,7 @@ __all__ = [
     "Tags",
     "Text",
     "Time",
+    "TwoTower",
     "Vector",
     "Whole",
     "Worth",

@@ -19,11 +19,13 @@ from motet.graph import Graph
 from motet.models.behavior.als import ALS
 from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
+from motet.models.behavior.hstu import HSTU
 from motet.models.behavior.item_knn import ItemKNN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
 from motet.models.behavior.scikit import Sklearn
+from motet.models.behavior.two_tower import TwoTower
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify
 from motet.models.content.tfidf import TFIDF
@@ -81,6 +83,8 @@ def stacked(objective: Any) -> Column:
 GRAPHS: dict[str, Callable[[], Column]] = {
     "als": lambda: ranked(ALS(dim=4)(seen, Film)),
     "ease": lambda: ranked(EASE(l2=5)(seen, Film)),
+    "two_tower": lambda: ranked(TwoTower(dim=4, length=6, epochs=2)(seen, Film)),
+    "hstu": lambda: ranked(HSTU(dim=4, blocks=1, length=6, epochs=2)(seen, Film, content=tfidf(Film.title))),
     "item_knn": lambda: ranked(ItemKNN(k=5, shrinkage=1)(seen, Film)),
     "popular within": lambda: ranked(Popular(within="3d")(Visit.film)),
     "popular": lambda: ranked(Popular(half_life_days=2)(Visit.film)),
