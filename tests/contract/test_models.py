@@ -94,7 +94,11 @@ GRAPHS: dict[str, Callable[[], Column]] = {
     "lambdarank": lambda: stacked("lambdarank"),
     "dcn": lambda: dcn(*FEATURES, Visit.viewer, seen, target=Visit.liked),
     "dcn of candidates": lambda: dcn(
-        retrieve(Film, k=8, by=[Popular()(Visit.film)]), Film.genres, Film.year, seen, target=Visit.liked
+        retrieve(Film, k=8, by=[Popular()(Visit.film)], exclude=past(Visit.film, by=Visit.viewer, last=2)),
+        Film.genres,
+        Film.year,
+        seen,
+        target=Visit.liked,
     ).top(3),
     "candidates by probability": lambda: stacked("binary"),
     "lightgbm": lambda: LightGBM(trees=10, min_rows=3)(*FEATURES, target=Visit.liked),
