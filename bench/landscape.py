@@ -79,11 +79,11 @@ class Use(mt.Event):
 seen = mt.past(Visit.film, by=Visit.viewer)
 recent = mt.past(Visit.film, by=Visit.viewer, last=50)
 FEATURES = tuple(getattr(Use, name) for name in ("item_id", *CONTEXT))
-dcn = mt.DCN(held=2 / 9)
+dcn = mt.DCN(cross=2, hidden=(256, 256), l2=1e-3, rate=3e-3, held=2 / 9)
 
 RANKERS: dict[str, Callable[[], mt.Number]] = {
     "Popular": lambda: mt.Popular()(Visit.film),
-    "Popular, 30 days": lambda: mt.Popular(within="30d")(Visit.film),
+    "Popular 30 days": lambda: mt.Popular(within="30d")(Visit.film),
     "ItemKNN": lambda: mt.ItemKNN()(seen, Film),
     "ALS": lambda: mt.ALS()(seen, Film),
     "EASE": lambda: mt.EASE()(seen, Film),
@@ -187,7 +187,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="models, such as ALS,DCN")
     given = parser.parse_args()
     known = [*RANKERS, *PREDICTORS]
-    wanted = [name.strip() for name in given.only.split(",")] if given.only else known
+    wanted = list(dict.fromkeys(n.strip() for n in given.only.split(","))) if given.only else known
     if strange := [name for name in wanted if name not in known]:
         parser.error(f"no model is called {strange[0]!r}; there are: {', '.join(known)}")
     rows: list[dict[str, Any]] = []
