@@ -27,12 +27,16 @@ from motet.graph import Graph
 from motet.llm import LLM
 from motet.model import Model, State
 from motet.models.behavior.als import ALS
+from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
+from motet.models.behavior.hstu import HSTU
+from motet.models.behavior.item_knn import ItemKNN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
 from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
+from motet.models.behavior.two_tower import TwoTower
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify, Labelled
 from motet.models.content.draw import Draw
@@ -56,7 +60,9 @@ from motet.worth import Prices, Worth
 __all__ = [
     "ALS",
     "BM25",
+    "DCN",
     "EASE",
+    "HSTU",
     "LLM",
     "ONNX",
     "TFIDF",
@@ -80,6 +86,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "Image",
+    "ItemKNN",
     "Key",
     "Labelled",
     "Late",
@@ -102,6 +109,7 @@ __all__ = [
     "Text",
     "Time",
     "Torch",
+    "TwoTower",
     "Vector",
     "Whole",
     "Worth",

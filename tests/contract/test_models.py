@@ -17,11 +17,15 @@ from motet.data import Data
 from motet.fitted import Fitted, published
 from motet.graph import Graph
 from motet.models.behavior.als import ALS
+from motet.models.behavior.dcn import DCN
 from motet.models.behavior.ease import EASE
+from motet.models.behavior.hstu import HSTU
+from motet.models.behavior.item_knn import ItemKNN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
 from motet.models.behavior.scikit import Sklearn
+from motet.models.behavior.two_tower import TwoTower
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify
 from motet.models.content.tfidf import TFIDF
@@ -64,6 +68,9 @@ tfidf = TFIDF(dim=8)
 FEATURES = (Visit.viewer.age, Visit.viewer.country, seen.count(), tfidf(Visit.query, learnt_from=Film.title))
 
 
+dcn = DCN(dim=4, cross=1, hidden=(8,), epochs=4)
+
+
 def ranked(score: Column) -> Column:
     return retrieve(Film, k=5, by=[score], exclude=seen)  # pyright: ignore
 
@@ -96,11 +103,23 @@ def _trained(module: Any, inputs: Any, target: Any) -> None:
 GRAPHS: dict[str, Callable[[], Column]] = {
     "als": lambda: ranked(ALS(dim=4)(seen, Film)),
     "ease": lambda: ranked(EASE(l2=5)(seen, Film)),
+    "two_tower": lambda: ranked(TwoTower(dim=4, length=6, epochs=2)(seen, Film)),
+    "hstu": lambda: ranked(HSTU(dim=4, blocks=1, length=6, epochs=2)(seen, Film, content=tfidf(Film.title))),
+    "item_knn": lambda: ranked(ItemKNN(k=5, shrinkage=1)(seen, Film)),
+    "popular within": lambda: ranked(Popular(within="3d")(Visit.film)),
     "popular": lambda: ranked(Popular(half_life_days=2)(Visit.film)),
     "bm25": lambda: ranked(BM25()(Film.title, Visit.query)),
     "tfidf": lambda: ranked(tfidf(Film.title) @ tfidf(Visit.query, learnt_from=Film.title)),
     "function": lambda: ranked(decade(Film.year)),
     "lambdarank": lambda: stacked("lambdarank"),
+    "dcn": lambda: dcn(*FEATURES, Visit.viewer, seen, target=Visit.liked),
+    "dcn of candidates": lambda: dcn(
+        retrieve(Film, k=8, by=[Popular()(Visit.film)], exclude=past(Visit.film, by=Visit.viewer, last=2)),
+        Film.genres,
+        Film.year,
+        seen,
+        target=Visit.liked,
+    ).top(3),
     "candidates by probability": lambda: stacked("binary"),
     "lightgbm": lambda: LightGBM(trees=10, min_rows=3)(*FEATURES, target=Visit.liked),
     "regression": lambda: LightGBM("regression", trees=10, min_rows=3)(*FEATURES, target=Visit.minutes),

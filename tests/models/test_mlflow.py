@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ PAST: Any = mt.past(Purchase.amount, by=Purchase.buyer)
 
 def saved(folder: Path, *, several: bool = False, fails: bool = False) -> Path:
     """A model of two columns: a number, and how long a text is."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    models, types = (importlib.import_module(f"mlflow.{name}") for name in ("models", "types"))
 
     class Total(pyfunc.PythonModel):
         def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
@@ -28,9 +28,9 @@ def saved(folder: Path, *, several: bool = False, fails: bool = False) -> Path:
             made = model_input["amount"] + model_input["text"].str.len()
             return model_input.assign(total=made)[["amount", "total"]] if several else made.to_numpy()
 
-    schema = Schema([ColSpec("double", "amount"), ColSpec("string", "text")])
+    schema = types.Schema([types.ColSpec("double", "amount"), types.ColSpec("string", "text")])
     made = folder / f"model-{several}-{fails}"
-    pyfunc.save_model(made, python_model=Total(), signature=ModelSignature(schema), pip_requirements=[])
+    pyfunc.save_model(made, python_model=Total(), signature=models.ModelSignature(schema), pip_requirements=[])
     return made
 
 

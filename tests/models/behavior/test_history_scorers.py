@@ -1,4 +1,4 @@
-"""EASE and ALS: what every scorer of histories must do."""
+"""EASE, ItemKNN and ALS: what every scorer of histories must do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from motet.column import Key, Number, Text, Time
 from motet.errors import GraphError, RunError
 from motet.model import Model, State
 from motet.models.behavior.als import ALS, Folded, ItemVectors
-from motet.models.behavior.ease import EASE, Places
+from motet.models.behavior.ease import EASE
+from motet.models.behavior.item_knn import ItemKNN
+from motet.models.behavior.linear import Places
 from motet.past import past
 from motet.record import Entity, Event, outcome
 from tests.models.planted import FILMS, best_are_of, histories, names, same, stored, two_camps
@@ -36,7 +38,7 @@ class Visit(Event):
     rating: Number = outcome()
 
 
-MODELS = [EASE(l2=10), ALS(dim=2), ALS(dim=2, weight=5)]
+MODELS = [EASE(l2=10), ItemKNN(k=20), ALS(dim=2), ALS(dim=2, weight=5)]
 FILMS_NOW = names("film", FILMS)
 
 
@@ -44,7 +46,7 @@ def scores(model: Any, state: State, history: Ragged, films: Any = FILMS_NOW) ->
     """What the columns of the model's call compute, one after the other."""
     n, m = len(history), len(films)
     table = Batch({"items": films.names}, rows=m)
-    if isinstance(model, EASE):
+    if isinstance(model, EASE | ItemKNN):
         return model.apply(state, Batch({"history": history, "items": Places().apply(state, table)}, rows=n))
     vectors = ItemVectors().apply(state, table)
     asked = Folded(model.l2, model.weight).apply(state, Batch({"history": history, "items": vectors}, rows=n))
@@ -153,6 +155,22 @@ def test_ease_is_the_ridge_solution_with_a_zero_diagonal() -> None:
     assert not np.diag(weights).any()
 
 
+def test_a_neighbour_is_as_near_as_the_cosine_of_who_took_both_and_only_the_nearest_count() -> None:
+    batch, target = two_camps()
+    matrix, _ = interactions.interactions(batch, target)
+    X = matrix.toarray().astype(np.float64)
+    taken = np.sqrt(X.sum(axis=0))
+    cosine = X.T @ X / (np.outer(taken, taken) + 3)
+    np.fill_diagonal(cosine, 0)
+    every = ItemKNN(k=FILMS, shrinkage=3)
+    found = dense(every, every.fit(batch, target), histories([0, 2], films=FILMS_NOW))
+    np.testing.assert_allclose(found[0], cosine[0] + cosine[2], atol=1e-6)
+    one = ItemKNN(k=1, shrinkage=3)
+    nearest = dense(one, one.fit(batch, target), histories(*([i] for i in range(FILMS)), films=FILMS_NOW))
+    assert ((nearest > 0).sum(axis=0) == 1).all()
+    np.testing.assert_allclose(nearest.max(axis=0), cosine.max(axis=0), atol=1e-6)
+
+
 def test_the_matrix_holds_what_came_before_and_what_came_next() -> None:
     films, viewers = names("f", 4), names("v", 2)
     past_rows = histories([], [0], [3], films=films)
@@ -164,14 +182,14 @@ def test_the_matrix_holds_what_came_before_and_what_came_next() -> None:
     assert matrix.toarray().tolist() == [[1, 1, 0], [0, 0, 1]]
 
 
-@pytest.mark.parametrize("model", [EASE(), ALS()], ids=str)
+@pytest.mark.parametrize("model", [EASE(), ItemKNN(), ALS()], ids=str)
 def test_the_call_gives_a_number_per_request_and_item(model: Any) -> None:
     made = model(past(Visit.film, by=Visit.viewer), Film)
     assert isinstance(made, Number)
     assert made.grain == {Visit, Film}
 
 
-@pytest.mark.parametrize("model", [EASE(), ALS()], ids=str)
+@pytest.mark.parametrize("model", [EASE(), ItemKNN(), ALS()], ids=str)
 def test_a_history_of_something_else_is_refused(model: Any) -> None:
     with pytest.raises(GraphError, match=r"reads a history of Film.*(?s:.)*help: .*mt\.past"):
         model(past(Visit.rating, by=Visit.viewer), Film)
@@ -181,6 +199,9 @@ def test_a_history_of_something_else_is_refused(model: Any) -> None:
 
 def test_settings_that_mean_nothing_are_refused() -> None:
     for wrong in (lambda: EASE(l2=0), lambda: ALS(dim=0), lambda: ALS(l2=-1), lambda: ALS(rounds=0)):
+        with pytest.raises(GraphError, match="help:"):
+            wrong()
+    for wrong in (lambda: ItemKNN(k=0), lambda: ItemKNN(shrinkage=-1)):
         with pytest.raises(GraphError, match="help:"):
             wrong()
     with pytest.raises(TypeError):

@@ -52,3 +52,16 @@ def test_what_cannot_be_counted_is_refused() -> None:
         Popular(half_life_days=0)
     with pytest.raises(GraphError, match="is no reference"):
         Popular()(Visit.at)  # pyright: ignore
+
+
+def test_only_the_events_of_its_window_count() -> None:
+    days = [20, 15, 14, 0]
+    assert popularity(Popular(within="5d"), [0, 1, 1, 1], ["f0", "f1"], days) == pytest.approx([np.log(2)] * 2)
+    both = popularity(Popular(half_life_days=5, within="5d"), [0, 1, 1, 1], ["f0", "f1"], days)
+    assert both == pytest.approx([np.log(2), np.log(1.5)])
+
+
+def test_a_window_that_holds_nothing_is_refused() -> None:
+    for wrong in (0, "a while"):
+        with pytest.raises(GraphError, match="help:"):
+            Popular(within=wrong)

@@ -1,7 +1,8 @@
-"""LightGBM, Logistic and scikit-learn: what every predictor of an outcome must do."""
+"""LightGBM, Logistic, DCN-v2 and scikit-learn: what every predictor of an outcome must do."""
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from motet.column import Category, Flag, Key, Number, Time
 from motet.errors import GraphError, RunError
 from motet.model import State
 from motet.models.behavior.als import ALS
+from motet.models.behavior.dcn import DCN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.scikit import Sklearn
@@ -53,12 +55,14 @@ class Payment(Event):
     fraud: Flag = outcome(after="7d")
 
 
-BINARY = [
+BINARY: list[Any] = [
     LightGBM(trees=60, min_rows=5),
     Logistic(),
     Sklearn(RandomForestClassifier(30)),
     Sklearn(make_pipeline(StandardScaler(), CalibratedClassifierCV(LinearSVC()))),
 ]
+if importlib.util.find_spec("torch"):
+    BINARY.append(DCN(dim=4, cross=1, hidden=(16,), batch=64, rate=1e-2))
 NUMBERS = [
     LightGBM("regression", trees=100, min_rows=5),
     Sklearn(RandomForestRegressor(30)),
@@ -283,6 +287,12 @@ def test_calls() -> None:
         (lambda: Sklearn(RandomForestClassifier())(Visit.length, target=Visit.rating), "predicts a Flag"),
         (lambda: Sklearn(RandomForestClassifier), "give an estimator with its settings"),
         (lambda: Sklearn(LinearSVC()), "CalibratedClassifierCV"),
+        (lambda: DCN()(Film.year, target=Visit.rating >= 4), "asked about every Film"),
+        (lambda: DCN()(past(Visit.rating, by=Visit.viewer), target=Visit.rating >= 4), r"sequence.*aggregate it first"),
+        (lambda: DCN(cross=0, hidden=()), "learns nothing"),
+        (lambda: DCN(hidden=(0,)), "a width from 1 up"),
+        (lambda: DCN(held=1.0), "held < 1"),
+        (lambda: DCN(dim=0), "dim"),
         (lambda: LightGBM("ranking"), "lambdarank"),  # pyright: ignore
         (lambda: LightGBM(trees=0), "trees"),
         (lambda: LightGBM(learning_rate=2), "learning_rate"),

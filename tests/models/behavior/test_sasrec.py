@@ -14,7 +14,8 @@ from motet.batch import Array, Batch, Ragged
 from motet.column import Key, Number, Text, Time
 from motet.errors import GraphError
 from motet.model import State
-from motet.models.behavior.sasrec import ItemTower, SASRec, UserTower
+from motet.models.behavior.sasrec import SASRec
+from motet.models.behavior.sequence import ItemTower, UserTower
 from motet.past import past
 from motet.record import Entity, Event, outcome
 from tests.models.planted import FILMS, best_are_of, histories, names, same, stored, two_camps

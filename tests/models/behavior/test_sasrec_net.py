@@ -18,6 +18,7 @@ from motet.models.behavior.sasrec_batches import Histories  # noqa: E402
 from motet.models.behavior.sasrec_config import Config  # noqa: E402
 from motet.models.behavior.sasrec_train import Last, fit, onnx_of  # noqa: E402
 from motet.models.behavior.sasrec_trainer import Net, Trainer  # noqa: E402
+from motet.models.behavior.steps import Noise  # noqa: E402
 
 SMALL = Config(dim=16, blocks=1, length=8, batch=32, epochs=25, rate=1e-2, patience=25)
 
@@ -77,10 +78,10 @@ def test_attention_in_place_is_the_library_s(length: int) -> None:
 
 
 def test_dropout_keeps_the_mean_and_its_share() -> None:
-    dropped = net.Noise(0.2, seed=1).drop(torch.ones(1_000, 100))
+    dropped = Noise(0.2, seed=1).drop(torch.ones(1_000, 100))
     assert float(dropped.mean()) == pytest.approx(1, abs=0.01)
     assert float((dropped == 0).float().mean()) == pytest.approx(0.2, abs=0.01)
-    assert torch.equal(net.Noise(0, seed=1).drop(torch.ones(3, 2)), torch.ones(3, 2))
+    assert torch.equal(Noise(0, seed=1).drop(torch.ones(3, 2)), torch.ones(3, 2))
 
 
 def test_long_histories_are_cut_without_losing_or_doubling_an_item() -> None:

@@ -24,7 +24,7 @@ FILM = Codes(VALUES, FILMS)
 
 
 def rows(history: Ragged, who: Codes, target: Any) -> list[list[int]]:
-    values, offsets = sequences(history, who, target)
+    values, offsets, _ = sequences(history, who, target)
     return [values[a:b].tolist() for a, b in pairwise(offsets)]
 
 

@@ -33,18 +33,18 @@ Part: TypeAlias = dict[str, Any]
 names: what a category's codes or the columns of tags stand for, most frequent first."""
 
 
-def features(model: Model, given: tuple[Any, ...]) -> dict[str, Any]:
+def features(model: Model, given: tuple[Any, ...], also: tuple[type[Column], ...] = ()) -> dict[str, Any]:
     """The columns that came by position, named feature0, feature1 ...
 
-    Errors: none came, or one of a kind that holds no numbers.
+    also: kinds that this model reads beside the usual ones. Errors: none came, or one of a kind that holds no numbers.
     """
     if not given:
         help = f"{type(model).__name__}(...)(Film.year, recent.count(), target=...)"
         raise GraphError(f"{model} has no features", help)
-    return {f"feature{i}": _feature(model, arg) for i, arg in enumerate(given)}
+    return {f"feature{i}": _feature(model, arg, also) for i, arg in enumerate(given)}
 
 
-def _feature(model: Model, arg: Any) -> Column:
+def _feature(model: Model, arg: Any, also: tuple[type[Column], ...]) -> Column:
     found = argument(model, arg)
     if isinstance(found, Candidates):
         return found.score
@@ -52,6 +52,8 @@ def _feature(model: Model, arg: Any) -> Column:
         return found
     if not isinstance(found, Column):
         raise GraphError(f"{model} reads its features row by row, and got a whole table", "give the column itself")
+    if isinstance(found, also):
+        return found
     instead = INSTEAD.get(found.kind, "give a Number, Flag, Category, Tags or Vector")
     raise GraphError(
         f"{model} reads numbers, and {name_of(found)} is a {found.kind}", help=instead.format(name_of(found))
@@ -65,19 +67,21 @@ def layout(values: dict[str, Any]) -> list[Part]:
 
 def _part(value: Any) -> Part:
     if isinstance(value, Codes):
-        return {"kind": "category", "width": 1, "names": _frequent(value.codes, value.names)}
+        return {"kind": "category", "width": 1, "names": frequent(value.codes, value.names, MOST)}
     if isinstance(value, Ragged):
         assert value.names is not None
-        names = _frequent(value.windows.flat()[0], value.names)
+        names = frequent(value.windows.flat()[0], value.names, MOST)
         return {"kind": "tags", "width": len(names), "names": names}
     shape = np.shape(value)
     return {"kind": "vector", "width": shape[1]} if len(shape) == 2 else {"kind": "number", "width": 1}
 
 
-def _frequent(codes: Array, names: Vocabulary) -> list[str]:
-    counts = np.bincount(codes[codes >= 0], minlength=len(names))
-    order = np.argsort(-counts, kind="stable")[:MOST]
-    return names.names.take(pa.array(order[counts[order] > 0])).to_pylist()
+def frequent(codes: Array, names: Vocabulary, most: int) -> list[str]:
+    """The names that occur, the most frequent first, at most so many."""
+    known = codes[(codes >= 0) & (codes < len(names))]
+    counts = np.bincount(known, minlength=len(names))
+    order = np.argsort(-counts, kind="stable")[:most]
+    return names.names.take(pa.array(order[counts[order] > 0])).cast(pa.large_string()).to_pylist()
 
 
 def matrix(state: State, values: dict[str, Any], dtype: DTypeLike = np.float32) -> Array:

@@ -10,13 +10,13 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 
 from motet.batch import Array, Batch, take
-from motet.candidates import Candidates, ranked
-from motet.column import Flag, Number, Reference, column, learn
+from motet.candidates import Candidates
+from motet.column import Flag, Number, Reference
 from motet.errors import GraphError
 from motet.model import Model, State
 from motet.models.behavior.examples import Examples, chances, examples
 from motet.models.behavior.features import Feature, categories, features, layout, matrix
-from motet.models.behavior.outcome import asked_at, checked, outcome, predicted
+from motet.models.behavior.outcome import checked, predicted, ranking
 from motet.models.cores import threads
 from motet.record import Record
 
@@ -72,10 +72,7 @@ class LightGBM(Model):
         given = features(self, (first, *others))
         kinds = (Flag,) if self.objective == "binary" else (Flag, Number)
         if isinstance(first, Candidates):
-            wanted = outcome(self, target, (*kinds, Reference))
-            at = asked_at(wanted)
-            fit = learn(self, target=wanted, among=first, requests=self.requests, at=at, **given)
-            return ranked(first, column(Number, self, fit, among=first, **given))
+            return ranking(self, first, given, target, (*kinds, Reference), self.requests)
         if self.objective == "lambdarank":
             raise GraphError(
                 f"{self} ranks candidates, and has none",

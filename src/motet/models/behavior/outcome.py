@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from motet.apply import Fit
+from motet.candidates import Candidates, ranked
 from motet.column import Category, Column, Number, argument, column, learn
 from motet.errors import GraphError
 from motet.model import Model
@@ -38,6 +39,21 @@ def predicted(model: Model, given: dict[str, Any], target: Any, kinds: tuple[typ
     fit = learn(model, target=wanted, at=asked_at(wanted), **given)
     check_frame(model, fit)
     return column(Number, model, fit, **given)
+
+
+def ranking(
+    model: Model,
+    candidates: Candidates,
+    given: dict[str, Any],
+    target: Any,
+    kinds: tuple[type[Column], ...],
+    requests: int,
+) -> Candidates:
+    """The candidates in the order that a model learns from at most so many past requests."""
+    wanted = outcome(model, target, kinds)
+    at = asked_at(wanted)
+    fit = learn(model, target=wanted, among=candidates, requests=requests, at=at, **given)
+    return ranked(candidates, column(Number, model, fit, among=candidates, **given))
 
 
 def check_frame(model: Model, fit: Fit) -> None:

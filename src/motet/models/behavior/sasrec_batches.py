@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from motet.batch import Array
-
-
-def tensor(array: Array) -> Tensor:
-    """The array's own memory as a tensor."""
-    return cast(Any, torch).from_numpy(array)
+from motet.models.behavior.steps import tensor
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Stretches of one array of item codes: history i is values[starts[i]:ends[i]]."""
+    """Stretches of one array of item codes: history i is values[starts[i]:ends[i]].
+
+    times: seconds at which each value happened, where that is read.
+    """
 
     values: Array
     starts: Array
     ends: Array
+    times: Array | None = None
 
     @property
     def sizes(self) -> Array:
@@ -38,25 +36,33 @@ class Histories:
         place = np.arange(len(whose)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
         starts = self.starts[whose] - shift[whose] + place * width
         ends = np.minimum(starts + width, self.ends[whose])
-        return Histories(self.values, np.maximum(starts, self.starts[whose]), ends)
+        return replace(self, starts=np.maximum(starts, self.starts[whose]), ends=ends)
 
     def last(self, width: int) -> Histories:
-        return Histories(self.values, np.maximum(self.starts, self.ends - width), self.ends)
+        return replace(self, starts=np.maximum(self.starts, self.ends - width))
 
     def without_last(self, rows: Array) -> Histories:
         """Less the last item of the given histories."""
         ends = self.ends.copy()
         ends[rows] -= 1
-        return Histories(self.values, self.starts, ends)
+        return replace(self, ends=ends)
 
     def take(self, rows: Array) -> Histories:
-        return Histories(self.values, self.starts[rows], self.ends[rows])
+        return replace(self, starts=self.starts[rows], ends=self.ends[rows])
 
     def padded(self) -> tuple[Tensor, Array]:
         """Codes int64 [n, longest], padded at the end, and which of them are real."""
         place = np.arange(int(self.sizes.max(initial=0)))
-        at = np.minimum(self.starts[:, None] + place, max(len(self.values) - 1, 0))
-        return tensor(self.values[at].astype(np.int64)), place < self.sizes[:, None]
+        return tensor(self.values[self._at(place)].astype(np.int64)), place < self.sizes[:, None]
+
+    def moments(self, more: int) -> tuple[Tensor, ...]:
+        """When the items happened, and so many after them: int64 [n, longest + more]. Nothing where it is not read."""
+        if self.times is None:
+            return ()
+        return (tensor(self.times[self._at(np.arange(int(self.sizes.max(initial=0)) + more))]),)
+
+    def _at(self, place: Array) -> Array:
+        return np.minimum(self.starts[:, None] + place, max(len(self.values) - 1, 0))
 
 
 def batches(windows: Histories, size: int, rng: np.random.Generator) -> Iterator[Histories]:

@@ -1,4 +1,4 @@
-"""How SASRec is built and trained: what the graph's model and the trainer share, without torch."""
+"""How models of histories are built and trained: what the graph's models and the trainer share, without torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Config:
+class Towers:
     """length: items of a history that are read. batch: histories a step. rate: of Adam.
 
     bound: the longest residual that an item with content may have. patience: epochs without a better
@@ -14,8 +14,6 @@ class Config:
     """
 
     dim: int = 64
-    blocks: int = 2
-    heads: int = 2
     length: int = 50
     dropout: float = 0.2
     bound: float = 1.0
@@ -24,3 +22,11 @@ class Config:
     epochs: int = 100
     patience: int = 20
     held: int = 1_000
+
+
+@dataclass(frozen=True)
+class Config(Towers):
+    """blocks, heads: of the attention."""
+
+    blocks: int = 2
+    heads: int = 2

@@ -1,20 +1,19 @@
 """The torch half of SASRec: its towers, its attention and its loss. Only training needs this file.
 
-Three things that a training step usually spends most of its time on are written by hand, each equal to
-what it replaces (tests/models/behavior/test_sasrec_net.py): the loss over the whole catalogue, causal
-attention over short sequences, and dropout masks.
+Two things that a training step usually spends most of its time on are written by hand, each equal to
+what it replaces (tests/models/behavior/test_sasrec_net.py): the loss over the whole catalogue, and causal
+attention over short sequences.
 """
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motet.models.behavior.sasrec_batches import tensor
+from motet.models.behavior.steps import Noise
 
 # Logits of this many (position, item) pairs are in memory at a time: 4 MiB, so they stay in the cache.
 CELLS = 1 << 20
@@ -101,25 +100,6 @@ class CausalAttention(torch.autograd.Function):
 def causal(length: int, like: Tensor) -> Tensor:
     """[l, l] added to attention: minus infinity where a key lies after its query."""
     return like.new_full((length, length), float("-inf")).triu_(1)
-
-
-class Noise:
-    """Dropout masks from one byte of NumPy's generator an element, which costs a fifth of torch's own.
-
-    keep: share kept, to the nearest 1/256; masks hold 0 or 1/keep.
-    """
-
-    def __init__(self, dropout: float, seed: int | np.random.SeedSequence) -> None:
-        self.kept = round(256 * (1 - dropout))
-        self.rng = np.random.Generator(np.random.SFC64(seed))
-
-    def drop(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """x with a share of it dropped, added to `onto` where given."""
-        if self.kept == 256:
-            return x if onto is None else onto + x
-        raw = np.frombuffer(self.rng.bytes(x.numel()), np.uint8)
-        mask = tensor((raw < self.kept).astype(np.float32)).view(x.shape).mul_(256 / self.kept)
-        return x * mask if onto is None else torch.addcmul(onto, x, mask)
 
 
 def attend(qkv: Tensor, training: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""SASRec as it is served: the two towers read from plain arrays, without torch.
+"""Models of histories as they are served: the two towers read from plain arrays, without torch.
 
 state: what sasrec_train.fit returned, a dict of arrays that np.savez takes:
     codes int [m] the items seen in training, residuals float32 [m, d] their own vectors, unknown float32 [d],
@@ -77,12 +77,21 @@ def session(state: Mapping[str, Array]) -> Any:
     return sessions.opened(state["users"].tobytes())
 
 
-def users(tower: Any, values: Array, starts: Array, ends: Array, vectors: Array) -> Array:
+def users(
+    tower: Any,
+    values: Array,
+    starts: Array,
+    ends: Array,
+    vectors: Array,
+    times: Array | None = None,
+    now: Array | None = None,
+) -> Array:
     """Vectors of users: float32 [n, d]. score = users @ items.T
 
     tower: session(state). vectors: float32 [items, d] of `items`. values: rows of `vectors`; history i is
     values[starts[i]:ends[i]], oldest first, no longer than in training. An empty one has the vector learnt
-    for the start of a history.
+    for the start of a history. times, now: seconds, int64 [values] when each item happened and [n] when the history is
+    asked, where the tower reads them.
     """
     made = np.empty((len(starts), vectors.shape[1]), np.float32)
     order = np.argsort(ends - starts, kind="stable")  # like lengths together: little is padded
@@ -91,5 +100,16 @@ def users(tower: Any, values: Array, starts: Array, ends: Array, vectors: Array)
         sizes = ends[rows] - starts[rows]
         at = np.minimum(starts[rows, None] + np.arange(int(sizes.max())), max(len(values) - 1, 0))
         history = vectors[values[at]]
-        made[rows] = tower.run(None, {"vectors": history, "sizes": sizes})[0]
+        told = {"vectors": history, "sizes": sizes}
+        if times is not None and now is not None:
+            told["moments"] = _moments(times, at, sizes, now[rows])
+        made[rows] = tower.run(None, told)[0]
     return made
+
+
+def _moments(times: Array, at: Array, sizes: Array, now: Array) -> Array:
+    """When the items at these places happened, and after the last of each row when it is asked: int64 [n, l + 1]"""
+    place: Array = np.arange(at.shape[1] + 1)
+    known = times[at] if len(times) else np.zeros(at.shape, np.int64)
+    padded = np.hstack([known, now[:, None]])
+    return np.where(place < sizes[:, None], padded, now[:, None]).astype(np.int64)

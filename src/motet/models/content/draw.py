@@ -58,6 +58,7 @@ class Draw(Model):
     size: str = "512x512"
 
     calls_llm: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.llm.url:
@@ -141,6 +142,7 @@ class Each(Model):
 
     costly: ClassVar[bool] = True
     calls_llm: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     @property
     def llm(self) -> LLM:

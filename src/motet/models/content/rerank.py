@@ -41,6 +41,7 @@ class Rerank(Model):
     characters: int = 500
 
     calls_llm: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checked(self, "characters", 1)

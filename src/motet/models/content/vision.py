@@ -56,6 +56,7 @@ class Vision(Model):
     std: tuple[float, float, float] = (128.0, 128.0, 128.0)
 
     costly: ClassVar[bool] = True
+    deep: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         example = f'{type(self).__name__}("efficientnet-lite0"), or the path to an ONNX file'
