@@ -39,7 +39,7 @@ def in_batch(users: Tensor, items: Tensor, targets: Tensor, likely: Tensor) -> T
 
     A target that comes several times is one column that counts so often, but for the rows whose own it is.
     """
-    distinct: Any = torch.unique
+    distinct = cast(Any, torch).unique
     there, own, counts = cast(
         "tuple[Tensor, Tensor, Tensor]", distinct(targets, return_inverse=True, return_counts=True)
     )
