@@ -109,7 +109,7 @@ def users(
 
 def _moments(times: Array, at: Array, sizes: Array, now: Array) -> Array:
     """When the items at these places happened, and after the last of each row when it is asked: int64 [n, l + 1]"""
-    place: Array = np.arange(at.shape[1] + 1)
+    place = np.cumsum(np.ones(at.shape[1] + 1, np.int64)) - 1
     known = times[at] if len(times) else np.zeros(at.shape, np.int64)
     padded = np.hstack([known, now[:, None]])
     return np.where(place < sizes[:, None], padded, now[:, None]).astype(np.int64)
