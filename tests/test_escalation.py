@@ -12,7 +12,7 @@ import motet as mt
 from motet import plots
 from motet.batch import Array
 from motet.escalation import Escalation
-from tests.tickets import Ticket, desk, guess, tickets
+from tests.tickets import Ticket, desk, expert, guess, tickets
 
 train, test = tickets().split(at="1970-01-01T11:40:00")
 
@@ -51,6 +51,15 @@ def test_a_budget_is_spent_on_what_gains_most(found: Escalation, wrong: Array) -
     assert found.area.low is not None
     assert found.area.low > 0
     assert found.worst.value == min(p.margin.value or 0.0 for p in found.points if p.asked > 0)
+
+
+def test_its_own_point_is_what_its_price_wants(wrong: Array, tmp_path: Path) -> None:
+    priced = mt.Graph(topic=guess.label.escalate(expert, price=0.5)).fit(train, store=tmp_path, quiet=True)
+    own = priced.escalation(test).own
+    assert own.budget is None
+    assert own.asked == pytest.approx(wrong.mean(), abs=0.05)
+    assert "its price" in str(priced.escalation(test))
+    assert "which saves" not in str(priced.escalation(test))  # nothing has a price
 
 
 def test_the_equal_share_is_that_of_the_wrong_ones(found: Escalation, wrong: Array) -> None:

@@ -34,11 +34,11 @@ HELP = "label = cheap.escalate(strong, budget=0.2); mt.Graph(label=label)"
 
 @dataclass(frozen=True)
 class Point:
-    """One budget. asked: the share of requests that the strong model is asked about. quality: the share that is
-    answered right. margin: what that is above asking about as many at random, over the same requests. cost: money per
-    1,000 requests."""
+    """One budget, None where a price decides. asked: the share of requests that the strong model is asked about.
+    quality: the share that is answered right. margin: what that is above asking about as many at random, over the same
+    requests. cost: money per 1,000 requests."""
 
-    budget: float
+    budget: float | None
     asked: float
     quality: Estimate
     margin: Estimate
@@ -49,7 +49,8 @@ class Point:
 class Escalation:
     """What one escalation buys, replayed on n requests.
 
-    cheap, strong: the share that each answers right alone, and cheap_cost, strong_cost: what that costs per 1,000
+    own: the escalation as it is declared, at its price or its budget; points: others beside it. cheap, strong: the
+    share that each answers right alone, and cheap_cost, strong_cost: what that costs per 1,000
     requests, live. area: the margin over random escalation, averaged over all budgets. equal_share: the least share of
     requests that the strong model must be asked about so that as many answers are right as with it alone; cost_saved:
     the part of its cost that is saved so. calibration_error: how far the router's probabilities that the cheap model is
@@ -63,6 +64,7 @@ class Escalation:
     strong: Estimate
     cheap_cost: float
     strong_cost: float
+    own: Point
     points: tuple[Point, ...]
     area: Estimate
     equal_share: Estimate
@@ -81,19 +83,19 @@ class Escalation:
 
     def __str__(self) -> str:
         grid = Grid(box=None, pad_edge=False, header_style="bold")
-        for name in ("budget", "asked", "right", "above random", f"cost of {PER:,}"):
+        for name in ("", "budget", "asked", "right", "above random", f"cost of {PER:,}"):
             grid.add_column(name, no_wrap=True)
-        for point in self.points:
-            if point.budget in SHOWN:
-                shares = f"{point.budget:.0%}", f"{point.asked:.1%}"
-                grid.add_row(*shares, str(point.quality), str(point.margin), f"{point.cost:.4g}")
+        for point in (self.own, *(point for point in self.points if point.budget in SHOWN)):
+            budget = "its price" if point.budget is None else f"{point.budget:.0%}"
+            said = str(point.quality), str(point.margin), f"{point.cost:.4g}"
+            grid.add_row("->" if point is self.own else "", budget, f"{point.asked:.1%}", *said)
         alone = ((self.cheap_name, self.cheap, self.cheap_cost), (self.strong_name, self.strong, self.strong_cost))
         return "\n".join(
             [
                 *(f"{name} alone: right {right}, {PER:,} cost {cost:.4g}" for name, right, cost in alone),
                 *printed(grid, width=160),
-                f"as good as {self.strong_name} alone where it is asked about {self.equal_share} of the requests,"
-                f" which saves {self.cost_saved} of its cost",
+                f"as good as {self.strong_name} alone where it is asked about {self.equal_share} of the requests",
+                *([] if self.cost_saved.value is None else [f"which saves {self.cost_saved} of its cost"]),
                 f"above random escalation by {self.area} on average over all budgets, at worst by {self.worst}",
                 f"calibration error {self.calibration_error}",
             ]
@@ -103,13 +105,14 @@ class Escalation:
 @dataclass(frozen=True)
 class _Replay:
     """What each request would be answered. cheap, strong: 1.0 where that is right, float64 [n]. order: by the router,
-    those that gain most first; worth: how many of these are expected to gain. chance: that the cheap one is right.
-    groups: [n], equal where requests depend on each other."""
+    those that gain most first; worth: how many of these are expected to gain; wanted: how many by the price. chance:
+    that the cheap one is right. groups: [n], equal where requests depend on each other."""
 
     cheap: Floats
     strong: Floats
     order: Array
     worth: int
+    wanted: int
     chance: Floats
     groups: Array | None
 
@@ -131,6 +134,7 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
     prices.check(llms(fitted.outline))
     seen, money = _replayed(fitted, node, test, prices)
     points = tuple(_point(seen, money, budget) for budget in BUDGETS)
+    own = _point(seen, money, node.budget)
     gained = [_margin(seen, budget) for budget in BUDGETS]
     area = intervals.mean(np.asarray(np.trapezoid(np.stack(gained), BUDGETS, axis=0)), seen.groups)
     n, called = len(seen.cheap), fitted.outline.name
@@ -149,11 +153,12 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
         intervals.mean(seen.strong, seen.groups),
         PER * money.cheap,
         PER * money.strong,
+        own,
         points,
         area,
         intervals.statistic(share, n, seen.groups),
         intervals.statistic(saved, n, seen.groups),
-        intervals.statistic(error, n, seen.groups),
+        intervals.error_statistic(error, n, seen.groups),
         n,
     )
 
@@ -200,7 +205,8 @@ def _replayed(fitted: Fitted, node: Escalate, test: Data, prices: Prices) -> tup
     order = np.argsort(odds["rank"] + 2.0 * (odds["gain"] <= 0), kind="stable")
     groups = groups_by(whole, event)
     groups = None if groups is None else groups[known]
-    seen = _Replay(right["cheap"], right["strong"], order, int((odds["gain"] > 0).sum()), odds["cheap"], groups)
+    worth, wanted = (int((odds["gain"] > least).sum()) for least in (0.0, node.price or 0.0))
+    seen = _Replay(right["cheap"], right["strong"], order, worth, wanted, odds["cheap"], groups)
     return seen, _shared(node, spent, len(rows))
 
 
@@ -221,20 +227,21 @@ def _shared(node: Escalate, spent: dict[str, float], n: int) -> _Prices:
     return _Prices(total(cheap), total(strong - cheap), total(strong))
 
 
-def _taken(seen: _Replay, budget: float) -> Array:
-    """Which requests the strong model is asked about, bool [n]."""
+def _taken(seen: _Replay, budget: float | None) -> Array:
+    """Which requests the strong model is asked about, bool [n]; without a budget those that the price wants."""
     found = np.zeros(len(seen.cheap), np.bool_)
-    found[seen.order[: min(seen.worth, int(budget * len(found) + 0.5))]] = True
+    most = seen.wanted if budget is None else min(seen.worth, int(budget * len(found) + 0.5))
+    found[seen.order[:most]] = True
     return found
 
 
-def _margin(seen: _Replay, budget: float) -> Floats:
+def _margin(seen: _Replay, budget: float | None) -> Floats:
     """What each request gains over being one of as many that were drawn at random."""
     taken, gap = _taken(seen, budget), seen.strong - seen.cheap
     return (taken - taken.mean()) * gap
 
 
-def _point(seen: _Replay, money: _Prices, budget: float) -> Point:
+def _point(seen: _Replay, money: _Prices, budget: float | None) -> Point:
     taken = _taken(seen, budget)
     quality = intervals.mean(np.where(taken, seen.strong, seen.cheap), seen.groups)
     margin = intervals.mean(_margin(seen, budget), seen.groups)

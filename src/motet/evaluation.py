@@ -104,9 +104,12 @@ class Predicted:
     def figures(self, output: str) -> list[Figure]:
         n, groups = int(self.known.sum()), _of(self.groups, self.known)
         return [
-            Figure(output, "all", metric, intervals.statistic(measure, n, groups))
+            Figure(output, "all", metric, self._interval(metric)(measure, n, groups))
             for metric, measure in self.statistics().items()
         ]
+
+    def _interval(self, metric: str) -> Callable[[binary.Statistic, int, Array | None], Estimate]:
+        return intervals.error_statistic if metric == "calibration error" else intervals.statistic
 
     def against(self, other: Predicted, output: str) -> list[Figure]:
         _check_same(output, self.known, other.known)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from motet.errors import DataError
-from motet.metrics import intervals
+from motet.metrics import binary, intervals
 from motet.metrics.binary import auc, auc_of
 from motet.metrics.intervals import (
     Estimate,
@@ -151,3 +151,18 @@ def test_how_it_reads() -> None:
     assert str(Estimate(0.09514, 0.0902, 0.10034, 943)) == "0.0951 [0.0902, 0.1003] n=943"
     assert str(Estimate(0.5, None, None, 1)) == "0.5000 n=1"
     assert str(Estimate(None, None, None, 0)) == "no value n=0"
+
+
+def test_a_calibration_error_s_interval_holds_its_value_and_reaches_down_to_what_chance_makes() -> None:
+    held = 0
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        chances = draw.random(400)
+        came = draw.random(400) < chances
+        found = intervals.error_statistic(binary.calibration_error_of(chances, came), 400)
+        assert found.value is not None
+        assert found.low is not None
+        assert found.high is not None
+        assert 0 <= found.low <= found.value <= found.high
+        held += found.low < 0.01  # the truth is 0
+    assert held >= 12  # a percentile bootstrap's: none

@@ -89,6 +89,19 @@ def statistic(measure: Statistic, n: int, groups: Groups | None = None) -> Estim
     return _estimate(value, kept if 2 * len(kept) > len(drawn) else np.zeros(0), n)
 
 
+def error_statistic(measure: Statistic, n: int, groups: Groups | None = None) -> Estimate:
+    """A metric that is 0 at best and that chance raises, as it does a calibration error of few rows.
+
+    Resamples lie above it by about as much as it lies above the truth, so the interval is the other way round (the
+    basic bootstrap), and never below 0. Of a few hundred rows it is rough.
+    """
+    found = statistic(measure, n, groups)
+    if found.value is None or found.low is None or found.high is None:
+        return found
+    low, high = 2 * found.value - found.high, 2 * found.value - found.low
+    return Estimate(found.value, max(0.0, low), max(found.value, high), n)
+
+
 def statistic_difference(ours: Statistic, theirs: Statistic, n: int, groups: Groups | None = None) -> Estimate:
     """A metric of ours minus the same of theirs, paired: both see the same resampled rows."""
 
