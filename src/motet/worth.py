@@ -55,6 +55,7 @@ class Worth:
     caught: each time that what came true had been flagged: an amount, or a Number of the event such as Payment.amount.
     false_alarm: each time that what was flagged did not come true, below zero. One is flagged where that is expected
         to be worth more than not: where the probability times `caught` outweighs the rest of it times `false_alarm`.
+        Where no probability is given, nothing is flagged.
     correct, wrong: each label that was right, and each that was not, one that was not given included.
     Errors: nothing is given, or both of what can only be asked of one output.
     """
@@ -93,7 +94,7 @@ class Worth:
             assert self.correct is not None
             return np.where(measured.right, self.correct, self.wrong)[measured.known]
         assert amounts is not None
-        caught = amounts[measured.known]
-        chance, came = measured.predicted[measured.known], measured.outcome[measured.known]
+        rows = measured.counted
+        caught, chance, came = amounts[rows], measured.predicted[rows], measured.outcome[rows]
         flagged = chance * caught + (1 - chance) * self.false_alarm > 0
         return np.where(flagged, np.where(came == 1, caught, self.false_alarm), 0.0)
