@@ -12,6 +12,7 @@ import motet as mt
 from motet.batch import Array, Batch
 from motet.evaluation import Predicted
 from motet.model import Model, State
+from tests.shop import Purchase
 
 
 class Payment(mt.Event):
@@ -72,3 +73,12 @@ def test_a_model_that_falls_silent_gains_nothing_by_it(tmp_path: Path) -> None:
     assert row.verdict is not None
     assert row.verdict.gain.value == pytest.approx(loud.net.value - silent.net.value)
     assert row.difference.n == row.ours.n == silent.quality.n, "metrics are compared where both say something"
+
+
+def test_an_outcome_is_no_amount_to_decide_by() -> None:
+    for amount in (Payment.loss, Payment.loss * 2.0 + Payment.amount):
+        with pytest.raises(mt.DataError, match=r"Payment\.loss is an outcome") as refused:
+            mt.Worth(caught=amount)
+        assert "Payment.amount" in refused.value.help
+    earlier = mt.past(Purchase.stars, by=Purchase.buyer).mean()
+    assert mt.Worth(caught=earlier).caught is earlier
