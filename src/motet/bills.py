@@ -14,7 +14,7 @@ from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, listed
 from motet.evaluate import asked
-from motet.evaluation import Answered, Evaluation, Measured
+from motet.evaluation import Evaluation, Measured
 from motet.llm import llm_of
 from motet.node import Column, event_of
 from motet.outline import Outline
@@ -153,8 +153,7 @@ def amounts_of(fitted: Fitted, test: Data, worth: Worth | None, relevant: Any) -
 
 def groups_of(measured: Measured) -> Array | None:
     """Which of the requests that a Worth counts depend on each other."""
-    groups = measured.groups
-    return groups if groups is None or isinstance(measured, Answered) else groups[measured.known]
+    return None if measured.groups is None else measured.groups[measured.counted]
 
 
 def llms(outline: Outline) -> set[str]:

@@ -93,16 +93,19 @@ def chosen_of(
     assert isinstance(node, Choice)
     prices.check(llms(outline))
     rows: list[tuple[Option, Outline]] = []
+    n = 0
     for option in node.options:
         graph = outline.rewritten({node.fingerprint: option.node})
-        rows.append((_measured(outline.name(option), fit(graph), test, worth, prices, relevant, requests), graph))
+        row, n = _measured(outline.name(option), fit(graph), test, worth, prices, relevant, requests)
+        rows.append((row, graph))
     best, graph = max(rows, key=lambda row: row[0].net.value or 0.0)
-    return Chosen(tuple(row for row, _ in rows), best.name, best.quality.n, graph)
+    return Chosen(tuple(row for row, _ in rows), best.name, n, graph)
 
 
 def _measured(
     name: str, fitted: Fitted, test: Data, worth: Worth, prices: Prices, relevant: Any, requests: int | None
-) -> Option:
+) -> tuple[Option, int]:
+    """An alternative, and how many requests were replayed."""
     found, live = replayed(fitted, test, relevant)
     output = chosen(found, worth, None)
     bill = billed(fitted, live, prices, found.n, requests or found.n)
@@ -111,4 +114,4 @@ def _measured(
     value, earned = (net(worths, cost, groups_of(measured)) for cost in (0.0, bill.total))
     shown = found.main(output)
     spent = sum(cost.cpu_seconds for _, cost in live.values())
-    return Option(name, shown.metric, shown.estimate, 1e3 * spent / found.n, bill, value, earned)
+    return Option(name, shown.metric, shown.estimate, 1e3 * spent / found.n, bill, value, earned), found.n

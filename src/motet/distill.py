@@ -16,7 +16,7 @@ from motet.column import Category, Column, Flag, Number
 from motet.data import Data
 from motet.errors import DataError, GraphError, RunError
 from motet.evaluate import target_of
-from motet.evaluation import Answered, Evaluation, Labels, Measured, Predicted
+from motet.evaluation import Evaluation, Labels, Measured, compared
 from motet.metrics import intervals, regression
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import net
@@ -202,15 +202,17 @@ def distilled_of(
     ours, theirs = pair or (None, None)
     amounts = amounts_of(one.fitted, test, worth, relevant)
     worths, others = _worths(worth, ours, amounts), _worths(worth, theirs, amounts)
+    groups = None if ours is None else groups_of(ours)
     gain = None
-    if ours is not None and worths is not None and others is not None:
-        gain = net(others - worths, (other.bill - one.bill).total, groups_of(ours))
+    if worths is not None and others is not None:
+        gain = net(others - worths, (other.bill - one.bill).total, groups)
+    both = None if pair is None else compared(*pair)
     about, lasting = _about(other.fitted, student), requests or one.found.n
     return Distilled(
-        _side("teacher", outline.name(teacher), one, ours, worths),
-        _side("student", outline.name(node.given), other, theirs, others),
+        _side("teacher", outline.name(teacher), one, both and both[0], worths, groups),
+        _side("student", outline.name(node.given), other, both and both[1], others, groups),
         agreement(one.said, other.said, one.found.groups),
-        None if pair is None else _lost(*pair),
+        None if both is None else _lost(*both),
         gain,
         about.get("rows", 0),
         about.get("silent", 0),
@@ -354,20 +356,12 @@ def _pair(one: _Replay, other: _Replay, teacher: Column, worth: Worth | None) ->
     and what the worth is about. None where no outcome is known. Errors: the worth is about none of them."""
     answered = one.fitted.outline.answered
     read = [name for name, column in answered.items() if teacher in upstream((column,), fits=False)]
-    pairs = [_known(ours, other.found.measured[name]) for name, ours in one.found.measured.items() if name in read]
-    known = [pair for pair in pairs if pair is not None]
+    pairs = [(ours, other.found.measured[name]) for name, ours in one.found.measured.items() if name in read]
+    known = [pair for pair in pairs if pair[0].counted.any()]
     able = [pair for pair in known if worth is None or worth.fits(pair[0])]
     if known and not able:
         raise DataError(f"no output that reads the place has outcomes that {worth} is about", help=HELP)
     return able[0] if able else None
-
-
-def _known(one: Measured, other: Measured) -> tuple[Measured, Measured] | None:
-    """Both where the outcome is known and, of numbers, both say one. None where that is nowhere."""
-    if isinstance(one, Predicted) and isinstance(other, Predicted):
-        outcome = np.where(one.known & other.known, one.outcome, np.nan)
-        one, other = replace(one, outcome=outcome), replace(other, outcome=outcome)
-    return (one, other) if isinstance(one, Answered) or one.known.any() else None
 
 
 def _worths(worth: Worth | None, measured: Measured | None, amounts: Array | None) -> Array | None:
@@ -375,11 +369,14 @@ def _worths(worth: Worth | None, measured: Measured | None, amounts: Array | Non
     return None if worth is None or measured is None else PER * worth.each(measured, amounts)
 
 
-def _side(role: Role, name: str, replay: _Replay, measured: Measured | None, worths: Array | None) -> Side:
+def _side(
+    role: Role, name: str, replay: _Replay, measured: Measured | None, worths: Array | None, groups: Array | None
+) -> Side:
+    """measured: on the requests that both sides are compared by."""
     shown = None if measured is None else measured.figures("")[0]
     value = earned = None
-    if measured is not None and worths is not None:
-        value, earned = (net(worths, cost, groups_of(measured)) for cost in (0.0, replay.bill.total))
+    if worths is not None:
+        value, earned = (net(worths, cost, groups) for cost in (0.0, replay.bill.total))
     metric, quality = ("", None) if shown is None else (shown.metric, shown.estimate)
     return Side(role, name, metric, quality, replay.milliseconds, replay.bill, value, earned)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -36,9 +36,13 @@ class Answered:
     cold: Array
     depth: int
 
+    @property
+    def counted(self) -> Array:
+        """Requests that money is counted of: all."""
+        return np.ones(len(self.ranks), bool)
+
     def slices(self) -> dict[str, Array]:
-        everything = np.ones(len(self.ranks), bool)
-        return {"all": everything, "warm": ~self.cold, "cold": self.cold}
+        return {"all": self.counted, "warm": ~self.cold, "cold": self.cold}
 
     def figures(self, output: str) -> list[Figure]:
         return [
@@ -84,8 +88,13 @@ class Predicted:
         return np.isfinite(self.outcome) & np.isfinite(self.predicted)
 
     @cached_property
+    def counted(self) -> Array:
+        """Requests that money is counted of: where no prediction was made for a known outcome, nothing was flagged."""
+        return np.isfinite(self.outcome)
+
+    @cached_property
     def is_binary(self) -> bool:
-        return bool(np.isin(self.outcome[self.known], (0.0, 1.0)).all())
+        return bool(np.isin(self.outcome[self.counted], (0.0, 1.0)).all())
 
     def statistics(self) -> dict[str, binary.Statistic]:
         said, came = self.predicted[self.known], self.outcome[self.known]
@@ -136,6 +145,11 @@ class Labels:
     def known(self) -> Array:
         return self.came.codes >= 0
 
+    @property
+    def counted(self) -> Array:
+        """Requests that money is counted of."""
+        return self.known
+
     @cached_property
     def right(self) -> Array:
         return self.known & (self.said.coded_by(self.came.names) == self.came.codes)
@@ -157,6 +171,14 @@ class Labels:
 
 
 Measured: TypeAlias = Answered | Predicted | Labels
+
+
+def compared(one: Measured, other: Measured) -> tuple[Measured, Measured]:
+    """Both on the requests that metrics compare them by: of numbers, those for which both say one."""
+    if not isinstance(one, Predicted) or not isinstance(other, Predicted):
+        return one, other
+    outcome = np.where(one.known & other.known, one.outcome, np.nan)
+    return replace(one, outcome=outcome), replace(other, outcome=outcome)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from motet.batch import Array
 from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, replayed
 from motet.data import Data
 from motet.errors import DataError
-from motet.evaluation import Answered, Evaluation, Measured
+from motet.evaluation import Answered, Evaluation, Measured, compared
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import Verdict, shared, verdict
 from motet.node import upstream
@@ -148,14 +148,16 @@ def _row(
     worth: Worth | None,
     amounts: Array | None,
 ) -> Return:
-    one, other, metric = ours.measured[output], theirs.measured[output], ours.main(output).metric
-    gaps = {f.slice: f.estimate for f in ours.against(theirs) if (f.output, f.metric) == (output, metric)}
+    one, other = ours.measured[output], theirs.measured[output]
+    here, there = (Evaluation({output: side}, ours.n) for side in compared(one, other))
+    metric = here.main(output).metric
+    gaps = {f.slice: f.estimate for f in here.against(there) if f.metric == metric}
     slices = _slices(one)
     gain = None if worth is None else PER * (worth.each(one, amounts) - worth.each(other, amounts))
     groups = groups_of(one)
 
     def figures(name: str) -> tuple[Estimate, Estimate, Estimate]:
-        return ours.figure(output, metric, name), theirs.figure(output, metric, name), gaps[name]
+        return here.figure(output, metric, name), there.figure(output, metric, name), gaps[name]
 
     def of(name: str, rows: Array) -> Slice:
         decided = None

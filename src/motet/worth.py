@@ -13,6 +13,7 @@ from motet.column import Number
 from motet.cost import Cost
 from motet.errors import DataError, listed
 from motet.evaluation import Answered, Labels, Measured, Predicted
+from motet.node import upstream
 
 HELP = (
     "mt.Worth(hit=0.02) for items, mt.Worth(caught=Payment.amount, false_alarm=-5.0) for a Flag, "
@@ -55,8 +56,9 @@ class Worth:
     caught: each time that what came true had been flagged: an amount, or a Number of the event such as Payment.amount.
     false_alarm: each time that what was flagged did not come true, below zero. One is flagged where that is expected
         to be worth more than not: where the probability times `caught` outweighs the rest of it times `false_alarm`.
+        Where no probability is given, nothing is flagged.
     correct, wrong: each label that was right, and each that was not, one that was not given included.
-    Errors: nothing is given, or both of what can only be asked of one output.
+    Errors: nothing is given, or both of what can only be asked of one output; an outcome as what `caught` is.
     """
 
     hit: float | None = None
@@ -75,6 +77,12 @@ class Worth:
         for name in ("false_alarm", "wrong"):
             if getattr(self, name) > 0:
                 raise DataError(f"{name}={getattr(self, name)} would be a gain", help=f"{name}=-0.05")
+        if isinstance(self.caught, Number) and self.caught.after:
+            later = next(c for c in upstream((self.caught,), fits=False) if c.after)
+            raise DataError(
+                f"what is caught is decided by {self.caught.node.label()}, and {later.node.label()} is an outcome: not known then",
+                help="an amount that is known when the event is asked: mt.Worth(caught=Payment.amount)",
+            )
 
     def fits(self, measured: Measured) -> bool:
         """Whether it says what this output's outcomes are worth."""
@@ -93,7 +101,7 @@ class Worth:
             assert self.correct is not None
             return np.where(measured.right, self.correct, self.wrong)[measured.known]
         assert amounts is not None
-        caught = amounts[measured.known]
-        chance, came = measured.predicted[measured.known], measured.outcome[measured.known]
+        rows = measured.counted
+        caught, chance, came = amounts[rows], measured.predicted[rows], measured.outcome[rows]
         flagged = chance * caught + (1 - chance) * self.false_alarm > 0
         return np.where(flagged, np.where(came == 1, caught, self.false_alarm), 0.0)

@@ -1,0 +1,84 @@
+"""What outcomes are worth: on all requests whose outcome is known, and by what is known when they are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import motet as mt
+from motet.batch import Array, Batch
+from motet.evaluation import Predicted
+from motet.model import Model, State
+from tests.shop import Purchase
+
+
+class Payment(mt.Event):
+    at: mt.Time
+    amount: mt.Number
+    hint: mt.Number
+    fraud: mt.Flag = mt.outcome()
+    loss: mt.Number = mt.outcome()
+
+
+@dataclass(frozen=True)
+class Scored(Model):
+    """A score that grows with a number; nothing below a bound."""
+
+    bound: float = -np.inf
+    times: float = 1.0
+
+    def __call__(self, hint: mt.Number, target: mt.Flag) -> mt.Number:
+        return mt.column(mt.Number, self, held_against=target, hint=hint)
+
+    def apply(self, state: State, batch: Batch) -> Array:
+        hint = np.asarray(batch["hint"])
+        return np.where(hint > self.bound, self.times / (1 + np.exp(2 - 2 * hint)), np.nan)
+
+
+def payments(n: int = 600) -> tuple[mt.Data, mt.Data]:
+    draw = np.random.default_rng(0)
+    fraud, amount = draw.random(n) < 0.2, draw.exponential(50, n)
+    hint = 2 * fraud + draw.normal(size=n)
+    rows = [
+        {"at": 60 * i, "amount": amount[i], "hint": hint[i], "fraud": float(fraud[i]), "loss": amount[i] * fraud[i]}
+        for i in range(n)
+    ]
+    return mt.Data({Payment: rows}).split(at=60 * (n // 2) * 1_000_000)
+
+
+CAUGHT = mt.Worth(caught=Payment.amount, false_alarm=-5.0)
+everywhere, rarely = (Scored(bound)(Payment.hint, target=Payment.fraud) for bound in (-np.inf, 3.0))
+
+
+def test_of_what_no_probability_is_given_nothing_is_flagged() -> None:
+    said = Predicted(np.array([0.9, np.nan, 0.9, np.nan, 0.9]), np.array([1.0, 1.0, 0.0, 0.0, np.nan]), None)
+    assert mt.Worth(caught=10.0, false_alarm=-5.0).each(said, np.full(5, 10.0)).tolist() == [10.0, 0.0, -5.0, 0.0]
+
+
+def test_a_model_that_falls_silent_gains_nothing_by_it(tmp_path: Path) -> None:
+    train, test = payments()
+    graph = mt.Graph(fraud=mt.choose(everywhere, rarely))
+    found = graph.choose(train, test, CAUGHT, store=tmp_path, quiet=True)
+    loud, silent = found.rows
+    assert {loud.net.n, silent.net.n, found.n} == {len(test.asked[Payment])}
+    assert silent.quality.n < found.n / 5
+    assert loud.net.value is not None
+    assert silent.net.value is not None
+    assert found.chosen == loud.name
+    made = mt.Graph(fraud=everywhere.otherwise(rarely)).fit(train, store=tmp_path, quiet=True)
+    (row,) = made.returns(test, CAUGHT).rows
+    assert row.verdict is not None
+    assert row.verdict.gain.value == pytest.approx(loud.net.value - silent.net.value)
+    assert row.difference.n == row.ours.n == silent.quality.n, "metrics are compared where both say something"
+
+
+def test_an_outcome_is_no_amount_to_decide_by() -> None:
+    for amount in (Payment.loss, Payment.loss * 2.0 + Payment.amount):
+        with pytest.raises(mt.DataError, match=r"Payment\.loss is an outcome") as refused:
+            mt.Worth(caught=amount)
+        assert "Payment.amount" in refused.value.help
+    earlier = mt.past(Purchase.stars, by=Purchase.buyer).mean()
+    assert mt.Worth(caught=earlier).caught is earlier
