@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import motet as mt
-from motet.batch import Array, Batch
+from motet.batch import Array, Batch, Codes
 from motet.bills import PER, billed
 from motet.llm import Prompt
 from motet.model import State
@@ -17,6 +17,7 @@ from tests.llm.test_openai import serving
 from tests.probe import Probe
 from tests.run.test_runner import by_length
 from tests.shop import Buyer, Purchase, shop
+from tests.tickets import NAMES, Ticket, guess, tickets
 
 SECONDS = mt.Prices(cpu_hour=3600.0)
 BURNT = 0.2
@@ -47,6 +48,55 @@ def test_tokens_of_a_fit_are_paid_for_by_the_requests_that_use_it(tmp_path: Path
     bill = billed(fitted, {}, prices, requests=10, lasting=500)
     assert bill.prepared == pytest.approx(PER * (len("what are stars?") + 3 * 2) / 500)
     assert bill.live == 0
+
+
+@dataclass(frozen=True)
+class Asked(mt.Model):
+    """Asks a language model once for every batch of its."""
+
+    llm: mt.LLM
+
+    def __call__(self, amount: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, amount=amount)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        self.llm.open().complete([Prompt("what is it?")], max_tokens=5)
+        return batch["amount"]
+
+
+def test_tokens_of_what_a_fit_reads_are_part_of_it_each_at_its_model_s_price(tmp_path: Path) -> None:
+    with serving(by_length) as url:
+        read = Asked(mt.LLM("reader", url=url))(Purchase.amount)
+        graph = mt.Graph(stars=Taught(mt.LLM("teacher", url=url))(read))
+        fitted = graph.fit(shop(), store=tmp_path, quiet=True)
+        again = graph.fit(shop(), store=tmp_path, quiet=True)
+    prices = mt.Prices(tokens={"teacher": (1e6, 3e6), "reader": (10e6, 0)})
+    for each in (fitted, again):
+        bill = billed(each, {}, prices, requests=10, lasting=500)
+        assert bill.prepared == pytest.approx(PER * (len("what are stars?") + 3 * 2 + 10 * len("what is it?")) / 500)
+
+
+@dataclass(frozen=True)
+class Sure(mt.Model):
+    """Is always right, and asks a language model once for every batch."""
+
+    llm: mt.LLM
+
+    def __call__(self, side: mt.Number, target: mt.Category) -> mt.Category:
+        return mt.column(mt.Category, self, held_against=target, side=side)
+
+    def apply(self, state: mt.State, batch: Batch) -> Codes:
+        self.llm.open().complete([Prompt("which one is it?")], max_tokens=5)
+        return Codes(np.asarray(batch["side"]).astype(np.int32), NAMES)
+
+
+def test_what_a_router_asked_the_strong_model_while_it_was_fitted_is_paid_for(tmp_path: Path) -> None:
+    with serving(by_length) as url:
+        strong = Sure(mt.LLM("dear", url=url))(Ticket.side, target=Ticket.topic)
+        graph = mt.Graph(topic=guess.label.escalate(strong, budget=0.2))
+        fitted = graph.fit(tickets(300), store=tmp_path, quiet=True)
+    bill = billed(fitted, {}, mt.Prices(tokens={"dear": (1e6, 0)}), requests=10, lasting=500)
+    assert bill.prepared == pytest.approx(PER * len("which one is it?") / 500)
 
 
 def burn() -> None:
