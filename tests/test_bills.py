@@ -120,6 +120,20 @@ def dear(age: Array) -> Array:
     return np.sqrt(age)
 
 
+@dataclass(frozen=True)
+class Long(mt.Model):
+    """Takes the processor for as many seconds as its rows say."""
+
+    def __call__(self, seconds: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, seconds=seconds)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        until = time.process_time() + float(np.sum(batch["seconds"]))
+        while time.process_time() < until:
+            pass
+        return batch["seconds"]
+
+
 def ahead(fitted: mt.Fitted) -> float:
     """Seconds of processor that the graph took before any request."""
     return billed(fitted, {}, SECONDS, requests=1, lasting=1_000).prepared
@@ -149,3 +163,14 @@ def test_a_fit_that_was_kept_costs_what_it_took_when_it_was_made(tmp_path: Path)
     slow = mt.Graph(slow=Slow("slow")(Purchase.amount, at=Purchase.at, target=Purchase.stars))
     first, again = (slow.fit(shop(), store=tmp_path, quiet=True) for _ in range(2))
     assert ahead(again) == ahead(first) > BURNT / 2
+
+
+def test_two_columns_of_one_model_cost_each_what_it_took_itself(tmp_path: Path) -> None:
+    rows = len(shop().tables[Buyer])
+    short, long = (Long()(0.0 * Buyer.age + seconds / rows) for seconds in (0.0, BURNT))
+    graphs = [
+        mt.Graph(told=Probe("told")(column, at=Purchase.at, target=Purchase.stars)) for column in (short, long, short)
+    ]
+    first, second, again = (ahead(graph.fit(shop(), store=tmp_path, quiet=True)) for graph in graphs)
+    assert first == pytest.approx(again, abs=BURNT / 10)
+    assert second - first == pytest.approx(BURNT, rel=0.3)

@@ -87,7 +87,7 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
         node = column.node
         if isinstance(node, Apply) and event_of(node.grain) is None:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
-            found += _rows(fitted, cost_key(node), rows, llm_name(node))
+            found += _rows(fitted, node.fingerprint, cost_key(node), rows, llm_name(node))
     return found
 
 
@@ -105,13 +105,19 @@ def _labels(fitted: Fitted, about: Mapping[str, Any]) -> list[tuple[Cost, str]]:
     """What the kept rows of a fit's teacher took; whatever else that did is in the fit's own time."""
     asked: Mapping[str, Sequence[str]] = about.get("teachers", {})
     rows = about.get("rows", 0) + about.get("silent", 0)
-    return [cost for _, (key, llm) in asked.items() for cost in _rows(fitted, key, rows, llm)]
+    return [cost for column, (model, llm) in asked.items() for cost in _rows(fitted, column, model, rows, llm)]
 
 
-def _rows(fitted: Fitted, key: str, rows: int, llm: str) -> list[tuple[Cost, str]]:
-    """What so many rows of a column take, and whose language model does it; nothing where none was ever computed."""
-    known = fitted.store.cost(key)
-    return [] if known is None or not known.rows else [(known.times(rows / known.rows), llm)]
+def _rows(fitted: Fitted, column: str, model: str, rows: int, llm: str) -> list[tuple[Cost, str]]:
+    """What so many rows of a column take, and whose language model does it; nothing where none was ever computed.
+
+    A column that never ran here costs what its model takes elsewhere, which may have read other things.
+    """
+    for key in (column, model):
+        known = fitted.store.cost(key)
+        if known is not None and known.rows:
+            return [(known.times(rows / known.rows), llm)]
+    return []
 
 
 def _fits(fitted: Fitted) -> list[dict[str, Any]]:

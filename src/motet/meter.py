@@ -46,8 +46,9 @@ class Meter:
             return dict(self._asked)
 
     def keep(self) -> None:
-        """Writes it down: after long work, never while somebody waits."""
+        """Writes it down, by model for plans and by column for bills: after long work, never while somebody waits."""
         with self._lock:
             costs, self._costs = self._costs, {}
         for node, cost in costs.values():
             self._store.add_cost(cost_key(node), cost)
+            self._store.add_cost(node.fingerprint, cost)
