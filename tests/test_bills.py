@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import motet as mt
-from motet.batch import Array, Batch
+from motet.batch import Array, Batch, Codes
 from motet.bills import PER, billed
 from motet.llm import Prompt
 from motet.model import State
@@ -17,6 +17,7 @@ from tests.llm.test_openai import serving
 from tests.probe import Probe
 from tests.run.test_runner import by_length
 from tests.shop import Buyer, Purchase, shop
+from tests.tickets import NAMES, Ticket, guess, tickets
 
 SECONDS = mt.Prices(cpu_hour=3600.0)
 BURNT = 0.2
@@ -49,6 +50,55 @@ def test_tokens_of_a_fit_are_paid_for_by_the_requests_that_use_it(tmp_path: Path
     assert bill.live == 0
 
 
+@dataclass(frozen=True)
+class Asked(mt.Model):
+    """Asks a language model once for every batch of its."""
+
+    llm: mt.LLM
+
+    def __call__(self, amount: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, amount=amount)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        self.llm.open().complete([Prompt("what is it?")], max_tokens=5)
+        return batch["amount"]
+
+
+def test_tokens_of_what_a_fit_reads_are_part_of_it_each_at_its_model_s_price(tmp_path: Path) -> None:
+    with serving(by_length) as url:
+        read = Asked(mt.LLM("reader", url=url))(Purchase.amount)
+        graph = mt.Graph(stars=Taught(mt.LLM("teacher", url=url))(read))
+        fitted = graph.fit(shop(), store=tmp_path, quiet=True)
+        again = graph.fit(shop(), store=tmp_path, quiet=True)
+    prices = mt.Prices(tokens={"teacher": (1e6, 3e6), "reader": (10e6, 0)})
+    for each in (fitted, again):
+        bill = billed(each, {}, prices, requests=10, lasting=500)
+        assert bill.prepared == pytest.approx(PER * (len("what are stars?") + 3 * 2 + 10 * len("what is it?")) / 500)
+
+
+@dataclass(frozen=True)
+class Sure(mt.Model):
+    """Is always right, and asks a language model once for every batch."""
+
+    llm: mt.LLM
+
+    def __call__(self, side: mt.Number, target: mt.Category) -> mt.Category:
+        return mt.column(mt.Category, self, held_against=target, side=side)
+
+    def apply(self, state: mt.State, batch: Batch) -> Codes:
+        self.llm.open().complete([Prompt("which one is it?")], max_tokens=5)
+        return Codes(np.asarray(batch["side"]).astype(np.int32), NAMES)
+
+
+def test_what_a_router_asked_the_strong_model_while_it_was_fitted_is_paid_for(tmp_path: Path) -> None:
+    with serving(by_length) as url:
+        strong = Sure(mt.LLM("dear", url=url))(Ticket.side, target=Ticket.topic)
+        graph = mt.Graph(topic=guess.label.escalate(strong, budget=0.2))
+        fitted = graph.fit(tickets(300), store=tmp_path, quiet=True)
+    bill = billed(fitted, {}, mt.Prices(tokens={"dear": (1e6, 0)}), requests=10, lasting=500)
+    assert bill.prepared == pytest.approx(PER * len("which one is it?") / 500)
+
+
 def burn() -> None:
     """Takes the processor for a while."""
     until = time.process_time() + BURNT
@@ -68,6 +118,20 @@ class Slow(Probe):
 def dear(age: Array) -> Array:
     burn()
     return np.sqrt(age)
+
+
+@dataclass(frozen=True)
+class Long(mt.Model):
+    """Takes the processor for as many seconds as its rows say."""
+
+    def __call__(self, seconds: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, seconds=seconds)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        until = time.process_time() + float(np.sum(batch["seconds"]))
+        while time.process_time() < until:
+            pass
+        return batch["seconds"]
 
 
 def ahead(fitted: mt.Fitted) -> float:
@@ -99,3 +163,14 @@ def test_a_fit_that_was_kept_costs_what_it_took_when_it_was_made(tmp_path: Path)
     slow = mt.Graph(slow=Slow("slow")(Purchase.amount, at=Purchase.at, target=Purchase.stars))
     first, again = (slow.fit(shop(), store=tmp_path, quiet=True) for _ in range(2))
     assert ahead(again) == ahead(first) > BURNT / 2
+
+
+def test_two_columns_of_one_model_cost_each_what_it_took_itself(tmp_path: Path) -> None:
+    rows = len(shop().tables[Buyer])
+    short, long = (Long()(0.0 * Buyer.age + seconds / rows) for seconds in (0.0, BURNT))
+    graphs = [
+        mt.Graph(told=Probe("told")(column, at=Purchase.at, target=Purchase.stars)) for column in (short, long, short)
+    ]
+    first, second, again = (ahead(graph.fit(shop(), store=tmp_path, quiet=True)) for graph in graphs)
+    assert first == pytest.approx(again, abs=BURNT / 10)
+    assert second - first == pytest.approx(BURNT, rel=0.3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from motet.data import Data
 from motet.errors import DataError, listed
 from motet.evaluate import asked
 from motet.evaluation import Evaluation, Measured
-from motet.llm import llm_of
+from motet.llm import llm_named
 from motet.node import Column, event_of
 from motet.outline import Outline
 from motet.plan import cost_key
@@ -79,14 +79,15 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     """What fits took, and what columns take that are there before any request; and whose language model did it."""
     found: list[tuple[Cost, str]] = []
     for about in _fits(fitted):
-        cpu, read, written = (about.get(name, 0) for name in ("cpu_seconds", "tokens_in", "tokens_out"))
-        found.append((Cost(cpu_seconds=cpu, tokens_in=read, tokens_out=written), about.get("llm", "")))
+        found.append((Cost(cpu_seconds=about.get("cpu_seconds", 0)), ""))
+        tokens: Mapping[str, Sequence[int]] = about.get("tokens", {})
+        found += [(Cost(tokens_in=read, tokens_out=written), llm) for llm, (read, written) in tokens.items()]
         found += _labels(fitted, about)
     for column in fitted.outline.columns:
         node = column.node
         if isinstance(node, Apply) and event_of(node.grain) is None:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
-            found += _rows(fitted, cost_key(node), rows, llm_name(node))
+            found += _rows(fitted, node.fingerprint, cost_key(node), rows, llm_name(node))
     return found
 
 
@@ -102,15 +103,21 @@ def about_fit(fitted: Fitted, fit: Fit) -> Mapping[str, Any]:
 
 def _labels(fitted: Fitted, about: Mapping[str, Any]) -> list[tuple[Cost, str]]:
     """What the kept rows of a fit's teacher took; whatever else that did is in the fit's own time."""
-    asked: Mapping[str, str] = about.get("teachers", {})
+    asked: Mapping[str, Sequence[str]] = about.get("teachers", {})
     rows = about.get("rows", 0) + about.get("silent", 0)
-    return [cost for key, llm in asked.items() for cost in _rows(fitted, key, rows, llm)]
+    return [cost for column, (model, llm) in asked.items() for cost in _rows(fitted, column, model, rows, llm)]
 
 
-def _rows(fitted: Fitted, key: str, rows: int, llm: str) -> list[tuple[Cost, str]]:
-    """What so many rows of a column take, and whose language model does it; nothing where none was ever computed."""
-    known = fitted.store.cost(key)
-    return [] if known is None or not known.rows else [(known.times(rows / known.rows), llm)]
+def _rows(fitted: Fitted, column: str, model: str, rows: int, llm: str) -> list[tuple[Cost, str]]:
+    """What so many rows of a column take, and whose language model does it; nothing where none was ever computed.
+
+    A column that never ran here costs what its model takes elsewhere, which may have read other things.
+    """
+    for key in (column, model):
+        known = fitted.store.cost(key)
+        if known is not None and known.rows:
+            return [(known.times(rows / known.rows), llm)]
+    return []
 
 
 def _fits(fitted: Fitted) -> list[dict[str, Any]]:
@@ -163,5 +170,4 @@ def llms(outline: Outline) -> set[str]:
 
 def llm_name(node: Apply | Fit) -> str:
     """The language model that a call reads and writes by, empty where there is none."""
-    llm = llm_of(node.model)
-    return llm.model if llm else ""
+    return llm_named(node.model)

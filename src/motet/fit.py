@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +13,8 @@ from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError
-from motet.llm import llm_of
+from motet.llm import llm_named
+from motet.meter import Meter
 from motet.model import State, digest
 from motet.node import Column, event_of, given, upstream
 from motet.outline import Outline
@@ -51,15 +52,15 @@ class Fitting:
     A student is not stacked on its teacher, whose answers it learns and never reads: it learns from the events that its
     teacher was fitted on, too.
 
-    ahead: what columns have taken so far that no event is part of, which have a cost of their own.
+    meter: told what the runner's calls take. Columns that no event is part of have a cost of their own.
     """
 
     outline: Outline
     store: Store
     runner: Runner
+    meter: Meter
     progress: Progress
     seed: int = 0
-    ahead: Callable[[], Cost] = Cost
 
     def all(self, data: Data) -> States:
         free = States()
@@ -105,26 +106,26 @@ class Fitting:
         return data.split(at=at)
 
     def _with(self, fit: Fit, data: Data, lower: States) -> States:
-        """Beside a state is kept what it took: seconds with those of making its rows, by what it is stacked on;
-        tokens and memory of the fit alone."""
+        """Beside a state is kept what it took: seconds and tokens with those of making its rows, by what it is stacked
+        on; memory of the fit alone. What a teacher's kept rows took is not in it: they may have been there before."""
         name = self._name(fit, data, lower)
         state = self.store.state(name)
         label = f"fit {fit.model}"
         if state is None:
             with self.progress.bar(label) as tick:
-                before = self._spent()
+                before, asked = self._spent(), self.meter.asked()
                 named, rows = self.outline.name, self.progress.rows(self.outline.name)
                 context = Context(data, self.runner, self.store, lower.values, lower.names, tick=rows, name=named)
                 made = training(fit, context, self.seed, tick)
                 state, cost = self.runner.fit(fit, made.batch, made.target)
                 kept = context.kept
                 took = {n: round(now - before[n] - getattr(kept, n), 3) for n, now in self._spent().items()}
-            took |= {name: getattr(cost, name) for name in ("tokens_in", "tokens_out", "peak_bytes")}
+            teachers = _teachers(fit)
+            tokens = _tokens(fit, cost, asked, {k: v for k, v in self.meter.asked().items() if k not in teachers})
             below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
-            llm = llm_of(fit.model)
-            by = {"model": str(fit.model), "llm": llm.model if llm else ""}
-            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": _teachers(fit)}
-            about = {**by, **rows, **took, "below": below}
+            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": teachers}
+            spent = {**took, "tokens": tokens, "peak_bytes": cost.peak_bytes}
+            about = {"model": str(fit.model), **rows, **spent, "below": below}
             self.store.keep_state(name, state, about)
             self.store.add_cost(cost_key(fit), cost)
         else:
@@ -133,7 +134,7 @@ class Fitting:
 
     def _spent(self) -> dict[str, float]:
         """The clocks, less what columns took that happened to be computed for the first time."""
-        ahead = self.ahead()
+        ahead = self.meter.ahead
         wall, cpu = time.perf_counter() - ahead.seconds, time.process_time() - ahead.cpu_seconds
         return {"seconds": wall, "cpu_seconds": cpu}
 
@@ -148,11 +149,27 @@ class Fitting:
         return digest(fit.fingerprint, str(self.seed), *contents, *rows, *below)
 
 
-def _teachers(fit: Fit) -> dict[str, str]:
-    """What the unit costs are kept under of the costly models that a teacher consists of, and whose LLM each calls."""
+def _tokens(
+    fit: Fit, cost: Cost, before: Mapping[str, tuple[Apply, Cost]], after: Mapping[str, tuple[Apply, Cost]]
+) -> dict[str, list[int]]:
+    """What each language model read and wrote for a fit: in the fit itself, and for the columns that it reads."""
+    found: dict[str, list[int]] = {}
+    grown = [(node, now, before[key][1] if key in before else Cost()) for key, (node, now) in after.items()]
+    for node, now, then in [(fit, cost, Cost()), *grown]:
+        read, written = now.tokens_in - then.tokens_in, now.tokens_out - then.tokens_out
+        if read or written:
+            known = found.setdefault(llm_named(node.model), [0, 0])
+            known[0] += read
+            known[1] += written
+    return found
+
+
+def _teachers(fit: Fit) -> dict[str, list[str]]:
+    """The costly columns that a teacher consists of, by their fingerprints: what the unit cost of each one's model is
+    kept under, and whose LLM it calls."""
     read = [column.node for column in upstream(given(fit.teacher), fits=False)]
     made = [node for node in read if isinstance(node, Apply) and node.model.costly and event_of(node.grain) is not None]
-    return {cost_key(node): llm.model if (llm := llm_of(node.model)) else "" for node in made}
+    return {node.fingerprint: [cost_key(node), llm_named(node.model)] for node in made}
 
 
 def _fits_below(columns: tuple[Column, ...]) -> list[Fit]:

@@ -178,7 +178,7 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
         )
     kept, progress = open_store(store), Progress(quiet)
     meter = Meter(kept)
-    states = Fitting(outline, kept, Local(meter.spent), progress, seed, lambda: meter.ahead).all(data)
+    states = Fitting(outline, kept, Local(meter.spent), meter, progress, seed).all(data)
     meter.keep()
     return Fitted(outline, data, states, kept, quiet, seed=seed)
 

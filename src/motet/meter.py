@@ -20,6 +20,7 @@ class Meter:
         self._lock = Lock()
         self.ahead = Cost()
         """What columns have taken that no event is part of, since it was made."""
+        self._asked: dict[str, tuple[Apply, Cost]] = {}
 
     def spent(self, node: Apply | Fit, cost: Cost) -> None:
         """Adds what one call took. Fits are not gathered: a state says itself how long its fit took.
@@ -33,12 +34,21 @@ class Meter:
             known = self._costs.get(node.fingerprint)
             self._costs[node.fingerprint] = (node, known[1] + cost if known else cost)
             self.ahead += cost if ahead else Cost()
+            if not ahead:
+                asked = self._asked.get(node.fingerprint)
+                self._asked[node.fingerprint] = (node, asked[1] + cost if asked else cost)
         if ahead and node.model.costly:
             self.keep()
 
+    def asked(self) -> dict[str, tuple[Apply, Cost]]:
+        """What columns have taken that exist per event, by their fingerprints, since it was made."""
+        with self._lock:
+            return dict(self._asked)
+
     def keep(self) -> None:
-        """Writes it down: after long work, never while somebody waits."""
+        """Writes it down, by model for plans and by column for bills: after long work, never while somebody waits."""
         with self._lock:
             costs, self._costs = self._costs, {}
         for node, cost in costs.values():
             self._store.add_cost(cost_key(node), cost)
+            self._store.add_cost(node.fingerprint, cost)

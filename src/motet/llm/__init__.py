@@ -96,6 +96,12 @@ def llm_of(model: Any) -> LLM | None:
     return found if isinstance(found, LLM) else None
 
 
+def llm_named(model: Any) -> str:
+    """The name that its tokens are priced by, empty where a model calls no language model."""
+    llm = llm_of(model)
+    return llm.model if llm else ""
+
+
 _opening: dict[int, threading.Lock] = {}
 """By process: a fork may happen while its parent opens a model."""
 
