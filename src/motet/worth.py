@@ -80,7 +80,8 @@ class Worth:
         if isinstance(self.caught, Number) and self.caught.after:
             later = next(c for c in upstream((self.caught,), fits=False) if c.after)
             raise DataError(
-                f"what is caught is decided by {self.caught.node.label()}, and {later.node.label()} is an outcome: not known then",
+                f"what is caught is decided by {self.caught.node.label()}, and {later.node.label()} is an outcome:"
+                " not known then",
                 help="an amount that is known when the event is asked: mt.Worth(caught=Payment.amount)",
             )
 
