@@ -82,3 +82,13 @@ def test_an_outcome_is_no_amount_to_decide_by() -> None:
         assert "Payment.amount" in refused.value.help
     earlier = mt.past(Purchase.stars, by=Purchase.buyer).mean()
     assert mt.Worth(caught=earlier).caught is earlier
+
+
+def test_points_are_no_probability(tmp_path: Path) -> None:
+    train, test = payments()
+    points = Scored(times=300.0)(Payment.hint, target=Payment.fraud)
+    for strong, cheap in ((points, everywhere), (everywhere, points)):
+        made = mt.Graph(fraud=strong.otherwise(cheap)).fit(train, store=tmp_path, quiet=True)
+        with pytest.raises(mt.DataError, match="weighed by a probability") as refused:
+            made.returns(test, CAUGHT)
+        assert "mt.Logistic()" in refused.value.help

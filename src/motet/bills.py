@@ -132,7 +132,10 @@ def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:
         raise DataError(f"no output of the graph has outcomes that {worth} is about", help=HELP)
     if output is not None and output not in able:
         raise DataError(f"{output!r} is no output that can be measured so", help=listed(able, output))
-    return output or able[0]
+    name = output or able[0]
+    if worth is not None:
+        worth.check(found.measured[name], name)
+    return name
 
 
 def amounts_of(fitted: Fitted, test: Data, worth: Worth | None, relevant: Any) -> Array | None:
