@@ -14,13 +14,13 @@ from motet.batch import Array, Codes
 from motet.bills import PER, Bill, about_fit, amounts_of, billed, forget, groups_of, labelling, llms, replayed
 from motet.column import Category, Column, Flag, Number
 from motet.data import Data
-from motet.errors import DataError, GraphError, RunError
+from motet.errors import DataError, GraphError
 from motet.evaluate import target_of
 from motet.evaluation import Evaluation, Labels, Measured, compared
 from motet.metrics import intervals, regression
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import net
-from motet.node import Choice, Otherwise, Run, event_of, grain_name, item_of, name_of, upstream
+from motet.node import Choice, Otherwise, event_of, grain_name, item_of, name_of, upstream
 from motet.outline import Outline
 from motet.printed import printed
 from motet.worth import HELP, Prices, Worth
@@ -48,8 +48,8 @@ class Lesson(Choice):
     def label(self) -> str:
         return f"{name_of(self.options[0])}, or {name_of(self.given)} taught by it"
 
-    def evaluate(self, run: Run) -> Any:
-        raise RunError(
+    def undecided(self) -> GraphError:
+        return GraphError(
             f"nothing is chosen yet for {self.label()}", help="graph.distill(train, test, worth).graph.fit(train)"
         )
 
