@@ -92,3 +92,17 @@ def test_points_are_no_probability(tmp_path: Path) -> None:
         with pytest.raises(mt.DataError, match="weighed by a probability") as refused:
             made.returns(test, CAUGHT)
         assert "mt.Logistic()" in refused.value.help
+
+
+def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) -> None:
+    train, test = payments()
+    why = "fraud: no prediction for a known outcome"
+    chosen = mt.Graph(fraud=mt.choose(everywhere, rarely)).choose(train, test, CAUGHT, store=tmp_path, quiet=True)
+    count = chosen.n - chosen.rows[1].quality.n
+    made = mt.Graph(fraud=everywhere.otherwise(rarely)).fit(train, store=tmp_path, quiet=True)
+    for found, graph in ((chosen, "rarely"), (made.returns(test, CAUGHT), "without everywhere")):
+        assert found.to_dict()["problems"] == {f"{graph}: {why}": count}
+        assert f"{count} x {graph}: {why}" in str(found)
+    flattered = made.returns(train, CAUGHT)
+    assert len(train.asked[Payment]) in flattered.problems.values(), "of all graphs, it is said once"
+    assert "\n300 x requests that the fit has learnt from" in str(flattered)

@@ -138,6 +138,16 @@ def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:
     return name
 
 
+def problems_of(replays: Mapping[str, Evaluation]) -> dict[str, int]:
+    """What could not be had while measuring, counted, by the graph it is said of; once where it is so of all."""
+    found = {name: replay.problems for name, replay in replays.items()}
+    common = set[tuple[str, int]].intersection(*(set(problems.items()) for problems in found.values()))
+    said = dict(sorted(common))
+    for name, problems in found.items():
+        said |= {f"{name}: {why}": n for why, n in problems.items() if (why, n) not in common}
+    return said
+
+
 def amounts_of(fitted: Fitted, test: Data, worth: Worth | None, relevant: Any) -> Array | None:
     """What each asked event would be worth if it is caught, float64 [n]."""
     if worth is None or worth.caught is None:
