@@ -59,10 +59,10 @@ def test_where_it_costs_more_than_it_brings_the_cheaper_one_stays(tmp_path: Path
 
 
 def test_nothing_is_fitted_or_answered_before_it_is_chosen(tmp_path: Path) -> None:
-    fitted = either.fit(train, store=tmp_path, quiet=True)
-    with pytest.raises(mt.RunError, match="nothing is chosen yet") as refused:
-        fitted.ask(buyer="b1", amount=1.0)
-    assert "graph.choose" in str(refused.value)
+    for graph in (either, mt.Graph(taste=mt.choose(taste, fame).otherwise(None))):
+        with pytest.raises(mt.GraphError, match="nothing is chosen yet") as refused:
+            graph.fit(train, store=tmp_path, quiet=True)
+        assert "graph.choose" in str(refused.value)
 
 
 def test_what_cannot_take_one_place_is_refused(tmp_path: Path) -> None:

@@ -483,8 +483,7 @@ def test_a_worth_of_something_else_is_refused(tmp_path: Path) -> None:
         mt.Graph(kind=mt.distill(slow, by_size)).distill(*notes(), mt.Worth(hit=1.0), store=tmp_path, quiet=True)
 
 
-def test_nothing_is_answered_before_it_is_decided(tmp_path: Path) -> None:
-    fitted = mt.Graph(kind=mt.distill(slow, by_size)).fit(notes()[0], store=tmp_path, quiet=True)
-    with pytest.raises(mt.RunError, match="nothing is chosen yet") as refused:
-        fitted.ask(at=0, size=1.0, noise=0.0)
+def test_nothing_is_fitted_before_it_is_decided(tmp_path: Path) -> None:
+    with pytest.raises(mt.GraphError, match="nothing is chosen yet") as refused:
+        mt.Graph(kind=mt.distill(slow, by_size)).fit(notes()[0], store=tmp_path, quiet=True)
     assert "graph.distill" in refused.value.help

@@ -59,5 +59,5 @@ def test_a_score_that_is_missing_for_every_pair_retrieves_nothing() -> None:
 
 
 def test_what_is_not_chosen_yet_says_so() -> None:
-    with pytest.raises(mt.RunError, match="nothing is chosen yet"):
+    with pytest.raises(mt.GraphError, match="nothing is chosen yet"):
         asked(mt.Number(Choice((Item.price, Item.price))), data)

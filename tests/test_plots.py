@@ -1,6 +1,7 @@
 """The picture of returns: what it shows is what was found, and can be read."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,17 @@ def test_slices_have_panels_of_their_own_and_nothing_lies_over_anything(
         assert not box.count_overlaps(boxes[i + 1 :])
     assert len(legend.get_texts()) == 6
     assert (tmp_path / "returns.png").stat().st_size < 100_000
+
+
+def test_what_was_not_measured_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = Estimate(None, None, None, 100)
+    dear = row("dear", 0.45, 0.06)
+    found = Returns(
+        (replace(dear, theirs=nothing, difference=nothing), row("cheap", 0.3, 0.01)), Bill(0.07, 0.01), 1, 1
+    )
+    (axes,) = drawn(found, tmp_path / "returns.png", monkeypatch).axes
+    assert axes.get_title() == "all, n=100, 1 of 3 not measured"
+    assert [y for bar in axes.containers for y in bar.lines[0].get_ydata()] == [0.5, 0.3]
+    found = Returns((replace(dear, ours=nothing, theirs=nothing, difference=nothing),), Bill(0.07, 0.01), 1, 1)
+    (axes,) = drawn(found, tmp_path / "returns.png", monkeypatch).axes
+    assert axes.get_title() == "all, n=100, 2 of 2 not measured"

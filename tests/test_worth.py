@@ -82,3 +82,27 @@ def test_an_outcome_is_no_amount_to_decide_by() -> None:
         assert "Payment.amount" in refused.value.help
     earlier = mt.past(Purchase.stars, by=Purchase.buyer).mean()
     assert mt.Worth(caught=earlier).caught is earlier
+
+
+def test_points_are_no_probability(tmp_path: Path) -> None:
+    train, test = payments()
+    points = Scored(times=300.0)(Payment.hint, target=Payment.fraud)
+    for strong, cheap in ((points, everywhere), (everywhere, points)):
+        made = mt.Graph(fraud=strong.otherwise(cheap)).fit(train, store=tmp_path, quiet=True)
+        with pytest.raises(mt.DataError, match="weighed by a probability") as refused:
+            made.returns(test, CAUGHT)
+        assert "mt.Logistic()" in refused.value.help
+
+
+def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) -> None:
+    train, test = payments()
+    why = "fraud: no prediction for a known outcome"
+    chosen = mt.Graph(fraud=mt.choose(everywhere, rarely)).choose(train, test, CAUGHT, store=tmp_path, quiet=True)
+    count = chosen.n - chosen.rows[1].quality.n
+    made = mt.Graph(fraud=everywhere.otherwise(rarely)).fit(train, store=tmp_path, quiet=True)
+    for found, graph in ((chosen, "rarely"), (made.returns(test, CAUGHT), "without everywhere")):
+        assert found.to_dict()["problems"] == {f"{graph}: {why}": count}
+        assert f"{count} x {graph}: {why}" in str(found)
+    flattered = made.returns(train, CAUGHT)
+    assert len(train.asked[Payment]) in flattered.problems.values(), "of all graphs, it is said once"
+    assert "\n300 x requests that the fit has learnt from" in str(flattered)

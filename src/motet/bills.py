@@ -139,7 +139,20 @@ def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:
         raise DataError(f"no output of the graph has outcomes that {worth} is about", help=HELP)
     if output is not None and output not in able:
         raise DataError(f"{output!r} is no output that can be measured so", help=listed(able, output))
-    return output or able[0]
+    name = output or able[0]
+    if worth is not None:
+        worth.check(found.measured[name], name)
+    return name
+
+
+def problems_of(replays: Mapping[str, Evaluation]) -> dict[str, int]:
+    """What could not be had while measuring, counted, by the graph it is said of; once where it is so of all."""
+    found = {name: replay.problems for name, replay in replays.items()}
+    common = set[tuple[str, int]].intersection(*(set(problems.items()) for problems in found.values()))
+    said = dict(sorted(common))
+    for name, problems in found.items():
+        said |= {f"{name}: {why}": n for why, n in problems.items() if (why, n) not in common}
+    return said
 
 
 def amounts_of(fitted: Fitted, test: Data, worth: Worth | None, relevant: Any) -> Array | None:

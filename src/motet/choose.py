@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.table import Table as Grid
 
-from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, replayed
+from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, problems_of, replayed
 from motet.data import Data
 from motet.errors import GraphError
+from motet.evaluation import Evaluation
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import net
 from motet.node import Choice, Column, check_fallback
 from motet.outline import Outline
-from motet.printed import printed
+from motet.printed import printed, warned
 from motet.worth import Prices, Worth
 
 if TYPE_CHECKING:
@@ -55,15 +56,18 @@ class Option:
 
 @dataclass(frozen=True)
 class Chosen(Generic[G]):
-    """What was measured of each alternative on n requests, the winner, and the graph in which it has the place."""
+    """What was measured of each alternative on n requests, the winner, and the graph in which it has the place.
+    problems: what could not be had while measuring, counted."""
 
     rows: tuple[Option, ...]
     chosen: str
     n: int
     graph: G
+    problems: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rows": [asdict(row) for row in self.rows], "chosen": self.chosen, "n": self.n}
+        kept = {"chosen": self.chosen, "n": self.n, "problems": dict(self.problems)}
+        return {"rows": [asdict(row) for row in self.rows], **kept}
 
     def __str__(self) -> str:
         grid = Grid(box=None, pad_edge=False, header_style="bold")
@@ -73,7 +77,8 @@ class Chosen(Generic[G]):
             money = f"{row.bill.total:.4g}", str(row.value), str(row.net)
             mark = "->" if row.name == self.chosen else ""
             grid.add_row(mark, row.name, row.metric, str(row.quality), f"{row.milliseconds:.3g}", *money)
-        return "\n".join([*printed(grid, width=200), "", f"n={self.n:,} requests replayed; money per {PER:,} requests"])
+        said = f"n={self.n:,} requests replayed; money per {PER:,} requests"
+        return "\n".join([*printed(grid, width=200), "", said, *warned(self.problems)])
 
 
 def chosen_of(
@@ -93,19 +98,21 @@ def chosen_of(
     assert isinstance(node, Choice)
     prices.check(llms(outline))
     rows: list[tuple[Option, Outline]] = []
-    n = 0
+    replays: dict[str, Evaluation] = {}
     for option in node.options:
         graph = outline.rewritten({node.fingerprint: option.node})
-        row, n = _measured(outline.name(option), fit(graph), test, worth, prices, relevant, requests)
+        row, found = _measured(outline.name(option), fit(graph), test, worth, prices, relevant, requests)
+        replays[row.name] = found
         rows.append((row, graph))
+    found = next(iter(replays.values()))
     best, graph = max(rows, key=lambda row: row[0].net.value or 0.0)
-    return Chosen(tuple(row for row, _ in rows), best.name, n, graph)
+    return Chosen(tuple(row for row, _ in rows), best.name, found.n, graph, problems_of(replays))
 
 
 def _measured(
     name: str, fitted: Fitted, test: Data, worth: Worth, prices: Prices, relevant: Any, requests: int | None
-) -> tuple[Option, int]:
-    """An alternative, and how many requests were replayed."""
+) -> tuple[Option, Evaluation]:
+    """An alternative, and its replay."""
     found, live = replayed(fitted, test, relevant)
     output = chosen(found, worth, None)
     bill = billed(fitted, live, prices, found.n, requests or found.n)
@@ -114,4 +121,4 @@ def _measured(
     value, earned = (net(worths, cost, groups_of(measured)) for cost in (0.0, bill.total))
     shown = found.main(output)
     spent = sum(cost.cpu_seconds for _, cost in live.values())
-    return Option(name, shown.metric, shown.estimate, 1e3 * spent / found.n, bill, value, earned), found.n
+    return Option(name, shown.metric, shown.estimate, 1e3 * spent / found.n, bill, value, earned), found

@@ -11,18 +11,30 @@ from rich.table import Table as Grid
 
 from motet.apply import Apply, Fit, Pick, Said
 from motet.batch import Array, Codes
-from motet.bills import PER, Bill, about_fit, amounts_of, billed, forget, groups_of, labelling, llms, replayed
+from motet.bills import (
+    PER,
+    Bill,
+    about_fit,
+    amounts_of,
+    billed,
+    forget,
+    groups_of,
+    labelling,
+    llms,
+    problems_of,
+    replayed,
+)
 from motet.column import Category, Column, Flag, Number
 from motet.data import Data
-from motet.errors import DataError, GraphError, RunError
+from motet.errors import DataError, GraphError
 from motet.evaluate import target_of
 from motet.evaluation import Evaluation, Labels, Measured, compared
 from motet.metrics import intervals, regression
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import net
-from motet.node import Choice, Otherwise, Run, event_of, grain_name, item_of, name_of, upstream
+from motet.node import Choice, Otherwise, event_of, grain_name, item_of, name_of, upstream
 from motet.outline import Outline
-from motet.printed import printed
+from motet.printed import printed, warned
 from motet.worth import HELP, Prices, Worth
 
 if TYPE_CHECKING:
@@ -48,8 +60,8 @@ class Lesson(Choice):
     def label(self) -> str:
         return f"{name_of(self.options[0])}, or {name_of(self.given)} taught by it"
 
-    def evaluate(self, run: Run) -> Any:
-        raise RunError(
+    def undecided(self) -> GraphError:
+        return GraphError(
             f"nothing is chosen yet for {self.label()}", help="graph.distill(train, test, worth).graph.fit(train)"
         )
 
@@ -109,6 +121,7 @@ class Distilled(Generic[G]):
     learnt: how many events the student has learnt from. silent: of how many more the teacher said nothing.
     labelling: of the student's cost, what the teacher took for these, money per 1,000 requests. lasting: over so many
         requests it is spread. chosen: who has the higher net; None where nothing tells.
+    problems: what could not be had while measuring, counted.
     """
 
     teacher: Side
@@ -123,6 +136,7 @@ class Distilled(Generic[G]):
     n: int
     with_teacher: G
     with_student: G
+    problems: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def chosen(self) -> Role | None:
@@ -155,7 +169,7 @@ class Distilled(Generic[G]):
             mark = "->" if side.role == self.chosen else ""
             figures = (_shown(side.quality), f"{side.milliseconds:.3g}", f"{side.bill.total:.4g}")
             grid.add_row(mark, side.role, side.name, side.metric, *figures, _shown(side.value), _shown(side.net))
-        return "\n".join([*printed(grid, width=200), "", *self._said()])
+        return "\n".join([*printed(grid, width=200), "", *self._said(), *warned(self.problems)])
 
     def _said(self) -> list[str]:
         silent = f" (of {self.silent:,} more the teacher said nothing)" if self.silent else ""
@@ -221,6 +235,7 @@ def distilled_of(
         one.found.n,
         like(first),
         like(second),
+        problems_of({"teacher": one.found, "student": other.found}),
     )
 
 

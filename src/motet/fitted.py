@@ -18,7 +18,7 @@ from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
 from motet.folder import existing_store, open_store
 from motet.meter import Meter
-from motet.node import Column
+from motet.node import Choice, Column
 from motet.outline import Outline
 from motet.prepare import Prepared, prepare
 from motet.progress import Progress
@@ -169,7 +169,10 @@ class Fitted:
 
 
 def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
-    """Fits what has not been fitted on these data before."""
+    """Fits what has not been fitted on these data before. Errors: a place for which nothing is chosen yet."""
+    for column in outline.columns:
+        if isinstance(column.node, Choice):
+            raise column.node.undecided()
     missing = [record.__name__ for record in outline.records if record not in data.tables]
     if missing:
         raise DataError(

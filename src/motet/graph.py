@@ -48,7 +48,8 @@ class Graph(Outline):
             return fit(outline, train, store=store, seed=seed, quiet=quiet)
 
         found = chosen_of(self, made, test, worth, prices or Prices(), relevant, requests)
-        return Chosen(found.rows, found.chosen, found.n, Graph.called(found.graph.names, **found.graph.outputs))
+        graph = Graph.called(found.graph.names, **found.graph.outputs)
+        return Chosen(found.rows, found.chosen, found.n, graph, found.problems)
 
     def distill(
         self,

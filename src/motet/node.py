@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from motet.batch import Array, Batch, Pairs, is_scores
-from motet.errors import GraphError, RunError
+from motet.errors import GraphError
 from motet.model import State, digest
 from motet.scan import Scan
 from motet.search import Index
@@ -256,10 +256,14 @@ class Choice(Node):
     def label(self) -> str:
         return f"one of {', '.join(name_of(option) for option in self.options)}"
 
-    def evaluate(self, run: Run) -> Any:
-        raise RunError(
+    def undecided(self) -> GraphError:
+        """That it has to be decided first, and how."""
+        return GraphError(
             f"nothing is chosen yet for {self.label()}", help="graph.choose(train, test, worth).graph.fit(train)"
         )
+
+    def evaluate(self, run: Run) -> Any:
+        raise self.undecided()
 
     def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
         return self.evaluate(run)

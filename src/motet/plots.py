@@ -22,8 +22,8 @@ def frontier(found: Returns, file: Path | str) -> Path:
     """Metric over cost: the whole graph, and the graph without each of its optional models; slices apart.
 
     A bar is the 95 % interval of the paired difference to the whole graph: where it does not reach the dashed line, the
-    model surely matters. The thin line joins what nothing else beats at its cost. Errors: another kind of file,
-    matplotlib is not installed.
+    model surely matters. The thin line joins what nothing else beats at its cost. What has no figure is left out, and
+    the title says so. Errors: another kind of file, matplotlib is not installed.
     """
     file = _picture(file)
     per = _shown_for(max(abs(cost) for _, cost in _costs(found)))
@@ -73,15 +73,23 @@ def _picture(file: Path | str) -> Path:
 def _panel(axes: Any, found: Returns, name: str, times: float) -> None:
     """One slice. times: costs are shown for so many times as many requests as they are given for."""
     measured = [_of(row, name) for row in found.rows]
-    whole, n = measured[0].ours.value or 0.0, measured[0].ours.n
-    values = [whole, *(one.theirs.value or 0.0 for one in measured)]
+    whole, n = measured[0].ours.value, measured[0].ours.n
+    values = [whole, *(one.theirs.value for one in measured)]
     bars = [None, *(_apart(one.difference) for one in measured)]
-    points = [(times * cost, value) for (_, cost), value in zip(_costs(found), values, strict=True)]
-    axes.axhline(whole, color="0.6", linestyle="--", linewidth=1, zorder=0)
-    for (label, _), marker, (cost, value), bar in zip(_costs(found), cycle(MARKERS), points, bars, strict=False):
-        axes.errorbar(cost, value, yerr=bar, fmt=marker, capsize=3, label=label)
-    axes.plot(*zip(*_unbeaten(points), strict=True), color="0.6", zorder=0, linewidth=1)
-    axes.set_title(f"{name}, n={n:,}", fontsize="medium")
+    if whole is not None:
+        axes.axhline(whole, color="0.6", linestyle="--", linewidth=1, zorder=0)
+    points: list[tuple[float, float]] = []
+    for (label, cost), marker, value, bar in zip(_costs(found), cycle(MARKERS), values, bars, strict=False):
+        if value is None:
+            axes.errorbar([], [], fmt=marker, capsize=3, label=label)
+            continue
+        axes.errorbar(times * cost, value, yerr=bar, fmt=marker, capsize=3, label=label)
+        points.append((times * cost, value))
+    if points:
+        axes.plot(*zip(*_unbeaten(points), strict=True), color="0.6", zorder=0, linewidth=1)
+    missing = len(values) - len(points)
+    left = f", {missing} of {len(values)} not measured" if missing else ""
+    axes.set_title(f"{name}, n={n:,}{left}", fontsize="medium")
     axes.locator_params(axis="x", nbins=4)
     axes.margins(x=0.12)
 

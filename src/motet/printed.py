@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +16,11 @@ def printed(table: Table, width: int) -> list[str]:
     with console.capture() as captured:
         console.print(table)
     return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def warned(problems: Mapping[str, int]) -> list[str]:
+    """What could not be had while measuring, one a line."""
+    return [f"{n} x {why}" for why, n in problems.items()]
 
 
 def money(figure: Estimate) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table as Grid
 
 from motet.batch import Array
-from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, replayed
+from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, problems_of, replayed
 from motet.data import Data
 from motet.errors import DataError
 from motet.evaluation import Answered, Evaluation, Measured, compared
@@ -18,7 +18,7 @@ from motet.metrics.verdicts import Verdict, shared, verdict
 from motet.node import upstream
 from motet.outline import Outline
 from motet.places import Place, places
-from motet.printed import amount, money, printed
+from motet.printed import amount, money, printed, warned
 from motet.worth import Prices, Worth
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Return:
 class Returns:
     """What each optional model returns, replayed on n requests: a benefit in replay, never revenue.
 
-    unmeasured: places that no measured output reads.
+    unmeasured: places that no measured output reads. problems: what could not be had while measuring, counted.
     """
 
     rows: tuple[Return, ...]
@@ -71,6 +71,7 @@ class Returns:
     n: int
     amortised: int
     unmeasured: tuple[str, ...] = ()
+    problems: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,7 +93,7 @@ class Returns:
             said.append("slices: the intervals of a model's nets hold for all of them at once")
         said.append(f"money per {PER:,} requests; what is prepared is spread over {self.amortised:,}")
         left = [f"no measured output reads {name}" for name in self.unmeasured]
-        return "\n".join([*printed(grid, width=200), "", *said, *left])
+        return "\n".join([*printed(grid, width=200), "", *said, *left, *warned(self.problems)])
 
 
 def optional(outline: Outline) -> list[Place]:
@@ -125,6 +126,7 @@ def returns(
     bill = billed(fitted, spent, priced, ours.n, lasting)
     rows: list[Return] = []
     beside: list[str] = []
+    replays = {"all models": ours}
     for place in optional(fitted.outline):
         if place.at not in upstream((fitted.outline.answered[measured],)):
             beside.append(place.name)
@@ -132,11 +134,12 @@ def returns(
         assert place.instead is not None
         other = refit(fitted.outline.rewritten({place.at.fingerprint: place.instead.node}))
         theirs, less = replayed(other, test, relevant)
+        replays[f"without {place.strong}"] = theirs
         more = bill - billed(other, less, priced, theirs.n, lasting)
         rows.append(_row(place, measured, ours, theirs, more, worth, amounts))
     if not rows:
         raise DataError(f"{measured!r} reads no optional model", help=OTHERWISE)
-    return Returns(tuple(rows), bill, ours.n, lasting, tuple(beside))
+    return Returns(tuple(rows), bill, ours.n, lasting, tuple(beside), problems_of(replays))
 
 
 def _row(

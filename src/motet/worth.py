@@ -80,8 +80,8 @@ class Worth:
         if isinstance(self.caught, Number) and self.caught.after:
             later = next(c for c in upstream((self.caught,), fits=False) if c.after)
             raise DataError(
-                f"what is caught is decided by {self.caught.node.label()}, and {later.node.label()} is an outcome:"
-                " not known then",
+                f"a Flag is decided by what is caught, {self.caught.node.label()},"
+                f" and {later.node.label()} is an outcome: not known then",
                 help="an amount that is known when the event is asked: mt.Worth(caught=Payment.amount)",
             )
 
@@ -93,6 +93,17 @@ class Worth:
             return isinstance(measured, Labels)
         return isinstance(measured, Predicted) and measured.is_binary
 
+    def check(self, measured: Measured, name: str = "an output") -> None:
+        """Errors: what is to be weighed as a probability is none."""
+        if self.caught is None or not isinstance(measured, Predicted):
+            return
+        said = measured.predicted[~np.isnan(measured.predicted)]
+        if len(said) and (said.min() < 0 or said.max() > 1):
+            raise DataError(
+                f"{name} says {said.min():.4g} to {said.max():.4g}, and a Flag is weighed by a probability, of 0 to 1",
+                help='a model that says one: mt.Logistic()(..., target=...) or mt.LightGBM("binary"), or calibrate it',
+            )
+
     def each(self, measured: Measured, amounts: Array | None) -> Array:
         """What each request was worth whose outcome is known, float64. amounts: what each would be worth if caught."""
         if isinstance(measured, Answered):
@@ -101,6 +112,7 @@ class Worth:
         if isinstance(measured, Labels):
             assert self.correct is not None
             return np.where(measured.right, self.correct, self.wrong)[measured.known]
+        self.check(measured)
         assert amounts is not None
         rows = measured.counted
         caught, chance, came = amounts[rows], measured.predicted[rows], measured.outcome[rows]
