@@ -1,6 +1,7 @@
 """Versions that answered are judged by what was taken afterwards, and only where their log can tell."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def logged(viewers: int = 600, share: float = 0.5, hits: tuple[float, float] = (
                 }
             )
             happened.append({"buyer": f"b{viewer}", "at": at + 60, "item": took})
+    happened.append({"buyer": "last", "at": START + 10 * 86_400, "item": 0})
     return answers, happened
 
 
@@ -75,10 +77,96 @@ def test_each_version_is_worth_what_it_would_be_for_all(tmp_path: Path) -> None:
 
 def test_only_what_is_taken_in_time_by_who_asked_counts(tmp_path: Path) -> None:
     answers, happened = logged()
-    late = [row | {"at": row["at"] + 7_200} for row in happened]
-    others = [row | {"buyer": "nobody"} for row in happened]
+    first = {line["ask"]["buyer"] for line in answers if line["version"] == 1}
+    late = [row | {"at": row["at"] + 7_200 * (row["buyer"] in first)} for row in happened]
+    others = [row | {"buyer": "nobody" if row["buyer"] in first else row["buyer"]} for row in happened]
     for rows in (late, others):
-        assert judged(tmp_path, answers, rows).values[1].snips.estimate.value == 0
+        found = judged(tmp_path, answers, rows)
+        assert found.values[1].snips.estimate.value == 0
+        assert (
+            found.values[2].snips.estimate.value == judged(tmp_path, answers, happened).values[2].snips.estimate.value
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda row: row | {"item": str(row["item"])}, "none of 51 events took what one of 50 answers held"),
+        (lambda row: row | {"buyer": row["buyer"][1:]}, "to 'b0' with .*, an event is of '0' with"),
+        (lambda row: row | {"item": None}, "none of 0 events"),
+    ],
+)
+def test_events_that_join_no_answer_are_refused(tmp_path: Path, change: Any, says: str) -> None:
+    answers, happened = logged(10, hits=(1.0, 1.0))
+    with pytest.raises(mt.DataError, match=says):
+        judged(tmp_path, answers, [change(row) for row in happened])
+    with pytest.raises(mt.DataError, match="none of 0 events took what one of 50 answers held"):
+        judged(tmp_path, answers, [])
+
+
+def test_what_is_taken_counts_for_one_answer_the_latest_that_held_it(tmp_path: Path) -> None:
+    answers, happened = logged()
+    once = judged(tmp_path, answers, happened)
+    often = judged(tmp_path, [line | {"at": line["at"] + k} for line in answers for k in range(10)], happened)
+    assert (often.n, often.joined) == (10 * once.n, once.joined)
+    assert once.events == 3_001
+    assert f"{once.joined} of 3,001 events count for an answer" in str(once)
+    for version in (1, 2):
+        one, ten = (found.values[version].snips.estimate.value for found in (once, often))
+        assert one is not None
+        assert ten == pytest.approx(one / 10)
+
+
+def test_answers_whose_time_is_not_over_are_left_out(tmp_path: Path) -> None:
+    answers, happened = logged()
+    found = judged(tmp_path, answers, happened[:-1])
+    assert (found.n, found.early) == (2_400, 600), "the last day's, of which an hour has not passed"
+    assert "600 answers left out" in str(found)
+    assert judged(tmp_path, answers, happened).early == 0
+    with pytest.raises(mt.DataError, match=r"the events end before 1e.06 s have passed since any of the 3,000 answers"):
+        served(graph, tmp_path / "answers.jsonl", happened, 0.02, within=1e6)
+
+
+def test_times_may_be_written_as_iso_8601(tmp_path: Path) -> None:
+    answers, happened = logged()
+    told = judged(tmp_path, answers, happened)
+    zones = [row | {"at": datetime.fromtimestamp(row["at"], UTC).isoformat()} for row in happened]
+    plain = [row | {"at": row["at"].removesuffix("+00:00")} for row in zones]
+    assert judged(tmp_path, answers, zones).values == judged(tmp_path, answers, plain).values == told.values
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"propensity": value} for value in (0, NAN, None, 1.5)),
+        *({"ask": value} for value in ([1], None, {"buyer": ["b1"]})),
+        *({"at": value} for value in (NAN, None, "soon")),
+    ],
+)
+def test_a_line_of_the_log_that_is_no_answer_is_named(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    answers, happened = logged(10)
+    answers[3] |= wrong
+    with pytest.raises(mt.DataError, match=r"line 4 of answers\.jsonl is no answer"):
+        judged(tmp_path, answers, happened)
+
+
+def test_a_line_that_is_no_object_is_named(tmp_path: Path) -> None:
+    answers, happened = logged(10)
+    lines: list[Any] = [*answers[:2], 5]
+    with pytest.raises(mt.DataError, match=r"line 3 of answers\.jsonl is no answer"):
+        judged(tmp_path, lines, happened)
+
+
+@pytest.mark.parametrize(
+    "wrong", [5, {"buyer": "b1", "item": 3}, *({"buyer": "b1", "item": 3, "at": at} for at in (NAN, None, "soon"))]
+)
+def test_an_event_that_is_none_is_named(tmp_path: Path, wrong: Any) -> None:
+    answers, happened = logged(10)
+    with pytest.raises(mt.DataError, match="line 2 of what happened is no Purchase"):
+        judged(tmp_path, answers, [happened[0], wrong])
 
 
 def test_a_version_that_only_answered_before_another_cannot_be_judged(tmp_path: Path) -> None:
@@ -107,7 +195,7 @@ def test_what_no_output_answers_cannot_be_taken(tmp_path: Path) -> None:
 def regulars(viewers: int = 1_000) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every fifth viewer has bought ten times before, and takes much more of what is answered than the others."""
     answers, happened = logged(viewers, hits=(0.5, 0.6))
-    for line, row in zip(answers, happened, strict=True):
+    for line, row in zip(answers, happened, strict=False):
         if int(row["buyer"][1:]) % 5:
             row["item"] = next(i for i in range(12) if i not in {item["item_id"] for item in line["answer"]["top"]})
     earlier = [START - 86_400 * day for day in range(1, 11)]

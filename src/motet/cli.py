@@ -310,12 +310,14 @@ def _rows(file: Path | None) -> list[dict[str, Any]]:
         raise DataError(
             "what happened after the answers is not given", help="--happened FILE, by motet events --export"
         )
-    try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise DataError(
-            f"{file.name} is no JSON, an object a line: {error}", help="motet events --export FILE"
-        ) from None
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            what = f"line {number} of {file.name} is no JSON object: {error}"
+            raise DataError(what, help="motet events --export FILE") from None
+    return found
 
 
 def _price(given: str) -> tuple[str, tuple[float, float]]:
