@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,3 +109,55 @@ def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) ->
     flattered = made.returns(train, CAUGHT)
     assert len(train.asked[Payment]) in flattered.problems.values(), "of all graphs, it is said once"
     assert "\n300 x requests that the fit has learnt from" in str(flattered)
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: mt.Prices(cpu_hour=wrong("dear")), "a price below zero, or none"),
+        (lambda: mt.Prices(cpu_hour=wrong(True)), "a price below zero, or none"),
+        (lambda: mt.Prices(tokens=wrong([1.0])), "are no prices by the name"),
+        (lambda: mt.Prices(tokens=wrong({"gpt": 1.0})), "are no prices by the name"),
+        (lambda: mt.Prices(tokens=wrong({"gpt": (1.0, "2")})), "a price below zero, or none"),
+        (lambda: mt.Worth(hit=wrong("much")), "hit='much' is no amount"),
+        (lambda: mt.Worth(hit=wrong(True)), "hit=True is no amount"),
+        (lambda: mt.Worth(caught=wrong("amount")), "caught='amount' is no amount"),
+        (lambda: mt.Worth(hit=-1.0), "would be a loss"),
+        (lambda: mt.Worth(correct=-2.0, wrong=-1.0), "worth less than wrong"),
+        (lambda: mt.Worth(hit=1.0, wrong=-1.0), "of one kind"),
+        (lambda: mt.Worth(correct=1.0, false_alarm=-1.0), "of one kind"),
+    ],
+)
+def test_what_is_no_money_is_refused(build: Callable[[], object], says: str) -> None:
+    with pytest.raises(mt.DataError, match=says):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"test": None}, "test=None is no data"),
+        ({"worth": 3.0}, "worth=3.0 says nothing"),
+        ({"prices": 0.04}, "prices=0.04 are no prices"),
+        ({"prices": 0}, "prices=0 are no prices"),
+        ({"requests": 0}, "requests=0 is no number"),
+        ({"requests": 1.5}, "requests=1.5 is no number"),
+    ],
+)
+def test_what_is_asked_is_checked_before_anything_is_fitted(tmp_path: Path, asked: dict[str, Any], says: str) -> None:
+    train, test = payments(20)
+    likely = mt.Logistic()(Payment.hint, target=Payment.fraud)
+    given = {"test": test, "worth": CAUGHT} | asked
+    made = mt.Graph(fraud=everywhere.otherwise(rarely)).fit(train, store=tmp_path, quiet=True)
+    either, lesson = mt.Graph(fraud=mt.choose(everywhere, likely)), mt.Graph(fraud=mt.distill(everywhere, likely))
+    for ask in (made.returns, partial(either.choose, train), partial(lesson.distill, train)):
+        with pytest.raises(mt.DataError, match=says):
+            ask(**given)
+    with pytest.raises(mt.DataError, match="worth=None says nothing"):
+        either.choose(train, test, wrong(None), store=tmp_path)
+    with pytest.raises(mt.GraphError, match="'y' is no column"):
+        mt.choose(everywhere, wrong("y"))
+
+
+def wrong(given: Any) -> Any:
+    return given

@@ -145,6 +145,19 @@ def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:
     return name
 
 
+def check_asked(test: Any, worth: Any, prices: Any, requests: Any, needs_worth: bool = False) -> None:
+    """Errors: what a replay is asked with is of another kind."""
+    if not isinstance(test, Data):
+        raise DataError(f"test={test!r} is no data", help="train, test = data.split(...)")
+    if not isinstance(worth, Worth) and (needs_worth or worth is not None):
+        raise DataError(f"worth={worth!r} says nothing of what outcomes are worth", help=HELP)
+    if prices is not None and not isinstance(prices, Prices):
+        raise DataError(f"prices={prices!r} are no prices", help="mt.Prices(cpu_hour=0.04)")
+    whole = isinstance(requests, (int, np.integer)) and not isinstance(requests, bool)
+    if requests is not None and (not whole or requests < 1):
+        raise DataError(f"requests={requests!r} is no number of requests", help="requests=1_000_000")
+
+
 def problems_of(replays: Mapping[str, Evaluation]) -> dict[str, int]:
     """What could not be had while measuring, counted, by the graph it is said of; once where it is so of all."""
     found = {name: replay.problems for name, replay in replays.items()}

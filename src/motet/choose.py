@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.table import Table as Grid
 
-from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, problems_of, replayed
+from motet.bills import PER, Bill, amounts_of, billed, check_asked, chosen, groups_of, llms, problems_of, replayed
 from motet.data import Data
 from motet.errors import GraphError
 from motet.evaluation import Evaluation
@@ -35,6 +35,9 @@ def choose(*options: C) -> C:
     if len(options) < 2:
         raise GraphError("there is nothing to choose from", help="mt.choose(cheap, strong)")
     first = options[0]
+    for option in options:
+        if not isinstance(option, Column):
+            raise GraphError(f"{option!r} is no column to choose", help="mt.choose(cheap, strong)")
     for option in options[1:]:
         check_fallback(first, option, same=isinstance(option, type(first)) or isinstance(first, type(option)))
     return type(first).of(Choice(options))
@@ -91,6 +94,7 @@ def chosen_of(
     requests: int | None = None,
 ) -> Chosen[Outline]:
     """The rest is as `Graph.choose` says."""
+    check_asked(test, worth, prices, requests, needs_worth=True)
     places = [column for column in outline.columns if isinstance(column.node, Choice)]
     if len(places) != 1:
         raise GraphError(f"the graph has {len(places)} places to choose for, and one is asked for", help=HELP)

@@ -17,6 +17,7 @@ from motet.bills import (
     about_fit,
     amounts_of,
     billed,
+    check_asked,
     forget,
     groups_of,
     labelling,
@@ -205,6 +206,7 @@ def distilled_of(
     requests: int | None = None,
 ) -> Distilled[G]:
     """like: the graph that an outline is. The rest is as `Graph.distill` says."""
+    check_asked(test, worth, prices, requests)
     node = _place(outline)
     teacher, student = node.options
     prices.check(llms(outline))

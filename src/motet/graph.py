@@ -47,7 +47,7 @@ class Graph(Outline):
         def made(outline: Outline) -> Fitted:
             return fit(outline, train, store=store, seed=seed, quiet=quiet)
 
-        found = chosen_of(self, made, test, worth, prices or Prices(), relevant, requests)
+        found = chosen_of(self, made, test, worth, Prices() if prices is None else prices, relevant, requests)
         graph = Graph.called(found.graph.names, **found.graph.outputs)
         return Chosen(found.rows, found.chosen, found.n, graph, found.problems)
 
@@ -78,7 +78,7 @@ class Graph(Outline):
         def like(outline: Outline) -> Graph:
             return Graph.called(outline.names, **outline.outputs)
 
-        return distilled_of(self, made, test, worth, prices or Prices(), like, relevant, requests)
+        return distilled_of(self, made, test, worth, Prices() if prices is None else prices, like, relevant, requests)
 
     def plan(self, data: Data | None = None, *, store: Path | str | None = None, measure: bool = False) -> Plan:
         """What is computed when, how often, and at what cost. Computes nothing unless it is told to measure."""

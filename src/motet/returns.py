@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table as Grid
 
 from motet.batch import Array
-from motet.bills import PER, Bill, amounts_of, billed, chosen, groups_of, llms, problems_of, replayed
+from motet.bills import PER, Bill, amounts_of, billed, check_asked, chosen, groups_of, llms, problems_of, replayed
 from motet.data import Data
 from motet.errors import DataError
 from motet.evaluation import Answered, Evaluation, Measured, compared
@@ -117,6 +117,7 @@ def returns(
 ) -> Returns:
     """Measures the graph, and once more without each of its optional models. refit: fits another outline on the data
     that `fitted` was fitted on. The rest is as `Fitted.returns` says."""
+    check_asked(test, worth, prices, requests)
     priced = prices or Prices()
     priced.check(llms(fitted.outline))
     ours, spent = replayed(fitted, test, relevant)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,10 @@ MILLION = 1e6
 HOUR = 3600.0
 
 
+def is_amount(given: Any) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool) and math.isfinite(given)
+
+
 @dataclass(frozen=True)
 class Prices:
     """What work costs. cpu_hour: one processor core for an hour. tokens: a million tokens read and a million
@@ -32,8 +37,14 @@ class Prices:
     tokens: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
 
     def __post_init__(self) -> None:
-        given = [self.cpu_hour, *(price for pair in self.tokens.values() for price in pair)]
-        if not all(math.isfinite(price) and price >= 0 for price in given):
+        pairs: Any = list(self.tokens.values()) if isinstance(self.tokens, Mapping) else None
+        if pairs is None or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+            raise DataError(
+                f"tokens={self.tokens!r} are no prices by the name of a language model",
+                help='mt.Prices(tokens={"gpt-5-mini": (0.25, 2.0)}), a million tokens read and a million written',
+            )
+        given = [self.cpu_hour, *(price for pair in pairs for price in pair)]
+        if not all(is_amount(price) and price >= 0 for price in given):
             raise DataError(f"{self} has a price below zero, or none", help="mt.Prices(cpu_hour=0.04)")
 
     def check(self, known: set[str]) -> None:
@@ -72,11 +83,17 @@ class Worth:
             raise DataError("a Worth says what items are worth, or what a Flag is, or what a label is", help=HELP)
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
-            if isinstance(value, (int, float)) and not math.isfinite(value):
-                raise DataError(f"{name}={value} is no amount", help=HELP)
+            if value is not None and not is_amount(value) and not (name == "caught" and isinstance(value, Number)):
+                raise DataError(f"{name}={value!r} is no amount", help=HELP)
+        if (self.wrong and self.correct is None) or (self.false_alarm and self.caught is None):
+            raise DataError("a Worth is of one kind: wrong goes with correct, and false_alarm with caught", help=HELP)
+        if self.hit is not None and self.hit < 0:
+            raise DataError(f"hit={self.hit} would be a loss", help="mt.Worth(hit=0.02)")
         for name in ("false_alarm", "wrong"):
             if getattr(self, name) > 0:
                 raise DataError(f"{name}={getattr(self, name)} would be a gain", help=f"{name}=-0.05")
+        if self.correct is not None and self.correct < self.wrong:
+            raise DataError(f"correct={self.correct} is worth less than wrong={self.wrong}", help=HELP)
         if isinstance(self.caught, Number) and self.caught.after:
             later = next(c for c in upstream((self.caught,), fits=False) if c.after)
             raise DataError(
