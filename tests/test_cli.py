@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import motet as mt
 from motet import cli
 from motet.serve.journal import Happened
 from motet.serve.log import opened, written
@@ -324,3 +325,10 @@ def test_ctrl_c_keeps_the_states_that_were_finished(folder: Path) -> None:
     again = {path.name: path.stat().st_mtime_ns for path in states.glob("*.npz")}
     assert len(again) == 3
     assert kept.items() <= again.items(), "found, not fitted again"
+
+
+def test_a_line_of_what_happened_that_is_no_json_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"at": 1}\n{"at": \n')
+    with pytest.raises(mt.DataError, match=r"line 2 of events\.jsonl is no JSON object"):
+        cli._rows(file)
