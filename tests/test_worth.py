@@ -147,7 +147,7 @@ def test_what_is_no_money_is_refused(build: Callable[[], object], says: str) -> 
 def test_what_is_asked_is_checked_before_anything_is_fitted(tmp_path: Path, asked: dict[str, Any], says: str) -> None:
     train, test = payments(20)
     likely = mt.Logistic()(Payment.hint, target=Payment.fraud)
-    given = {"test": test, "worth": CAUGHT} | asked
+    given: dict[str, Any] = {"test": test, "worth": CAUGHT} | asked
     made = mt.Graph(fraud=everywhere.otherwise(rarely)).fit(train, store=tmp_path, quiet=True)
     either, lesson = mt.Graph(fraud=mt.choose(everywhere, likely)), mt.Graph(fraud=mt.distill(everywhere, likely))
     for ask in (made.returns, partial(either.choose, train), partial(lesson.distill, train)):

@@ -35,7 +35,8 @@ def choose(*options: C) -> C:
     if len(options) < 2:
         raise GraphError("there is nothing to choose from", help="mt.choose(cheap, strong)")
     first = options[0]
-    for option in options:
+    given: tuple[Any, ...] = options
+    for option in given:
         if not isinstance(option, Column):
             raise GraphError(f"{option!r} is no column to choose", help="mt.choose(cheap, strong)")
     for option in options[1:]:

@@ -37,8 +37,9 @@ class Prices:
     tokens: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
 
     def __post_init__(self) -> None:
-        pairs: Any = list(self.tokens.values()) if isinstance(self.tokens, Mapping) else None
-        if pairs is None or not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+        tokens: Any = self.tokens
+        pairs: Any = [*tokens.values()] if isinstance(tokens, Mapping) else [None]
+        if not all(type(pair) in (tuple, list) and len(pair) == 2 for pair in pairs):
             raise DataError(
                 f"tokens={self.tokens!r} are no prices by the name of a language model",
                 help='mt.Prices(tokens={"gpt-5-mini": (0.25, 2.0)}), a million tokens read and a million written',
