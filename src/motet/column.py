@@ -351,16 +351,16 @@ def _check_escalation(cheap: Column, strong: Column, price: float | None, budget
     if not isinstance(cast(Any, strong), Column):
         raise GraphError(f"{name_of(cheap)} is escalated to a column, not to {strong!r}", help=ESCALATE)
     check_fallback(strong, cheap, isinstance(strong, Category))
-    if strong == cheap or any(isinstance(c.node, Escalate) for c in upstream((cheap, strong), fits=False)):
-        raise GraphError(
-            f"{name_of(cheap)} or {name_of(strong)} is escalated itself, or both are one",
-            help="escalate once, from one model to another: " + ESCALATE,
-        )
     if event_of(cheap.grain) is None or item_of(cheap.grain) is not None or cheap.grain != strong.grain:
         raise GraphError(
             f"{name_of(cheap)} exists once per {grain_name(cheap.grain)} and {name_of(strong)} once per "
             f"{grain_name(strong.grain)}: what is decided per request exists once per request",
             help="escalate labels of the event that asks",
+        )
+    if strong == cheap or any(isinstance(c.node, Escalate) for c in upstream((cheap, strong), fits=False)):
+        raise GraphError(
+            f"{name_of(cheap)} or {name_of(strong)} is escalated itself, or both are one",
+            help="escalate once, from one model to another: " + ESCALATE,
         )
     if (price is None) == (budget is None):
         raise GraphError("an escalation has either a price or a budget", help=ESCALATE)
