@@ -3,12 +3,13 @@
     python bench/metering.py --data DIR [--json] [--seconds 240]
 
 The reference graph of bench/serve.py (bench/_reference.py) behind the server's own engine in this process, no HTTP: 32
-clients that ask again as soon as they have their answer, every query a new one, batches of up to 16. By turns with
-calls metered, as always, and with a runner that meters nothing, so that the counts for a scrape have nothing to count
-either; the order changes from pair to pair, and both of a pair ask the same words in another order. overhead: the
-median over the pairs of 1 - throughput metered / throughput not metered, low and high its 95 % interval (order
-statistics); cpu_overhead: the same of processor time; call_us: microseconds that metering and counting a call take,
-of which the graph makes three a batch. The bar is 0.02. --data is not read.
+clients that ask again as soon as they have their answer, every query a new one, batches of up to 16. With calls
+metered, as always, and with a runner that meters nothing, so that the counts for a scrape have nothing to count either;
+in rounds of four short turns, one way, twice the other, and the first again, the other way around in every second
+round, all of a round asking the same words in another order. overhead: the median over the rounds of 1 - throughput
+metered / throughput not metered, low and high its 95 % interval (order statistics); cpu_overhead: the same of processor
+time; call_us: microseconds that metering and counting a call take, of which the graph makes three a batch. The bar is
+0.02. --data is not read.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from threadpoolctl import threadpool_limits
 
 import motet as mt
 from motet.apply import Apply, Fit
-from motet.batch import Batch
+from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.metrics.distributions import binomial
 from motet.model import State
@@ -44,8 +45,8 @@ from motet.serve.server import Server
 from motet.serve.version import Row, Running, Version
 
 CLIENTS = 32
-ASKS = 256  # of one turn
-WARM = 5  # pairs that are not counted
+ASKS = 128  # of one turn
+WARM = 5  # rounds that are not counted
 BAR = 0.02
 
 
@@ -76,16 +77,14 @@ def published(folder: Path) -> mt.Fitted:
     return mt.published(made, store=folder, quiet=True)
 
 
-def drawn(seed: int) -> tuple[list[Row], list[Row]]:
-    """Asks for both turns of a pair: the second has the words of the first in another order."""
+def drawn(seed: int) -> list[list[Row]]:
+    """Asks for the four turns of a round: the same words, every time in another order."""
     rng, words = random.Random(seed), WORDS.split()
-    first = [(rng.randrange(USERS), [rng.choice(words) for _ in range(8)]) for _ in range(ASKS)]
-    second = [(user, rng.sample(said, len(said))) for user, said in first]
-    return as_asks(first), as_asks(second)
-
-
-def as_asks(drawn: list[tuple[int, list[str]]]) -> list[Row]:
-    return [{"user": float(user), "query": " ".join(said)} for user, said in drawn]
+    said = [[rng.choice(words) for _ in range(8)] for _ in range(ASKS)]
+    return [
+        [{"user": float(rng.randrange(USERS)), "query": " ".join(rng.sample(each, 8))} for each in said]
+        for _ in range(4)
+    ]
 
 
 async def turn(server: Server, version: Version, rows: Sequence[Row]) -> tuple[float, float]:
@@ -103,27 +102,27 @@ async def turn(server: Server, version: Version, rows: Sequence[Row]) -> tuple[f
 
 
 async def measured(fitted: mt.Fitted, seconds: float) -> dict[str, float]:
-    number = fitted.version or 1
-    metered, free = Version(fitted, number), Unmetered(fitted, number)
+    metered, free = Version(fitted, 1), Unmetered(fitted, 1)
     server = Server("graph", metered, Limits(cores=len(os.sched_getaffinity(0))))
     await server.start()
-    ratios: list[tuple[float, float]] = []
+    ratios: list[Array] = []
     took: list[float] = []
     ends = time.monotonic() + seconds
-    for pair in itertools.count(-WARM):
-        if pair > 0 and time.monotonic() > ends:
+    for number in itertools.count(-WARM):
+        if number > 0 and time.monotonic() > ends:
             break
-        first, second = (metered, free) if pair % 2 else (free, metered)
-        asked = drawn(pair)
-        found = {first: await turn(server, first, asked[0]), second: await turn(server, second, asked[1])}
-        if pair >= 0:
-            ratios.append((found[free][0] / found[metered][0], found[free][1] / found[metered][1]))
-            took.append(found[metered][0])
+        outer, inner = (metered, free) if number % 2 else (free, metered)
+        found = {metered: np.zeros(2), free: np.zeros(2)}
+        for version, rows in zip((outer, inner, inner, outer), drawn(number), strict=True):
+            found[version] += await turn(server, version, rows)
+        if number >= 0:
+            ratios.append(found[free] / found[metered])
+            took.append(found[metered][0] / 2)
     calls = calls_counted(server)
     await server.stop()
     if not calls:
         raise SystemExit("no call was metered, so nothing was compared")
-    wall, cpu = (1 - np.array(each) for each in zip(*ratios, strict=True))
+    wall, cpu = 1 - np.array(ratios).T
     (overhead, low, high), (of_cpu, cpu_low, cpu_high) = middle(wall), middle(cpu)
     return {
         "overhead": overhead,
@@ -133,7 +132,7 @@ async def measured(fitted: mt.Fitted, seconds: float) -> dict[str, float]:
         "cpu_low": cpu_low,
         "cpu_high": cpu_high,
         "bar": BAR,
-        "pairs": len(ratios),
+        "rounds": len(ratios),
         "call_us": call_us(metered, server),
         "per_second": ASKS / float(np.median(took)),
     }
