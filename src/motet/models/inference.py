@@ -10,6 +10,7 @@ import os
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,6 +74,7 @@ class Client:
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
         self._card: Card | None = None
+        weakref.finalize(self, _closed, self._idle)
 
     def card(self, until: float) -> Card:
         """What the model says of itself, asked once. until: as time.monotonic() tells it."""
@@ -176,6 +178,11 @@ def client(url: str, model: str, revision: str) -> Client:
 def _client(url: str, model: str, revision: str, process: int) -> Client:
     # `process`: a forked child opens connections of its own.
     return Client(url, model, revision)
+
+
+def _closed(connections: list[http.client.HTTPConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def _wait(connection: http.client.HTTPConnection, until: float) -> None:
