@@ -99,6 +99,22 @@ def test_what_a_router_asked_the_strong_model_while_it_was_fitted_is_paid_for(tm
     assert bill.prepared == pytest.approx(PER * len("which one is it?") / 500)
 
 
+def test_gpus_are_paid_for_while_their_endpoint_works(tmp_path: Path) -> None:
+    with serving(by_length, pause=0.2) as url:
+        read = Asked(mt.LLM("reader", url=url, gpus=2))(Purchase.amount)
+        graph = mt.Graph(stars=Taught(mt.LLM("teacher", url=url, gpus=1))(read))
+        fitted = graph.fit(shop(), store=tmp_path, quiet=True)
+    bill = billed(fitted, {}, mt.Prices(gpu_hour=3600.0), requests=10, lasting=500)
+    assert bill.prepared == pytest.approx(PER * 0.2 * (2 + 1) / 500, rel=0.3)
+
+
+def test_a_price_for_gpus_that_nobody_takes_is_refused(tmp_path: Path) -> None:
+    fitted = mt.Graph(topic=guess.label.otherwise(None)).fit(tickets(300), store=tmp_path, quiet=True)
+    with pytest.raises(mt.DataError, match=r"gpu_hour=2\.0 prices nothing") as refused:
+        fitted.returns(tickets(300), prices=mt.Prices(gpu_hour=2.0))
+    assert "gpus=1" in refused.value.help
+
+
 def burn() -> None:
     """Takes the processor for a while."""
     until = time.process_time() + BURNT

@@ -6,6 +6,7 @@ import pytest
 
 import motet as mt
 from tests.shop import Buyer, Item, Purchase, shop
+from tests.tickets import Ticket, expert, guess, tickets
 
 fame = mt.Popular()(Purchase.item)
 seen = mt.past(Purchase.item, by=Purchase.buyer, last=1)
@@ -28,6 +29,30 @@ def test_the_best_is_chosen_and_its_graph_is_the_one_without_a_choice(tmp_path: 
     fitted = found.graph.fit(train, store=tmp_path, quiet=True)
     quality = next(row.quality for row in found.rows if row.name == "personal")
     assert fitted.evaluate(test).figure("top", "NDCG@3") == quality
+
+
+def test_how_far_the_others_are_behind_is_told_pair_by_pair(tmp_path: Path) -> None:
+    found = choose(tmp_path, mt.Worth(hit=1.0), mt.Prices())
+    best, other = (next(row for row in found.rows if row.name == name) for name in ("personal", "popular"))
+    assert best.behind is None
+    assert other.behind is not None
+    assert other.behind.value == pytest.approx((best.net.value or 0) - (other.net.value or 0))
+    assert other.behind.sure
+    assert "do not tell" not in str(found)
+
+
+def test_what_the_requests_do_not_tell_apart_is_said(tmp_path: Path) -> None:
+    same = mt.retrieve(Item, k=5, by=[mt.EASE(l2=251.0)(seen, Item)], exclude=seen)
+    graph = mt.Graph(top=mt.choose(personal, same).top(3))
+    found = graph.choose(train, test, mt.Worth(hit=1.0), store=tmp_path, quiet=True)
+    assert "these requests do not tell" in str(found)
+
+
+def test_requests_of_which_nobody_knows_the_outcome_choose_nothing(tmp_path: Path) -> None:
+    unknown = mt.Data({Ticket: [{"at": i, "amount": 0.5, "side": 1.0, "topic": None} for i in range(9)]})
+    desk = mt.Graph(topic=mt.choose(guess.label, expert))
+    with pytest.raises(mt.DataError, match="no request has a known outcome"):
+        desk.choose(tickets(300), unknown, mt.Worth(correct=1.0), store=tmp_path, quiet=True)
 
 
 def test_none_lives_on_what_another_has_embedded(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import motet as mt
 from motet import plots
 from motet.batch import Array
 from motet.escalation import Escalation
+from motet.metrics.intervals import Estimate
 from tests.tickets import Ticket, desk, expert, guess, tickets
 
 train, test = tickets().split(at="1970-01-01T11:40:00")
@@ -80,6 +82,20 @@ def test_it_is_shown_as_text_json_and_picture(found: Escalation, tmp_path: Path)
     assert plots.escalation(found, tmp_path / "curve.png").stat().st_size > 10_000
     with pytest.raises(mt.DataError, match="no picture"):
         plots.escalation(found, "curve.txt")
+
+
+def test_what_flatters_and_what_could_not_be_had_is_said(fitted: mt.Fitted, found: Escalation) -> None:
+    assert not found.problems
+    flattered = fitted.escalation(train)
+    learnt = len(train.asked[Ticket])
+    assert learnt in flattered.problems.values()
+    assert f"{learnt} x requests that the fit has learnt from" in str(flattered)
+
+
+def test_where_only_all_calls_are_as_good_no_saving_is_claimed(found: Escalation) -> None:
+    never = replace(found, equal_share=Estimate(1.0, 0.9, 1.0, found.n))
+    assert "only where it is asked about all" in str(never)
+    assert "saves" not in str(never)
 
 
 def test_what_cannot_be_told_is_refused(fitted: mt.Fitted, tmp_path: Path) -> None:

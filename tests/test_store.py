@@ -360,13 +360,14 @@ def test_of_peak_memory_the_most_is_kept(store: Store) -> None:
     assert store.cost("g") == Cost(calls=2)
 
 
-def test_a_ledger_that_was_begun_before_memory_was_counted_goes_on(store: Store) -> None:
+def test_a_ledger_that_was_begun_before_memory_and_gpus_were_counted_goes_on(store: Store) -> None:
     store.add_cost("f", Cost(1, 2, 0.5, 0.25, 3, 4))
     with contextlib.closing(sqlite3.connect(store.root / "costs.sqlite")) as older:
         older.execute("alter table cost drop column peak_bytes")
+        older.execute("alter table cost drop column gpu_seconds")
     assert store.cost("f") == Cost(1, 2, 0.5, 0.25, 3, 4)
-    store.add_cost("f", Cost(1, 2, 0.5, 0.25, 3, 4, 5))
-    assert store.cost("f") == Cost(2, 4, 1.0, 0.5, 6, 8, 5)
+    store.add_cost("f", Cost(1, 2, 0.5, 0.25, 3, 4, 5, 0.5))
+    assert store.cost("f") == Cost(2, 4, 1.0, 0.5, 6, 8, 5, 0.5)
 
 
 def test_a_ledger_that_cannot_be_opened_is_named(store: Store) -> None:

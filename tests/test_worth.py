@@ -116,6 +116,7 @@ def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) ->
     [
         (lambda: mt.Prices(cpu_hour=wrong("dear")), "a price below zero, or none"),
         (lambda: mt.Prices(cpu_hour=wrong(True)), "a price below zero, or none"),
+        (lambda: mt.Prices(gpu_hour=-1.0), "a price below zero, or none"),
         (lambda: mt.Prices(tokens=wrong([1.0])), "are no prices by the name"),
         (lambda: mt.Prices(tokens=wrong({"gpt": 1.0})), "are no prices by the name"),
         (lambda: mt.Prices(tokens=wrong({"gpt": (1.0, "2")})), "a price below zero, or none"),

@@ -15,7 +15,7 @@ from motet.data import Data
 from motet.errors import DataError, listed
 from motet.evaluate import asked
 from motet.evaluation import Evaluation, Measured
-from motet.llm import llm_named
+from motet.llm import LLM, llm_named, llm_of
 from motet.node import Column, event_of
 from motet.outline import Outline
 from motet.plan import cost_key
@@ -79,7 +79,8 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     """What fits took, and what columns take that are there before any request; and whose language model did it."""
     found: list[tuple[Cost, str]] = []
     for about in _fits(fitted):
-        found.append((Cost(cpu_seconds=about.get("cpu_seconds", 0)), ""))
+        took = Cost(cpu_seconds=about.get("cpu_seconds", 0), gpu_seconds=about.get("gpu_seconds", 0))
+        found.append((took, ""))
         tokens: Mapping[str, Sequence[int]] = about.get("tokens", {})
         found += [(Cost(tokens_in=read, tokens_out=written), llm) for llm, (read, written) in tokens.items()]
         found += _labels(fitted, about)
@@ -189,9 +190,11 @@ def groups_of(measured: Measured) -> Array | None:
     return None if measured.groups is None else measured.groups[measured.counted]
 
 
-def llms(outline: Outline) -> set[str]:
-    """The names of the language models that a graph calls."""
-    return {name for column in outline.columns if isinstance(column.node, Apply) and (name := llm_name(column.node))}
+def llms(outline: Outline) -> dict[str, LLM]:
+    """The language models that a graph calls, by name; of several of one name one that takes GPUs."""
+    nodes = [column.node for column in outline.columns]
+    found = [llm for node in nodes if isinstance(node, Apply) and (llm := llm_of(node.model))]
+    return {llm.model: llm for llm in sorted(found, key=lambda llm: llm.gpus)}
 
 
 def llm_name(node: Apply | Fit) -> str:

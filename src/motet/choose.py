@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.table import Table as Grid
 
+from motet.batch import Array
 from motet.bills import PER, Bill, amounts_of, billed, check_asked, chosen, groups_of, llms, problems_of, replayed
 from motet.data import Data
 from motet.errors import GraphError
-from motet.evaluation import Evaluation
+from motet.evaluation import Evaluation, Figure
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import net
 from motet.node import Choice, Column, check_fallback
 from motet.outline import Outline
-from motet.printed import printed, warned
+from motet.printed import money, printed, warned
 from motet.worth import Prices, Worth
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def choose(*options: C) -> C:
 @dataclass(frozen=True)
 class Option:
     """One of the alternatives. milliseconds: of processor a request, live. bill: money per 1,000 requests of the whole
-    graph with it. value, net: money per 1,000 requests."""
+    graph with it. value, net: money per 1,000 requests. behind: by how much its net is less than that of the one that
+    was chosen, paired over the same requests; None of that one."""
 
     name: str
     metric: str
@@ -56,6 +59,7 @@ class Option:
     bill: Bill
     value: Estimate
     net: Estimate
+    behind: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,17 @@ class Chosen(Generic[G]):
 
     def __str__(self) -> str:
         grid = Grid(box=None, pad_edge=False, header_style="bold")
-        for name in ("", "model", "metric", "quality", "ms a request", "cost", "value", "net"):
+        for name in ("", "model", "metric", "quality", "ms a request", "cost", "value", "net", "behind"):
             grid.add_column(name, no_wrap=True)
         for row in self.rows:
-            money = f"{row.bill.total:.4g}", str(row.value), str(row.net)
+            behind = "" if row.behind is None else money(row.behind)
+            figures = f"{row.bill.total:.4g}", money(row.value), money(row.net), behind
             mark = "->" if row.name == self.chosen else ""
-            grid.add_row(mark, row.name, row.metric, str(row.quality), f"{row.milliseconds:.3g}", *money)
-        said = f"n={self.n:,} requests replayed; money per {PER:,} requests"
-        return "\n".join([*printed(grid, width=200), "", said, *warned(self.problems)])
+            grid.add_row(mark, row.name, row.metric, str(row.quality), f"{row.milliseconds:.3g}", *figures)
+        said = [f"n={self.n:,} requests replayed; money per {PER:,} requests; behind: net of the chosen one less this"]
+        if near := [row.name for row in self.rows if row.behind is not None and not row.behind.sure]:
+            said.append(f"these requests do not tell {self.chosen} from {', '.join(near)}")
+        return "\n".join([*printed(grid, width=200), "", *said, *warned(self.problems)])
 
 
 def chosen_of(
@@ -102,28 +109,46 @@ def chosen_of(
     node = places[0].node
     assert isinstance(node, Choice)
     prices.check(llms(outline))
-    rows: list[tuple[Option, Outline]] = []
-    replays: dict[str, Evaluation] = {}
-    for option in node.options:
-        graph = outline.rewritten({node.fingerprint: option.node})
-        row, found = _measured(outline.name(option), fit(graph), test, worth, prices, relevant, requests)
-        replays[row.name] = found
-        rows.append((row, graph))
-    found = next(iter(replays.values()))
-    best, graph = max(rows, key=lambda row: row[0].net.value or 0.0)
-    return Chosen(tuple(row for row, _ in rows), best.name, found.n, graph, problems_of(replays))
+    graphs = {outline.name(each): outline.rewritten({node.fingerprint: each.node}) for each in node.options}
+    tried = [_tried(name, fit(graph), test, worth, prices, relevant, requests) for name, graph in graphs.items()]
+    best = max(tried, key=lambda each: each.net.value or 0.0)
+    rows = tuple(_option(each, best) for each in tried)
+    problems = problems_of({each.name: each.found for each in tried})
+    return Chosen(rows, best.name, best.found.n, graphs[best.name], problems)
 
 
-def _measured(
+@dataclass(frozen=True)
+class _Tried:
+    """An alternative, replayed. worths: what each counted request was worth, money per 1,000 such, float64 [n]."""
+
+    name: str
+    found: Evaluation
+    shown: Figure
+    milliseconds: float
+    bill: Bill
+    worths: Array
+    groups: Array | None
+
+    @cached_property
+    def net(self) -> Estimate:
+        return net(self.worths, self.bill.total, self.groups)
+
+
+def _tried(
     name: str, fitted: Fitted, test: Data, worth: Worth, prices: Prices, relevant: Any, requests: int | None
-) -> tuple[Option, Evaluation]:
-    """An alternative, and its replay."""
+) -> _Tried:
     found, live = replayed(fitted, test, relevant)
     output = chosen(found, worth, None)
     bill = billed(fitted, live, prices, found.n, requests or found.n)
     measured = found.measured[output]
     worths = PER * worth.each(measured, amounts_of(fitted, test, worth, relevant))
-    value, earned = (net(worths, cost, groups_of(measured)) for cost in (0.0, bill.total))
-    shown = found.main(output)
     spent = sum(cost.cpu_seconds for _, cost in live.values())
-    return Option(name, shown.metric, shown.estimate, 1e3 * spent / found.n, bill, value, earned), found
+    return _Tried(name, found, found.main(output), 1e3 * spent / found.n, bill, worths, groups_of(measured))
+
+
+def _option(tried: _Tried, best: _Tried) -> Option:
+    behind = None
+    if tried is not best:
+        behind = net(best.worths - tried.worths, best.bill.total - tried.bill.total, best.groups)
+    shown, value = tried.shown, net(tried.worths, 0.0, tried.groups)
+    return Option(tried.name, shown.metric, shown.estimate, tried.milliseconds, tried.bill, value, tried.net, behind)

@@ -34,6 +34,7 @@ Seed = Annotated[int, typer.Option(help="fixes everything that is drawn at rando
 At = Annotated[str | None, typer.Option(help="test on the events from this time on: 2001-01-01")]
 Last = Annotated[int | None, typer.Option(help="test on the last so many events of each reference --by")]
 CpuHour = Annotated[float, typer.Option(help="what a processor core costs an hour")]
+GpuHour = Annotated[float, typer.Option(help="what a GPU costs an hour, of language models that say gpus=")]
 Tokens = Annotated[list[str] | None, typer.Option(help="a million tokens read and written: MODEL=0.15,0.6")]
 By = Annotated[str | None, typer.Option(help="the reference of --last, such as viewer")]
 
@@ -123,6 +124,7 @@ def returns(
     correct: Annotated[float | None, typer.Option(help="what a right label is worth")] = None,
     wrong: Annotated[float, typer.Option(help="what a wrong label costs, below zero: -0.05")] = 0.0,
     cpu_hour: CpuHour = 0.0,
+    gpu_hour: GpuHour = 0.0,
     tokens: Tokens = None,
     output: Annotated[str | None, typer.Option(help="the output that is measured")] = None,
     requests: Annotated[int | None, typer.Option(help="over so many requests prepared work is spread")] = None,
@@ -148,7 +150,7 @@ def returns(
     data = loading.needed(target)
     train, test = loading.split(graph, data, at=at, last=last, by=by)
     kept = loading.current(target, store) if keep else None  # before anything is fitted for nothing
-    prices = Prices(cpu_hour, dict(_price(each) for each in tokens or ()))
+    prices = Prices(cpu_hour, gpu_hour, dict(_price(each) for each in tokens or ()))
     nothing = hit is None and caught is None and correct is None
     worth = None if nothing else Worth(hit, _worth_of(graph, caught), false_alarm, correct, wrong)
     optional(graph)  # before anything is fitted for nothing
@@ -169,6 +171,7 @@ def escalation(
     by: By = None,
     name: Annotated[str | None, typer.Option(help="the escalated column, where there are several")] = None,
     cpu_hour: CpuHour = 0.0,
+    gpu_hour: GpuHour = 0.0,
     tokens: Tokens = None,
     picture: Annotated[Path | None, typer.Option(help="draw quality over the share escalated: curve.png, .svg")] = None,
     store: Folder = None,
@@ -180,7 +183,7 @@ def escalation(
     graph, data = loading.graph(target), loading.needed(target)
     escalated(graph, name)  # before anything is fitted for nothing
     train, test = loading.split(graph, data, at=at, last=last, by=by)
-    prices = Prices(cpu_hour, dict(_price(each) for each in tokens or ()))
+    prices = Prices(cpu_hour, gpu_hour, dict(_price(each) for each in tokens or ()))
     found = graph.fit(train, store=store, seed=seed, quiet=quiet).escalation(test, prices, name=name)
     if picture is not None:
         plots.escalation(found, picture)

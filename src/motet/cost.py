@@ -12,6 +12,7 @@ class Cost:
     seconds: wall clock. cpu_seconds: processor time of this process.
     tokens_in, tokens_out: read and written by a language model. peak_bytes: resident memory that one of them added at
     most, as `motet.memory` says; None where nobody looked, as while somebody waits, or the system does not tell.
+    gpu_seconds: of the GPUs of a language model's endpoint, where it says how many it has.
     """
 
     calls: int = 0
@@ -21,6 +22,7 @@ class Cost:
     tokens_in: int = 0
     tokens_out: int = 0
     peak_bytes: int | None = None
+    gpu_seconds: float = 0.0
 
     def times(self, factor: float) -> Cost:
         """What so many times the work would take."""
@@ -32,6 +34,7 @@ class Cost:
             round(factor * self.tokens_in),
             round(factor * self.tokens_out),
             self.peak_bytes,
+            factor * self.gpu_seconds,
         )
 
     def __add__(self, other: Cost) -> Cost:
@@ -43,4 +46,5 @@ class Cost:
             self.tokens_in + other.tokens_in,
             self.tokens_out + other.tokens_out,
             max((peak for peak in (self.peak_bytes, other.peak_bytes) if peak is not None), default=None),
+            self.gpu_seconds + other.gpu_seconds,
         )

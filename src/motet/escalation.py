@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +16,13 @@ from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, listed
 from motet.escalate import Escalate
-from motet.evaluate import BLOCK, asked, groups_by
+from motet.evaluate import BLOCK, asked, doubts, groups_by
+from motet.evaluation import Labels
 from motet.metrics import binary, intervals
 from motet.metrics.intervals import Estimate, Floats
 from motet.node import Column, upstream
 from motet.outline import Outline
-from motet.printed import printed
+from motet.printed import printed, warned
 from motet.worth import Prices
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Escalation:
     requests, live. area: the margin over random escalation, averaged over all budgets. equal_share: the least share of
     requests that the strong model must be asked about so that as many answers are right as with it alone; cost_saved:
     the part of its cost that is saved so. calibration_error: how far the router's probabilities that the cheap model is
-    right are from what came, expected (15 bins).
+    right are from what came, expected (15 bins). problems: what could not be had while measuring, counted.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Escalation:
     cost_saved: Estimate
     calibration_error: Estimate
     n: int
+    problems: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def worst(self) -> Estimate:
@@ -94,12 +96,21 @@ class Escalation:
             [
                 *(f"{name} alone: right {right}, {PER:,} cost {cost:.4g}" for name, right, cost in alone),
                 *printed(grid, width=160),
-                f"as good as {self.strong_name} alone where it is asked about {self.equal_share} of the requests",
-                *([] if self.cost_saved.value is None else [f"which saves {self.cost_saved} of its cost"]),
+                *self._equal(),
                 f"above random escalation by {self.area} on average over all budgets, at worst by {self.worst}",
                 f"calibration error {self.calibration_error}",
+                *warned(self.problems),
             ]
         )
+
+    def _equal(self) -> list[str]:
+        if self.equal_share.value == 1.0:
+            return [f"as good as {self.strong_name} alone only where it is asked about all of the requests"]
+        saved = [] if self.cost_saved.value is None else [f"which saves {self.cost_saved} of its cost"]
+        return [
+            f"as good as {self.strong_name} alone where it is asked about {self.equal_share} of the requests",
+            *saved,
+        ]
 
 
 @dataclass(frozen=True)
@@ -132,12 +143,13 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
     node = place.node
     assert isinstance(node, Escalate)
     prices.check(llms(fitted.outline))
-    seen, money = _replayed(fitted, node, test, prices)
+    names = fitted.outline.name(node.cheap), fitted.outline.name(node.strong)
+    seen, money, problems = _replayed(fitted, node, test, prices, names)
     points = tuple(_point(seen, money, budget) for budget in BUDGETS)
     own = _point(seen, money, node.budget)
     gained = [_margin(seen, budget) for budget in BUDGETS]
     area = intervals.mean(np.asarray(np.trapezoid(np.stack(gained), BUDGETS, axis=0)), seen.groups)
-    n, called = len(seen.cheap), fitted.outline.name
+    n = len(seen.cheap)
     share = _equal(seen)
 
     def saved(weights: Floats) -> float | None:
@@ -146,9 +158,8 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
 
     error = binary.calibration_error_of(seen.chance, seen.cheap)
     return Escalation(
-        called(place),
-        called(node.cheap),
-        called(node.strong),
+        fitted.outline.name(place),
+        *names,
         intervals.mean(seen.cheap, seen.groups),
         intervals.mean(seen.strong, seen.groups),
         PER * money.cheap,
@@ -160,6 +171,7 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
         intervals.statistic(saved, n, seen.groups),
         intervals.error_statistic(error, n, seen.groups),
         n,
+        problems,
     )
 
 
@@ -175,8 +187,10 @@ def escalated(outline: Outline, name: str | None) -> Column:
     return next(iter(found.values())) if name is None else found[name]
 
 
-def _replayed(fitted: Fitted, node: Escalate, test: Data, prices: Prices) -> tuple[_Replay, _Prices]:
-    """Asks both models about every request, and meters what that takes."""
+def _replayed(
+    fitted: Fitted, node: Escalate, test: Data, prices: Prices, names: tuple[str, str]
+) -> tuple[_Replay, _Prices, dict[str, int]]:
+    """Asks both models about every request, meters what that takes, and counts what could not be had."""
     target, event = node.outcome, fitted.outline.event
     assert target is not None
     spent: dict[str, float] = {}
@@ -200,18 +214,16 @@ def _replayed(fitted: Fitted, node: Escalate, test: Data, prices: Prices) -> tup
     known = np.flatnonzero(came.codes >= 0)
     if not len(known):
         raise DataError(f"none of {len(rows)} requests has a known outcome", help="split earlier, or give later events")
-    right = {name: _right(concat(said[name]), came)[known] for name in ("cheap", "strong")}
+    groups = groups_by(whole, event)
+    sides = [Labels(concat(said[side]), came, groups) for side in ("cheap", "strong")]
+    cheap, strong = (side.right[known].astype(np.float64) for side in sides)
     odds = {name: part[known] for name, part in concat(said["odds"]).items()}
     order = np.argsort(odds["rank"] + 2.0 * (odds["gain"] <= 0), kind="stable")
-    groups = groups_by(whole, event)
-    groups = None if groups is None else groups[known]
+    kept = None if groups is None else groups[known]
     worth, wanted = (int((odds["gain"] > least).sum()) for least in (0.0, node.price or 0.0))
-    seen = _Replay(right["cheap"], right["strong"], order, worth, wanted, odds["cheap"], groups)
-    return seen, _shared(node, spent, len(rows))
-
-
-def _right(said: Codes, came: Codes) -> Floats:
-    return (said.coded_by(came.names) == came.codes).astype(np.float64)
+    seen = _Replay(cheap, strong, order, worth, wanted, odds["cheap"], kept)
+    problems = doubts(dict(zip(names, sides, strict=True)), rows, event, context, fitted.train)
+    return seen, _shared(node, spent, len(rows)), problems
 
 
 def _shared(node: Escalate, spent: dict[str, float], n: int) -> _Prices:

@@ -73,7 +73,7 @@ def evaluate(
         target = targets[name]
         assert target is not None
         measured[name] = _held_against(concat(found), whole.value(target), groups)
-    problems = _notes(context.notes) | _doubts(measured, rows, event, context, train)
+    problems = doubts(measured, rows, event, context, train)
     values = {name: concat(found) for name, found in heard.items()}
     return Evaluation(measured, len(rows), problems, groups, values)
 
@@ -152,8 +152,9 @@ def _codes(value: Codes) -> Array:
     return value.codes.astype(np.int64)
 
 
-def _doubts(measured: Mapping[str, Measured], rows: Array, event: Any, context: Context, train: Data) -> dict[str, int]:
-    """What a reader of the figures has to know: requests that were learnt from, predictions that are missing."""
+def doubts(measured: Mapping[str, Measured], rows: Array, event: Any, context: Context, train: Data) -> dict[str, int]:
+    """What a reader of the figures has to know: what could not be had, requests that were learnt from, predictions that
+    are missing."""
     same = train.tables[event] is context.data.tables[event]
     learnt = int(np.isin(rows, train.asked[event]).sum()) if same else 0
     missing = {
@@ -167,7 +168,7 @@ def _doubts(measured: Mapping[str, Measured], rows: Array, event: Any, context: 
     }
     missing |= {f"{name}: the outcome is no label that it gives": int(p.unheard.sum()) for name, p in labels.items()}
     found = {"requests that the fit has learnt from: these figures flatter": learnt, **missing}
-    return {why: n for why, n in found.items() if n}
+    return _notes(context.notes) | {why: n for why, n in found.items() if n}
 
 
 def _notes(notes: Mapping[tuple[str, str], int]) -> dict[str, int]:

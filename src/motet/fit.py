@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -121,10 +121,12 @@ class Fitting:
                 kept = context.kept
                 took = {n: round(now - before[n] - getattr(kept, n), 3) for n, now in self._spent().items()}
             teachers = _teachers(fit)
-            tokens = _tokens(fit, cost, asked, {k: v for k, v in self.meter.asked().items() if k not in teachers})
+            later = {k: v for k, v in self.meter.asked().items() if k not in teachers}
+            calls = [(fit, cost), *_grown(asked, later)]
+            tokens, gpu_seconds = _tokens(calls), sum(each.gpu_seconds for _, each in calls)
             below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
             rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": teachers}
-            spent = {**took, "tokens": tokens, "peak_bytes": cost.peak_bytes}
+            spent = {**took, "tokens": tokens, "gpu_seconds": gpu_seconds, "peak_bytes": cost.peak_bytes}
             about = {"model": str(fit.model), **rows, **spent, "below": below}
             self.store.keep_state(name, state, about)
             self.store.add_cost(cost_key(fit), cost)
@@ -149,18 +151,21 @@ class Fitting:
         return digest(fit.fingerprint, str(self.seed), *contents, *rows, *below)
 
 
-def _tokens(
-    fit: Fit, cost: Cost, before: Mapping[str, tuple[Apply, Cost]], after: Mapping[str, tuple[Apply, Cost]]
-) -> dict[str, list[int]]:
+def _grown(
+    before: Mapping[str, tuple[Apply, Cost]], after: Mapping[str, tuple[Apply, Cost]]
+) -> list[tuple[Apply, Cost]]:
+    """What columns have taken since."""
+    return [(node, now + before[key][1].times(-1) if key in before else now) for key, (node, now) in after.items()]
+
+
+def _tokens(calls: Sequence[tuple[Apply | Fit, Cost]]) -> dict[str, list[int]]:
     """What each language model read and wrote for a fit: in the fit itself, and for the columns that it reads."""
     found: dict[str, list[int]] = {}
-    grown = [(node, now, before[key][1] if key in before else Cost()) for key, (node, now) in after.items()]
-    for node, now, then in [(fit, cost, Cost()), *grown]:
-        read, written = now.tokens_in - then.tokens_in, now.tokens_out - then.tokens_out
-        if read or written:
+    for node, cost in calls:
+        if cost.tokens_in or cost.tokens_out:
             known = found.setdefault(llm_named(node.model), [0, 0])
-            known[0] += read
-            known[1] += written
+            known[0] += cost.tokens_in
+            known[1] += cost.tokens_out
     return found
 
 

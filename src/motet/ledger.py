@@ -14,13 +14,18 @@ from motet.errors import RunError
 
 FIELDS = [field.name for field in dataclasses.fields(Cost)]
 _PEAK = "peak_bytes = max(ifnull(peak_bytes, excluded.peak_bytes), ifnull(excluded.peak_bytes, peak_bytes))"
-_SUMS = [_PEAK if name == "peak_bytes" else f"{name} = {name} + excluded.{name}" for name in FIELDS]
+# What an earlier Motet did not count is nothing; of memory, not known.
+_KNOWN = [name if name == "peak_bytes" else f"ifnull({name}, 0)" for name in FIELDS]
+_SUMS = [
+    _PEAK if name == "peak_bytes" else f"{name} = {known} + excluded.{name}"
+    for name, known in zip(FIELDS, _KNOWN, strict=True)
+]
 _TABLE = f"create table if not exists cost (fingerprint text primary key, {', '.join(FIELDS)}) without rowid"
 _ADD = (
     f"insert into cost (fingerprint, {', '.join(FIELDS)}) values (?, {', '.join('?' for _ in FIELDS)}) "
     f"on conflict do update set {', '.join(_SUMS)}"
 )
-_READ = f"select {', '.join(FIELDS)} from cost where fingerprint = ?"
+_READ = f"select {', '.join(_KNOWN)} from cost where fingerprint = ?"
 
 
 def read(path: Path, fingerprint: str) -> Cost | None:

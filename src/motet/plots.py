@@ -47,7 +47,7 @@ def escalation(found: Escalation, file: Path | str) -> Path:
     file = _picture(file)
     figure, axes = _library().subplots(figsize=(8, 5), layout="constrained")
     asked = [point.asked for point in found.points]
-    low, high = ([getattr(point.quality, end) for point in found.points] for end in ("low", "high"))
+    low, high = ([_end(point.quality, end) for point in found.points] for end in ("low", "high"))
     axes.fill_between(asked, low, high, alpha=0.2, linewidth=0)
     axes.plot(asked, [point.quality.value for point in found.points], marker="o", markersize=3, label=found.name)
     axes.plot([0, 1], [found.cheap.value, found.strong.value], color="0.6", linestyle="--", label="at random")
@@ -60,6 +60,12 @@ def escalation(found: Escalation, file: Path | str) -> Path:
     figure.savefig(file, dpi=150)
     _library().close(figure)
     return file
+
+
+def _end(figure: Estimate, end: str) -> float | None:
+    """Where nothing says how sure it is, the figure itself."""
+    bound = getattr(figure, end)
+    return figure.value if bound is None else bound
 
 
 def _picture(file: Path | str) -> Path:

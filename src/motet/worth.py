@@ -14,6 +14,7 @@ from motet.column import Number
 from motet.cost import Cost
 from motet.errors import DataError, listed
 from motet.evaluation import Answered, Labels, Measured, Predicted
+from motet.llm import LLM
 from motet.node import upstream
 
 HELP = (
@@ -30,10 +31,12 @@ def is_amount(given: Any) -> bool:
 
 @dataclass(frozen=True)
 class Prices:
-    """What work costs. cpu_hour: one processor core for an hour. tokens: a million tokens read and a million
-    written, by the name of the language model; one that runs here and has no price costs its processor time alone."""
+    """What work costs. cpu_hour: one processor core for an hour. gpu_hour: one GPU for an hour, of language models that
+    say how many they take: mt.LLM(..., url=..., gpus=1). tokens: a million tokens read and a million written, by the
+    name of the language model; one that runs here and has no price costs its processor time alone."""
 
     cpu_hour: float = 0.0
+    gpu_hour: float = 0.0
     tokens: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
 
     def __post_init__(self) -> None:
@@ -44,12 +47,17 @@ class Prices:
                 f"tokens={self.tokens!r} are no prices by the name of a language model",
                 help='mt.Prices(tokens={"gpt-5-mini": (0.25, 2.0)}), a million tokens read and a million written',
             )
-        given = [self.cpu_hour, *(price for pair in pairs for price in pair)]
+        given = [self.cpu_hour, self.gpu_hour, *(price for pair in pairs for price in pair)]
         if not all(is_amount(price) and price >= 0 for price in given):
             raise DataError(f"{self} has a price below zero, or none", help="mt.Prices(cpu_hour=0.04)")
 
-    def check(self, known: set[str]) -> None:
-        """Errors: a price for a language model that is not there."""
+    def check(self, known: Mapping[str, LLM]) -> None:
+        """Errors: a price for a language model that is not there, or for GPUs where none says that it takes one."""
+        if self.gpu_hour and not any(llm.gpus for llm in known.values()):
+            raise DataError(
+                f"gpu_hour={self.gpu_hour} prices nothing: no language model of the graph says that it takes a GPU",
+                help='mt.LLM("llama-3", url="http://host:8000/v1", gpus=1)',
+            )
         for name in self.tokens.keys() - known:
             raise DataError(f"no language model of the graph is called {name!r}", help=listed(known, name))
 
@@ -57,7 +65,7 @@ class Prices:
         """What some work has cost. llm: the name of the language model that did it, where one did."""
         read, written = self.tokens.get(llm, (0.0, 0.0))
         tokens = (cost.tokens_in * read + cost.tokens_out * written) / MILLION
-        return cost.cpu_seconds / HOUR * self.cpu_hour + tokens
+        return cost.cpu_seconds / HOUR * self.cpu_hour + cost.gpu_seconds / HOUR * self.gpu_hour + tokens
 
 
 @dataclass(frozen=True)

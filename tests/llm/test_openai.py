@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -72,12 +72,16 @@ def serving(
 
 
 @contextmanager
-def client(url: str, retries: int = 3, parallel: int = 8) -> Generator[Endpoint, None, None]:
-    opened = Endpoint(LLM("any", url=url, retries=retries, parallel=parallel))
+def client_of(llm: LLM) -> Generator[Endpoint, None, None]:
+    opened = Endpoint(llm)
     try:
         yield opened
     finally:
         opened.close()
+
+
+def client(url: str, retries: int = 3, parallel: int = 8) -> AbstractContextManager[Endpoint]:
+    return client_of(LLM("any", url=url, retries=retries, parallel=parallel))
 
 
 def free_port() -> int:

@@ -107,9 +107,18 @@ def test_nothing_to_measure_has_no_value_and_one_row_no_interval() -> None:
 
 
 def test_resamples_without_a_positive_are_left_out() -> None:
-    scores, labels = np.array([0.9, 0.1, 0.2]), np.array([1, 0, 0])
+    scores, labels = np.array([0.5, 0.9, 0.2]), np.array([1, 0, 0])
     found = statistic(auc_of(scores, labels), 3)
-    assert (found.low, found.high) == (1.0, 1.0)
+    assert (found.value, found.low, found.high) == (0.5, 0.0, 1.0)
+
+
+def test_rows_that_are_all_alike_do_not_say_what_others_would_be() -> None:
+    assert mean(np.full(200, 0.1), np.arange(200) % 7) == Estimate(0.1, None, None, 200)
+    assert difference(np.full(9, 1.0), np.full(9, 1.0)) == Estimate(0.0, None, None, 9)
+    assert not mean(np.full(200, 0.1)).sure
+    nearly = mean(np.append(np.full(199, 0.1), 0.2))
+    assert nearly.low == pytest.approx(0.1)
+    assert nearly.high == pytest.approx(0.1015, abs=0.0005)
 
 
 def test_a_run_is_reproducible_and_its_memory_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -236,7 +236,7 @@ def test_where_nothing_can_be_said_nothing_is_made_up() -> None:
 
 def test_what_is_no_replay_is_refused() -> None:
     rows = np.arange(4.0)
-    with pytest.raises(DataError, match=r"gain is \[0\], not a row a request") as told:
+    with pytest.raises(DataError, match="no request has a known outcome") as told:
         verdict(rows[:0], 1.0)
     assert told.value.help
     with pytest.raises(DataError, match=r"gain is \[2, 2\]"):

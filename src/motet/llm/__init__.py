@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
+import math
 import os
 import threading
 from dataclasses import KW_ONLY, dataclass
@@ -40,6 +41,8 @@ class LLM:
         a single one sooner while nothing else runs.
     seconds: the most one prompt may take, where a call says nothing else.
     retries: how often a prompt is tried again after a 429, a 5xx or a lost connection.
+    gpus: GPUs that an endpoint of yours takes, for mt.Prices(gpu_hour=): its time is billed while it works for this
+        process, shared evenly by the calls of that time. One that is paid for by tokens has none.
     Raises GraphError for a config that cannot mean anything.
     """
 
@@ -53,6 +56,7 @@ class LLM:
     threads: int = 1
     seconds: float = 60.0
     retries: int = 3
+    gpus: float = 0
 
     def __post_init__(self) -> None:
         problem, help = _wrong_place(self) or _wrong_figure(self) or ("", "")
@@ -129,6 +133,8 @@ def _wrong_place(llm: LLM) -> tuple[str, str] | None:
         return "a model has a name", 'mt.LLM("smollm2-135m")'
     if llm.url:
         return _wrong_url(llm)
+    if llm.gpus:
+        return "what runs in this process takes no GPU", "mt.Prices(cpu_hour=0.04)"
     if llm.api_key_env or llm.revision:
         return "api_key_env and revision belong to an endpoint, and there is no url", _ENDPOINT
     if llm.model in PACKAGED or llm.model.endswith(".gguf"):
@@ -146,6 +152,8 @@ def _wrong_url(llm: LLM) -> tuple[str, str] | None:
 
 
 def _wrong_figure(llm: LLM) -> tuple[str, str] | None:
+    if not 0 <= llm.gpus < math.inf:
+        return f"gpus={llm.gpus} is no number of GPUs", "gpus=1"
     if llm.seconds <= 0:
         return f"seconds={llm.seconds} is not positive", "seconds=60"
     if min(llm.parallel, llm.threads) < 1 or llm.context < 64 or llm.retries < 0:

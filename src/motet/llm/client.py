@@ -49,12 +49,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Usage:
-    """What calls have cost: prompts answered, tokens read and written, seconds summed over prompts."""
+    """What calls have cost: prompts answered, tokens read and written, seconds summed over prompts, and those of the
+    GPUs that worked for them."""
 
     prompts: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
+    gpu_seconds: float = 0.0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -62,6 +64,7 @@ class Usage:
             self.tokens_in + other.tokens_in,
             self.tokens_out + other.tokens_out,
             self.seconds + other.seconds,
+            self.gpu_seconds + other.gpu_seconds,
         )
 
 

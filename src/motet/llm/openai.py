@@ -18,6 +18,7 @@ from motet.errors import RunError, needs
 from motet.llm.account import Account, carried, charge
 from motet.llm.client import Prompt, Reply, Schema, Usage
 from motet.llm.fits import misfit
+from motet.llm.gpus import held
 
 if TYPE_CHECKING:
     from motet.llm import LLM
@@ -93,7 +94,7 @@ class Endpoint:
             request["stop"] = list(stop)
         late = False
         try:
-            with self._chunks(request, until) as chunks:
+            with held(self._llm, self._charge), self._chunks(request, until) as chunks:
                 for chunk in chunks:
                     late = time.monotonic() > until
                     if late:
@@ -217,7 +218,8 @@ class Endpoint:
         left = max(until - time.monotonic(), 0.001)
         late = _Answer({}, 0.0, _LATE)
         try:
-            return self._read(request, left, until), 0.0
+            with held(self._llm, self._charge):
+                return self._read(request, left, until), 0.0
         except (errors.APITimeoutError, TimeoutError):
             return late, 0.0
         except errors.APIStatusError as error:
@@ -258,7 +260,9 @@ class Endpoint:
         return {"model": self._llm.model, "messages": messages, "temperature": 0.0}
 
     def _count(self, answer: _Answer) -> None:
-        spent = Usage(1, *_tokens(answer.body), answer.seconds)
+        self._charge(Usage(1, *_tokens(answer.body), answer.seconds))
+
+    def _charge(self, spent: Usage) -> None:
         self._total.add(spent)
         charge(spent)
 

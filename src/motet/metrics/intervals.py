@@ -23,6 +23,7 @@ Groups = NDArray[Any]
 RESAMPLES = 1000
 LEVEL = 0.95
 SEED = 20260101
+ROUNDING = 1e-12  # draws that differ by no more than this part of them are alike
 AT_ONCE = 1 << 22
 """Draws that are held in memory together."""
 
@@ -32,7 +33,7 @@ class Estimate:
     """A figure, the 95 % interval it is known to, and the number of rows it was taken from.
 
     value is None where there is nothing to measure; low and high are None where nothing says how sure
-    it is (fewer than two independent rows).
+    it is: of fewer than two independent rows, or of rows that are all alike, which do not tell what others would be.
     """
 
     value: float | None
@@ -149,7 +150,7 @@ def standard_error(values: NDArray[Any], groups: Groups | None = None) -> tuple[
 
 
 def _estimate(value: float, draws: Floats, n: int) -> Estimate:
-    if len(draws) == 0:
+    if len(draws) == 0 or np.ptp(draws) <= ROUNDING * np.abs(draws).max():
         return Estimate(value, None, None, n)
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high), n)

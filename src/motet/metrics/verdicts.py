@@ -179,8 +179,10 @@ def _below(found: Estimate) -> bool:
 
 def _checked(gain: NDArray[Any], cost: float | NDArray[Any], groups: Groups | None) -> tuple[Floats, Floats, Groups]:
     """Gain, cost and the number of the group of each request: float64, float64, int64 [n]."""
-    if gain.ndim != 1 or len(gain) == 0:
+    if gain.ndim != 1:
         raise DataError(f"gain is {list(gain.shape)}, not a row a request", help="a verdict is on requests replayed")
+    if len(gain) == 0:
+        raise DataError("no request has a known outcome, so nothing can be weighed", help="split earlier: at=")
     gain = gain.astype(np.float64)
     costs = np.full(len(gain), cost, np.float64) if np.ndim(cost) == 0 else np.asarray(cost, np.float64)
     for name, column in (("costs", costs), ("groups", groups)):

@@ -36,7 +36,7 @@ class Local:
     """Runs models in this process and meters each.
 
     spent: told (node, cost) after every call, with no rows where it failed; and once more, with no call in it, of
-    tokens that were used after it, since what is cut off at its deadline goes on for a while.
+    what a language model used after it, since what is cut off at its deadline goes on for a while.
     online: whether somebody waits. Work of milliseconds is metered by the wall clock alone: the processor's, which sees
     the threads that a model starts, takes up to a millisecond to read on a busy machine, and memory a tenth of one.
     """
@@ -73,13 +73,13 @@ class Local:
             took = time.perf_counter() - wall, self._cpu() - cpu
             OPEN.reset(before)
             used = account.close(lambda more: self._spent(node, _read(more)))
-            cost = Cost(1, made, *took, used.tokens_in, used.tokens_out, peak and peak.end())
+            cost = Cost(1, made, *took, used.tokens_in, used.tokens_out, peak and peak.end(), used.gpu_seconds)
             self._spent(node, cost)
         return value, cost
 
 
 def _read(usage: Usage) -> Cost:
-    return Cost(tokens_in=usage.tokens_in, tokens_out=usage.tokens_out)
+    return Cost(tokens_in=usage.tokens_in, tokens_out=usage.tokens_out, gpu_seconds=usage.gpu_seconds)
 
 
 def _place(model: Model, error: Exception) -> str:

@@ -20,6 +20,7 @@ from motet.column import Category, Column, Flag, Image, Late, Number, Tags, Text
 from motet.errors import GraphError, RunError, listed
 from motet.llm import LLM, Usage, carried
 from motet.llm.account import charge
+from motet.llm.gpus import held
 from motet.model import Model, State
 from motet.models.content.extract import Read
 from motet.models.content.write import names_in, told
@@ -170,9 +171,11 @@ def _drawn(llm: LLM, prompt: str, size: str, until: float, left: Event | None) -
     request: dict[str, Any] = {"model": llm.model, "prompt": prompt, "n": 1, "size": size}
     try:
         try:
-            made = api.images.generate(**request, response_format="b64_json", timeout=max(until - began, 0.001))
+            with held(llm, charge):
+                made = api.images.generate(**request, response_format="b64_json", timeout=max(until - began, 0.001))
         except errors.BadRequestError:  # newer models know no response_format, and always give the bytes
-            made = api.images.generate(**request, timeout=max(until - time.monotonic(), 0.001))
+            with held(llm, charge):
+                made = api.images.generate(**request, timeout=max(until - time.monotonic(), 0.001))
     except errors.APITimeoutError:
         return None, "not drawn by its deadline", True
     except errors.APIStatusError as error:
