@@ -64,7 +64,7 @@ def test_each_version_is_worth_what_it_would_be_for_all(tmp_path: Path) -> None:
             low, high = ends(value)
             assert low < 1_000 * 0.02 * rate < high
             assert value.effective == pytest.approx(1_500, rel=0.1)
-    gap = found.differences[3 - found.most].anytime
+    gap = found.differences[{1: 2, 2: 1}[found.most or 0]].anytime
     assert gap.sure
     assert gap.value == pytest.approx((1 if found.most == 1 else -1) * 4.0, abs=1.0)
     assert "n=3,000" in str(found)
@@ -236,3 +236,66 @@ def test_a_segment_is_predicted_by_its_mean_as_far_as_that_is_known() -> None:
     assert expected[segments == 0] == pytest.approx(PRIOR / 2 / (seen + PRIOR), abs=0.01)
     nothing = _expected(np.ones(4), np.zeros(4, bool), np.zeros(4, np.int64), np.array(list("abcd")))
     assert nothing.tolist() == [0, 0, 0, 0]
+
+
+def interleaved(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same answers, the first and the last item of which were version 7's."""
+    return [line | {"version": 1, "rival": 7, "ours": {"top": [False, True, False]}} for line in lines]
+
+
+def test_what_is_taken_of_an_interleaved_answer_speaks_for_the_version_that_put_it_there(tmp_path: Path) -> None:
+    answers, happened = logged()
+    found = judged(tmp_path, interleaved(answers), happened)
+    assert (found.values, found.differences, found.most) == ({}, {}, None), "no version gave those alone"
+    (preference,) = found.preferences
+    assert (preference.version, preference.rival) == (1, 7)
+    assert preference.lead.anytime.value == pytest.approx(-found.joined / found.n), "each took the first item, or none"
+    assert preference.lead.anytime.sure
+    assert "version 1 preferred to version 7, in one list: -0.2" in str(found)
+
+
+def test_interleaved_answers_change_nothing_of_what_versions_are_worth_alone(tmp_path: Path) -> None:
+    answers, happened = logged()
+    others = [line | {"ask": {"buyer": f"x{line['ask']['buyer']}"}} for line in interleaved(answers)]
+    told = judged(tmp_path, answers, happened)
+    both = judged(tmp_path, answers + others, happened)
+    assert (both.values, both.differences) == (told.values, told.differences)
+    assert both.preferences[0].lead.anytime.value == 0, "nobody of those took anything"
+
+
+def test_who_is_not_named_is_nobody_s_viewer(tmp_path: Path) -> None:
+    answers, happened = logged()
+    nameless = [line | {"ask": {}} for line in answers[:50]]
+    taken = [row | {"buyer": None} for row in happened[:50]]
+    told, found = judged(tmp_path, answers, happened), judged(tmp_path, answers + nameless, happened + taken)
+    assert found.nobody == 50
+    assert found.values == told.values
+    assert "50 answers left out: they name nobody" in str(found)
+
+
+class Search(mt.Event):
+    at: mt.Time
+    words: mt.Text
+    item: Item = mt.outcome()
+
+
+def test_events_that_refer_to_nobody_cannot_be_joined(tmp_path: Path) -> None:
+    found = mt.retrieve(Item, k=3, by=[mt.BM25()(Item.name, Search.words)])
+    with pytest.raises(mt.DataError, match="Search refers to nobody"):
+        served(mt.Graph(top=found), tmp_path / "answers.jsonl", [], 0.02)
+
+
+@pytest.mark.parametrize("hit", ["x", None, float("nan"), True, -1.0])
+def test_what_something_taken_is_worth_is_an_amount(tmp_path: Path, hit: Any) -> None:
+    with pytest.raises(mt.DataError, match="is no amount"):
+        served(graph, tmp_path / "answers.jsonl", [], hit)
+
+
+def test_what_viewers_did_before_makes_the_difference_narrower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, happened = regulars()
+    told = judged(tmp_path, answers, happened)
+    monkeypatch.setattr("motet.joins.before", lambda lines, taken: [0] * len(lines))
+    blind = judged(tmp_path, answers, happened)
+    (one,), (other,) = told.differences.values(), blind.differences.values()
+    narrow, wide = ((each.once.high or 0) - (each.once.low or 0) for each in (one, other))
+    assert narrow < 0.95 * wide

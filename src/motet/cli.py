@@ -229,6 +229,9 @@ def serve(
     shadow: Annotated[
         str | None, typer.Option(metavar="VERSION[=SHARE]", help="another version is asked too, and only compared")
     ] = None,
+    interleave: Annotated[
+        str | None, typer.Option(metavar="VERSION[=SHARE]", help="so many viewers see its items among the current ones")
+    ] = None,
     answers: Annotated[
         Path | None, typer.Option(help="a file that answers are logged in, a JSON object a line")
     ] = None,
@@ -243,7 +246,7 @@ def serve(
     def path(given: Path | None) -> str | None:
         return None if given is None else str(given)
 
-    told = target, path(store), host, port, workers, log, canary, shadow, path(answers), path(keys)
+    told = target, path(store), host, port, workers, log, canary, shadow, interleave, path(answers), path(keys)
     serving.serve(serving.Settings(*told))
 
 

@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
-import bisect
-import json
-import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from rich.table import Table as Grid
 
+from motet import joins
 from motet.batch import Array
 from motet.bills import PER
 from motet.errors import DataError, listed
+from motet.joins import Answered
 from motet.metrics.experiment import Arm, difference
+from motet.metrics.interleaving import credit, preference
 from motet.metrics.offpolicy import Log, Value, dr, ips, snips
 from motet.metrics.sequential import Sequential
 from motet.node import item_of
 from motet.outline import Outline
 from motet.printed import money, printed
-from motet.record import Event
+from motet.worth import is_amount
 
-Taken = Mapping[Any, list[tuple[float, Any]]]
 WITHIN = 86_400.0  # seconds after an answer in which what is taken counts for it
 FOLDS = 5  # parts of the viewers, each of which is predicted from the others
 PRIOR = 100  # answers at a version's mean worth that the prediction for a segment begins with
 SEGMENTS = 6  # by how much a viewer had taken: nothing, 1, 2 to 3, 4 to 7, 8 to 15, more
-EVENTS = "give the events that came after the answers, as `motet events --export` writes them: --happened FILE"
-HELP = "log answers with `motet serve --answers FILE`, and give the FILE"
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One line of the log. items: the keys of what was answered."""
-
-    at: float
-    viewer: Any
-    version: int
-    propensity: float
-    items: frozenset[Any]
 
 
 @dataclass(frozen=True)
@@ -61,17 +45,36 @@ class Estimates:
 
 
 @dataclass(frozen=True)
+class Preference:
+    """Of two versions whose items took turns in one list: the share of answers of which more of the version's own were
+    taken, less the share of which more of its rival's were."""
+
+    version: int
+    rival: int
+    lead: Sequential
+
+    def __str__(self) -> str:
+        return f"version {self.version} preferred to version {self.rival}, in one list: {self.lead}"
+
+
+@dataclass(frozen=True)
 class Served:
     """values: of each version, had it answered everybody, per 1,000 requests. differences: of each version to the one
-    that answered most, by viewers, per 1,000 requests too. n: answers that are judged. early: answers that are not,
-    since the events end before the time in which what is taken counts for them. joined: of so many events, those that
-    count for an answer."""
+    that answered most, by viewers, per 1,000 requests too; what viewers had done before is taken out of it (CUPED).
+    preferences: of versions that were interleaved, of answers which are in none of the above. refused: why there are
+    none of the above, where preferences are told all the same. n: answers that are
+    judged. early: answers that are not, since the events end before the time in which what is taken counts for them.
+    nobody: answers that are not, since they name nobody whom an event could be of. joined: of so many events, those
+    that count for an answer."""
 
     values: Mapping[int, Estimates]
     differences: Mapping[int, Sequential]
-    most: int
+    preferences: tuple[Preference, ...]
+    refused: str
+    most: int | None
     n: int
     early: int
+    nobody: int
     events: int
     joined: int
 
@@ -87,9 +90,11 @@ class Served:
             grid.add_row(str(number), *said, f"{each.snips.effective:,.0f} rows")
         lines = [f"version {one} less version {self.most}: {gap}" for one, gap in self.differences.items()]
         joined = f"{self.joined:,} of {self.events:,} events count for an answer"
+        lines += [*([self.refused] if self.refused else []), *(str(each) for each in self.preferences)]
         early = f"; {self.early:,} answers left out: their time was not over when the events end" if self.early else ""
-        said = f"n={self.n:,} answers; {joined}{early}; money per {PER:,} requests"
-        return "\n".join([*printed(grid, width=160), "", *lines, "", said])
+        nobody = f"; {self.nobody:,} answers left out: they name nobody" if self.nobody else ""
+        said = f"n={self.n:,} answers; {joined}{early}{nobody}; money per {PER:,} requests"
+        return "\n".join([*(printed(grid, width=160) if self.values else []), "", *lines, "", said])
 
 
 def served(
@@ -108,49 +113,132 @@ def served(
     counts for one answer, the latest before it that held the item.
     output: which of the outputs counts, if not given the first that answers items.
     Errors: DataError for a log that is damaged, has no propensities or does not support what is asked of it, and for
-    events of which none counts for any answer.
+    events of which none counts for any answer or that refer to nobody.
     """
+    if not is_amount(hit) or hit < 0:
+        raise DataError(f"hit={hit!r} is no amount that something taken is worth", help="hit=0.02")
     event, name = outline.event, _output(outline, output)
-    entity = item_of(outline.answered[name].grain)
-    taken, end = _taken(event, entity, happened)
-    logged = _lines(answers, event.first_reference(), name, entity.key_field())
-    hits, joined = _joined(logged, taken, within)
+    entity, viewer = item_of(outline.answered[name].grain), event.first_reference()
+    if viewer is None:
+        said = f"{event.__name__} refers to nobody, so nothing says whose answer it was that something was taken of"
+        raise DataError(said, help="viewer: Viewer")
+    taken, end = joins.taken(event, viewer, entity, happened)
+    whole = joins.lines(answers, viewer, name, entity.key_field())
+    logged = [line for line in whole if line.viewer is not None]
+    chosen, joined = joins.joined(logged, taken, within)
     events = sum(len(rows) for rows in taken.values())
     if not joined:
-        raise _nothing_joins(logged, taken, within)
-    over = np.array([line.at + within <= end for line in logged])
-    if not over.any():
+        raise joins.nothing_joins(whole, taken, within)
+    over = [line.at + within <= end for line in logged]
+    if not any(over):
         what = f"the events end before {within:g} s have passed since any of the {len(logged):,} answers"
         raise DataError(what, help="export the events later, or give a shorter time: --within 1h")
-    lines = [line for line, told in zip(logged, over, strict=True) if told]
-    worth = hit * hits[over]
-    versions = np.array([line.version for line in lines])
-    propensities = np.array([line.propensity for line in lines])
-    viewers = np.array([str(line.viewer) for line in lines])
-    segments = _segments(logged, taken)[over]
-    numbers, counts = np.unique(versions, return_counts=True)
-    most = int(numbers[counts.argmax()])
+    rows = list(zip(logged, chosen, joins.before(logged, taken), over, strict=True))
+    judged = [(line, items, before) for line, items, before, told in rows if told]
+    alone = [row for row in judged if row[0].rival is None]
+    preferences = _preferences([(line, items) for line, items, _ in judged if line.rival is not None])
+    values, differences, most, refused = _alone(alone, hit, needed=not preferences)
+    return Served(
+        values,
+        differences,
+        preferences,
+        refused,
+        most,
+        len(judged),
+        len(logged) - len(judged),
+        len(whole) - len(logged),
+        events,
+        joined,
+    )
 
-    def arm(number: int) -> Arm:
-        mine = versions == number
-        return Arm(PER * worth[mine], viewers[mine])
 
-    def value(number: int) -> Estimates:
-        mine = versions == number
+def _alone(
+    rows: Sequence[tuple[Answered, set[Any], int]], hit: float, needed: bool
+) -> tuple[Mapping[int, Estimates], Mapping[int, Sequential], int | None, str]:
+    """What versions are worth, how they differ, which one answered most, and why these cannot be told: unless they are
+    needed, which is an error."""
+    if not rows:
+        return {}, {}, None, ""
+    compared = _Compared.of(rows, hit)
+    try:
+        return compared.values(), compared.differences(), compared.most, ""
+    except DataError as error:
+        if needed:
+            raise
+        return {}, {}, compared.most, error.what
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Answers that one version gave alone, all [n]. worth: money per 1,000 requests. before: how much the viewer had
+    taken before the first answer."""
+
+    hit: float
+    worth: Array
+    versions: Array
+    propensities: Array
+    viewers: Array
+    before: Array
+
+    @staticmethod
+    def of(rows: Sequence[tuple[Answered, set[Any], int]], hit: float) -> _Compared:
+        lines = [line for line, _, _ in rows]
+        return _Compared(
+            hit,
+            PER * hit * np.array([bool(items) for _, items, _ in rows]),
+            np.array([line.version for line in lines]),
+            np.array([line.propensity for line in lines]),
+            np.array([str(line.viewer) for line in lines]),
+            np.array([before for _, _, before in rows]),
+        )
+
+    @property
+    def numbers(self) -> list[int]:
+        return np.unique(self.versions).tolist()
+
+    @property
+    def most(self) -> int:
+        return max(self.numbers, key=lambda number: int((self.versions == number).sum()))
+
+    def values(self) -> dict[int, Estimates]:
+        return {number: self._value(number) for number in self.numbers}
+
+    def differences(self) -> dict[int, Sequential]:
+        most = self.most
+        share = {number: float(self.propensities[self.versions == number].mean()) for number in self.numbers}
+        return {
+            one: difference(self._arm(one), self._arm(most), share=share[one] / (share[one] + share[most]))
+            for one in self.numbers
+            if one != most
+        }
+
+    def _arm(self, number: int) -> Arm:
+        mine = self.versions == number
+        return Arm(self.worth[mine], self.viewers[mine], np.log1p(self.before[mine]))
+
+    def _value(self, number: int) -> Estimates:
+        mine = self.versions == number
         try:
-            log = Log(PER * worth, propensities, mine.astype(np.float64), viewers, span=(0.0, PER * hit))
+            span = (0.0, PER * self.hit)
+            log = Log(self.worth, self.propensities, mine.astype(np.float64), self.viewers, span=span)
         except DataError as error:
             raise DataError(f"what version {number} is worth cannot be told: {error.what}", help=error.help) from None
         # For an answer of its own what is predicted of it and of what it would have answered is the same; the others'
         # weigh nothing.
-        expected = _expected(PER * worth, mine, segments, viewers)
+        expected = _expected(self.worth, mine, _segments(self.before), self.viewers)
         return Estimates(ips(log), snips(log), dr(log, expected, expected))
 
-    others = [int(number) for number in numbers if number != most]
-    share = {int(number): float(propensities[versions == number].mean()) for number in numbers}
-    gaps = {one: difference(arm(one), arm(most), share=share[one] / (share[one] + share[most])) for one in others}
-    values = {int(number): value(int(number)) for number in numbers}
-    return Served(values, gaps, most, len(lines), len(logged) - len(lines), events, joined)
+
+def _preferences(rows: Sequence[tuple[Answered, set[Any]]]) -> tuple[Preference, ...]:
+    """Of each pair of versions that were interleaved."""
+    pairs = sorted({(line.version, cast(int, line.rival)) for line, _ in rows})
+    found: list[Preference] = []
+    for version, rival in pairs:
+        mine = [(line, items) for line, items in rows if (line.version, line.rival) == (version, rival)]
+        credits = [credit([*line.items.values()], [item in items for item in line.items]) for line, items in mine]
+        viewers = np.array([str(line.viewer) for line, _ in mine])
+        found.append(Preference(version, rival, preference(np.array(credits), viewers)))
+    return tuple(found)
 
 
 def _output(outline: Outline, output: str | None) -> str:
@@ -160,102 +248,9 @@ def _output(outline: Outline, output: str | None) -> str:
     return output or items[0]
 
 
-def _lines(path: Path, viewer: str | None, output: str, key: str) -> list[Answered]:
-    """The log's answers. Errors: DataError, naming the line."""
-    if not path.is_file():
-        raise DataError(f"there is no file {path.name}", help=HELP)
-    found: list[Answered] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                found.append(_line(json.loads(line), viewer, output, key))
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                raise DataError(f"line {number} of {path.name} is no answer: {error!r}", help=HELP) from None
-    if not found:
-        raise DataError(f"{path.name} holds no answer", help=HELP)
-    return found
-
-
-def _line(said: Any, viewer: str | None, output: str, key: str) -> Answered:
-    items = cast("Sequence[Mapping[str, Any]]", said["answer"][output])
-    keys = frozenset(item[key] for item in items)
-    whose = said["ask"].get(viewer) if viewer else None
-    hash(whose)
-    likely = float(said["propensity"])
-    if not 0 < likely <= 1:
-        raise ValueError(f"propensity={likely} is not above 0 and at most 1")
-    return Answered(_when(said["at"]), whose, int(said["version"]), likely, keys)
-
-
-def _when(said: Any) -> float:
-    """Seconds since 1970, of such a number or of ISO 8601, without a zone in UTC."""
-    if isinstance(said, str):
-        read = datetime.fromisoformat(said)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(said):
-        raise ValueError(f"{said} is no time")
-    return float(said)
-
-
-def _taken(event: type[Event], entity: Any, happened: Iterable[Mapping[str, Any]]) -> tuple[Taken, float]:
-    """What each viewer took, in the order of time, and when the last event was. Errors: DataError, naming the line."""
-    viewer, item = event.first_reference(), event.happened(entity).node.label().rpartition(".")[2]
-    found: defaultdict[Any, list[tuple[float, Any]]] = defaultdict(list)
-    end = -math.inf
-    for number, row in enumerate(happened, 1):
-        try:
-            at, whose, what = _when(row[event.time_field()]), row.get(viewer) if viewer else None, row.get(item)
-            end = max(end, at)
-            hash(what)
-            if what is not None:
-                found[whose].append((at, what))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise DataError(f"line {number} of what happened is no {event.__name__}: {error!r}", help=EVENTS) from None
-    for rows in found.values():
-        rows.sort(key=lambda row: row[0])
-    return found, end
-
-
-def _joined(lines: Sequence[Answered], taken: Taken, within: float) -> tuple[Array, int]:
-    """Which answers something was taken for, bool [n], and how many events that were."""
-    asked: defaultdict[Any, list[int]] = defaultdict(list)
-    for row in sorted(range(len(lines)), key=lambda row: lines[row].at):
-        asked[lines[row].viewer].append(row)
-    hits, joined = np.zeros(len(lines), np.bool_), 0
-    for viewer, events in taken.items():
-        mine = asked.get(viewer, [])
-        for at, item in events:
-            first = bisect.bisect_left(mine, at - within, key=lambda row: lines[row].at)
-            last = bisect.bisect_left(mine, at, key=lambda row: lines[row].at)
-            held = next((row for row in reversed(mine[first:last]) if item in lines[row].items), None)
-            if held is not None:
-                hits[held] = True
-                joined += 1
-    return hits, joined
-
-
-def _nothing_joins(lines: Sequence[Answered], taken: Taken, within: float) -> DataError:
-    """One key of each says whether they are written alike."""
-    count = sum(len(rows) for rows in taken.values())
-    line = next((line for line in lines if line.items), lines[0])
-    shown = f"an answer was to {line.viewer!r} with {next(iter(line.items), None)!r}"
-    if taken:
-        viewer, rows = next(iter(taken.items()))
-        shown += f", an event is of {viewer!r} with {rows[0][1]!r}"
-    what = f"none of {count:,} events took what one of {len(lines):,} answers held, within {within:g} s of it: {shown}"
-    return DataError(what, help=EVENTS)
-
-
-def _segments(lines: Sequence[Answered], taken: Taken) -> Array:
-    """Which kind of viewer each answer went to: by how often one had taken something before one's first answer, which
-    no version can have changed. int64 [n]."""
-    first: dict[Any, float] = {}
-    for line in lines:
-        first[line.viewer] = min(line.at, first.get(line.viewer, line.at))
-    before = {
-        viewer: bisect.bisect_right(taken.get(viewer, []), at, key=lambda row: row[0]) for viewer, at in first.items()
-    }
-    return np.array([min(before[line.viewer].bit_length(), SEGMENTS - 1) for line in lines])
+def _segments(before: Array) -> Array:
+    """Which kind of viewer each answer went to, int64 [n]."""
+    return np.array([min(int(count).bit_length(), SEGMENTS - 1) for count in before])
 
 
 def _expected(worth: Array, mine: Array, segments: Array, viewers: Array) -> Array:

@@ -31,6 +31,7 @@ class Answers:
         """A line that cannot be written is lost: nobody's answer waits for a disk to have room again."""
         line = {"at": time.time(), "version": reply.version, "propensity": reply.propensity, "ask": ask}
         line |= {"answer": reply.answer, "answered_by": reply.answered_by}
+        line |= {} if reply.rival is None else {"rival": reply.rival, "ours": reply.ours}
         try:
             os.write(self._file, msgspec.json.encode(line) + b"\n")
             self._failing = False

@@ -1,4 +1,7 @@
-"""Another version beside the current one: a canary answers some viewers, a shadow is only compared."""
+"""Another version beside the current one: a canary answers some viewers, a shadow is only compared.
+
+One whose items are shown among the current version's is in `interleave`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from motet.serve.version import Version
 
 Row = Mapping[str, Any]
 WAITING = 4  # asks that a shadow may be behind; it skips the others
-SAMPLE = 0.1  # share of the asks that a shadow runs, where nothing is said
+SAMPLE = 0.1  # share that a shadow or an interleaved version gets, where nothing is said
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,15 @@ class Canary:
     share: float
 
     def answers(self, row: Row) -> bool:
-        name = self.version.event.first_reference()
-        viewer = dict(row) if name is None else row.get(name)
-        drawn = blake2b(str(viewer).encode("utf-8", "surrogatepass"), digest_size=8, person=b"canary").digest()
-        return int.from_bytes(drawn, "big") < self.share * 2.0**64
+        return drawn(self.version, row, self.share, b"canary")
+
+
+def drawn(version: Version, row: Row, share: float, purpose: bytes) -> bool:
+    """Whether who asks is of such a share of the viewers, which is another one for each purpose."""
+    name = version.event.first_reference()
+    viewer = dict(row) if name is None else row.get(name)
+    found = blake2b(str(viewer).encode("utf-8", "surrogatepass"), digest_size=8, person=purpose).digest()
+    return int.from_bytes(found, "big") < share * 2.0**64
 
 
 class Shadow:

@@ -55,12 +55,15 @@ class Limits:
 @dataclass(frozen=True)
 class Reply:
     """What one ask got. answered_by: per place with an alternative, the model that answered. propensity: how likely
-    it was that this version would answer this viewer."""
+    it was that this version would answer this viewer. rival: the version whose items take turns with its own, where one
+    does; ours: by output, which of the items are its own."""
 
     version: int
     answer: Answer
     answered_by: Mapping[str, str]
     propensity: float = 1.0
+    rival: int | None = None
+    ours: Mapping[str, list[bool]] = field(default_factory=dict[str, list[bool]])
 
 
 @dataclass(eq=False)

@@ -37,8 +37,8 @@ class Settings:
     """What `motet serve` was told.
 
     target: FILE.py:GRAPH. workers: processes that answer. events: where the log of what has happened is, a file or a
-    PostgreSQL URL; None for a file in the store. canary, shadow: VERSION=SHARE. answers: a file that answers are
-    logged in. keys: a file of API keys.
+    PostgreSQL URL; None for a file in the store. canary, shadow, interleave: VERSION=SHARE. answers: a file that
+    answers are logged in. keys: a file of API keys.
     """
 
     target: str
@@ -49,6 +49,7 @@ class Settings:
     events: str | None = None
     canary: str | None = None
     shadow: str | None = None
+    interleave: str | None = None
     answers: str | None = None
     keys: str | None = None
 
@@ -87,6 +88,7 @@ def answer(
     beside = Beside(
         Share.read(settings.canary) if settings.canary else None,
         Share.read(settings.shadow, SAMPLE) if settings.shadow else None,
+        Share.read(settings.interleave, SAMPLE) if settings.interleave else None,
         Path(settings.answers) if settings.answers else None,
     )
     log, traces = Log(journal_at(settings.events, name, made.store.root)), Traces.wanted(name)

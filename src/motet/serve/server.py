@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from motet.answer import Answer
 from motet.serve.answers import Answers
 from motet.serve.beside import Canary, Shadow, Share
 from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
+from motet.serve.interleave import Interleaved
 from motet.serve.log import Log
 from motet.serve.metrics import Metrics
 from motet.serve.trace import Traces
@@ -40,6 +42,7 @@ class Beside:
 
     canary: Share | None = None
     shadow: Share | None = None
+    interleave: Share | None = None
     answers: Path | None = None
 
 
@@ -70,6 +73,7 @@ class Server:
     ready: bool = field(default=False, init=False)
     canary: Canary | None = field(default=None, init=False)
     shadow: Shadow | None = field(default=None, init=False)
+    interleaved: Interleaved | None = field(default=None, init=False)
     answers: Answers | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -85,12 +89,15 @@ class Server:
 
         Errors: DataError for a wrong row, before it costs the others anything.
         """
-        version, propensity = self._chosen(row)
+        version, beside, propensity = self._chosen(row)
         told: Told | None = None if early is None else lambda answer: early(Early(version.number, answer))
         intake.check(version.event, row, version.context.entities())
         began = time.perf_counter()
         try:
-            reply = await self.engine.ask(version, row, size=size, ends=ends, early=told)
+            if beside is None:
+                reply = await self.engine.ask(version, row, size=size, ends=ends, early=told)
+            else:
+                reply = await beside.ask(self.engine, version, row, size=size, ends=ends, early=told)
         except Overloaded:
             self.metrics.shed.inc()
             raise
@@ -105,17 +112,22 @@ class Server:
         self._recent.keep(row)
         if self.answers is not None:
             self.answers.keep(row, reply)
-        if self.shadow is not None and version is self.version:
+        if self.shadow is not None and version is self.version and beside is None:
             self.shadow.see(row, reply.answer, time.perf_counter() - began)
         return reply
 
-    def _chosen(self, row: Row) -> tuple[Version, float]:
-        """The version that answers, and how likely it was that it would answer this viewer."""
-        if self.canary is None or self.canary.version.number == self.version.number:
-            return self.version, 1.0
-        if self.canary.answers(row):
-            return self.canary.version, self.canary.share
-        return self.version, 1 - self.canary.share
+    def _chosen(self, row: Row) -> tuple[Version, Interleaved | None, float]:
+        """The version that answers, what is shown among its items, and how likely that was for this viewer."""
+        likely, canary, beside = 1.0, self.canary, self.interleaved
+        if canary is not None and canary.version.number != self.version.number:
+            if canary.answers(row):
+                return canary.version, None, canary.share
+            likely = 1 - canary.share
+        if beside is None or beside.rival.number == self.version.number:
+            return self.version, None, likely
+        if beside.sees(row):
+            return self.version, beside, likely * beside.share
+        return self.version, None, likely * (1 - beside.share)
 
     async def start(self) -> None:
         self.engine.start()
@@ -159,6 +171,10 @@ class Server:
         if share := self.beside.shadow:
             found = self._versions.beside(self.version, share.number)
             self.shadow = found and Shadow(found, share.share, self.metrics, self._caught_up)
+        if share := self.beside.interleave:
+            found = self._versions.beside(self.version, share.number)
+            failed = partial(self.metrics.failed, share.number)
+            self.interleaved = found and Interleaved(found, share.share, failed)
 
     async def _follow(self) -> None:
         """Lets what is newly published take over; the one before answers until then, whatever happens."""
