@@ -28,6 +28,7 @@ from motet.run.context import Context
 from motet.run.runner import Local
 from motet.store import Store
 from motet.table import parse
+from motet.why import rankings, why
 from motet.worth import Prices, Worth
 
 Spent = Callable[[Apply | Fit, Cost], None]
@@ -131,6 +132,11 @@ class Fitted:
     def ask_many(self, asks: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """The outputs for several events as one batch."""
         return answer(self.outline, self.live, asks)
+
+    def why(self, **fields: Any) -> dict[str, list[Answer]]:
+        """For each output that answers items to this event: each item's key, and the places, from 1, that the scorers
+        give it by which it was found."""
+        return why(self.outline, self.live, [fields], rankings(self.outline))[0]
 
     def observe(self, event: type[Event], rows: Sequence[Mapping[str, Any]]) -> None:
         """Events that have happened, outcomes included; the next ask sees them in `past(...)`.

@@ -150,6 +150,8 @@ def test_an_ask_is_answered_with_items_reasons_and_a_text_that_comes_later(
     expect(page.get_by_text("found by taste and named")).to_be_visible()
     expect(page.locator("dl")).to_contain_text(["spent", "found"])
     expect(page.locator(".facts").first).to_contain_text("price")
+    found_by = re.compile(r"found as no\. \d+ by (taste|named)")
+    expect(page.locator(".why").first).to_contain_text(found_by)
     reply.get_by_role("link").first.click()
     expect(page.locator(".items li").first).to_be_focused()
 

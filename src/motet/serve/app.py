@@ -16,10 +16,10 @@ from motet.console import pages
 from motet.serve import openapi, problems
 from motet.serve.http import json_reply
 from motet.serve.metrics import CONTENT
-from motet.serve.protocols import events, facts, inference, openai, own
+from motet.serve.protocols import events, facts, inference, openai, own, why
 from motet.serve.server import Server
 
-PROTOCOLS: tuple[openapi.Spoken, ...] = (own, events, facts, openai, inference)
+PROTOCOLS: tuple[openapi.Spoken, ...] = (own, why, events, facts, openai, inference)
 
 
 def application(server: Server) -> Starlette:

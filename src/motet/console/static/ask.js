@@ -31,7 +31,10 @@ function Asking({ graph, api }) {
     let outputs = {};
     try {
       for await (const { name, value } of told("/v1/ask", row, stop.signal)) {
-        if (name === "answer") step({ outputs: (outputs = { ...outputs, ...value }) });
+        if (name === "answer") {
+          if (!Object.keys(outputs).length && api.paths["/v1/why"]) post("/v1/why", row).then((why) => step({ why }), () => {});
+          step({ outputs: (outputs = { ...outputs, ...value }) });
+        }
         if (name === "done") step({ ...value, phase: "done" });
       }
     } catch (problem) {
@@ -166,13 +169,15 @@ function Items({ output, graph, state, happened }) {
   const may = graph.events && graph.event.outcomes.some((one) => one.entity === output.entity);
   const likes = graph.event.outcomes.some((one) => one.high !== undefined && one.high !== null);
   const before = state.before && keysOf(output, state.before[output.name]);
+  const same = state.why && (state.version ?? state.why.version) === state.why.version; // else a canary answered
+  const why = Object.fromEntries(((same && state.why.why[output.name]) || []).map((one) => [one[output.key], one.by]));
   return html`<article>
     <h2>${output.name}</h2>
     <${Steps} output=${output} />
     ${items.length === 0 && html`<p class="quiet">Nothing was found.</p>`}
     <ol class="items">
       ${shown.map((item, i) => html`<li key=${item[output.key]} id=${`${output.name}-${item[output.key]}`} tabindex="-1">
-        <${Item} output=${output} item=${item} fields=${about[item[output.key]]} rank=${i} before=${before}>
+        <${Item} output=${output} item=${item} fields=${about[item[output.key]]} rank=${i} before=${before} why=${why[item[output.key]]}>
           ${may && html`<div class="told">
             <${Told} output=${output} item=${item} says="Seen" act=${() => happened(output, item, false)} waits=${state.phase === "asking"} />
             ${likes && html`<${Told} output=${output} item=${item} says="Like" act=${() => happened(output, item, true)} waits=${state.phase === "asking"} />`}
@@ -184,7 +189,7 @@ function Items({ output, graph, state, happened }) {
   </article>`;
 }
 
-function Item({ output, item, fields = {}, rank, before, children }) {
+function Item({ output, item, fields = {}, rank, before, why = {}, children }) {
   const title = titleOf(output, item);
   const others = Object.entries(fields).filter(([name, value]) => name !== output.key && value !== title && value !== null && value !== "");
   return html`
@@ -194,8 +199,16 @@ function Item({ output, item, fields = {}, rank, before, children }) {
         ${others.map(([name, value]) => html`<span><span class="name">${name}</span> ${Array.isArray(value) ? value.join(", ") : String(value)}</span> `)}
         <span><span class="name">score</span> ${digits(item.score)}</span>
       </p>
+      <${Why} by=${why} />
     </div>
     ${children}`;
+}
+
+/** Which scorers have found it, and how far up. */
+function Why({ by }) {
+  const places = Object.entries(by).sort(([, a], [, b]) => a - b);
+  if (!places.length) return null;
+  return html`<p class="why quiet">found as ${places.map(([name, place], i) => html`${i ? ", " : ""}no. ${count(place)} by <code>${name}</code>`)}</p>`;
 }
 
 function Moved({ was, rank }) {
