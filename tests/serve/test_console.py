@@ -250,6 +250,22 @@ def test_the_graph_shows_columns_by_grain_with_what_they_took(page: Page, runnin
     expect(calls).not_to_have_text(before)
 
 
+def test_what_live_work_costs_follows_from_the_reader_s_prices(page: Page, running: Served) -> None:
+    assert running.ask(buyer="b4", amount=3.0).status == 200
+    show(page, running, "graph")
+    cost = page.locator(".live", has_text=re.compile("for 1,000 asks"))
+    expect(cost).to_have_count(0)
+    page.get_by_label("a processor core an hour").fill("3600000")
+    calls = page.locator("article", has_text="named.Indexed, Purchase.search").locator(".live")
+    expect(calls).to_contain_text("for 1,000 asks")
+    page.get_by_label("a million tokens read").fill("2")
+    page.get_by_label("a million tokens written").fill("8")
+    expect(page.locator("article", has_text="reply").locator(".live").first).to_contain_text("for 1,000 asks")
+    show(page, running, "health")
+    show(page, running, "graph")
+    expect(page.get_by_label("a processor core an hour")).to_have_value("3600000")
+
+
 def test_the_landscape_has_every_model_at_its_place(page: Page, running: Served) -> None:
     show(page, running, "landscape")
     for row in loading.models():
