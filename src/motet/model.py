@@ -43,6 +43,9 @@ class State:
         self.parts: Mapping[str, Any] = parts
         self._opened: dict[Callable[..., Any], Any] = {}
 
+    def __reduce__(self) -> Any:
+        return _state, (dict(self.parts),)
+
     def __getitem__(self, name: str) -> Any:
         return self.parts[name]
 
@@ -51,6 +54,11 @@ class State:
         if build not in self._opened:
             self._opened[build] = build(self)
         return cast(T, self._opened[build])
+
+
+def _state(parts: Mapping[str, Any]) -> State:
+    """A state in another process, where nothing is opened yet."""
+    return State(**parts)
 
 
 NOTHING = State()
