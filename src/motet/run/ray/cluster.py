@@ -41,37 +41,43 @@ def ray() -> Any:
 
 @contextlib.contextmanager
 def silent() -> Generator[None]:
-    """What native code writes while the block lasts is not shown; what is wrong is raised."""
+    """What others write while the block lasts is not shown; what is wrong is raised."""
+    sys.stdout.flush()
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    kept, nowhere = [os.dup(1), os.dup(2)], os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, was in zip((1, 2), kept, strict=True):
+            os.dup2(was, number)
+            os.close(was)
         os.close(nowhere)
 
 
-def connected(on: Ray) -> Any:
+def connected(on: Ray, environment: Mapping[str, str] | None = None) -> Any:
     """The package, connected to the cluster, whose nodes have been found to run what this process runs.
 
-    Errors: there is no cluster, its versions differ, or it has no room for the workers.
+    environment: that a cluster of one's own is started with. Errors: there is no cluster, its versions differ, or it has no room for the workers.
     """
     package = ray()
     if not package.is_initialized():
-        _join(package, on)
+        _join(package, on, environment or {})
         _same_everywhere(package)
     _room(package, on)
     return package
 
 
-def _join(package: Any, on: Ray) -> None:
+def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
     own = on.place is None and "RAY_ADDRESS" not in os.environ
     if on.place is not None:
         _reached(*on.place)
     told: dict[str, Any] = {"address": None if on.place is None else ":".join(map(str, on.place))}
     if own:
+        os.environ.update({name: value for name, value in environment.items() if name not in os.environ})
         told |= {"include_dashboard": False, "num_cpus": max(len(os.sched_getaffinity(0)), _cores(on))}
     if on.working_dir is not None:
         told["runtime_env"] = {"working_dir": on.working_dir}

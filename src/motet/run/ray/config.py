@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from motet.errors import GraphError
+from motet.errors import GraphError, listed
 
 if TYPE_CHECKING:
     from motet.run.runner import Runner, Spent
+    from motet.serve.process import Settings
 
 SCHEME = "ray://"
+ON = "--on ray, --on ray://10.0.0.1:6379 or --on ray,workers=4,cpus=2"
+READERS: Mapping[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,22 @@ class Ray:
             if not host or not port.isdigit():
                 raise GraphError(f"{self.address!r} is no address of a Ray cluster", help='mt.Ray("10.0.0.1:6379")')
 
+    @staticmethod
+    def read(text: str) -> Ray:
+        """What --on says: ray, ray://HOST:PORT, and with more of its fields ray,workers=4,cpus=2."""
+        place, *given = text.split(",")
+        kinds = {field.name: str(field.type).partition(" ")[0] for field in fields(Ray) if field.name != "address"}
+        told: dict[str, Any] = {}
+        for each in given:
+            name, equals, value = each.partition("=")
+            try:
+                told[name] = READERS[kinds[name]](value) if equals else kinds[""]
+            except (KeyError, ValueError):
+                raise GraphError(f"{each!r} says nothing of a Ray cluster; {listed(kinds, name)}", help=ON) from None
+        if place != "ray" and not place.startswith(SCHEME):
+            raise GraphError(f"nothing runs on {place!r}; there is: ray", help=ON)
+        return Ray(None if place == "ray" else place.removeprefix(SCHEME), **told)
+
     @property
     def place(self) -> tuple[str, int] | None:
         """Host and port of the cluster's head, where an address was given."""
@@ -58,3 +78,9 @@ class Ray:
         from motet.run.ray.runner import OnRay
 
         return OnRay(self, spent)
+
+    def serve(self, settings: Settings) -> None:
+        """Serves from replicas until a signal ends it."""
+        from motet.run.ray.serving import serve
+
+        serve(settings, self)
