@@ -166,7 +166,7 @@ class Fitted:
 
         known = self.states.values, self.states.names, prepared
         name = self.outline.name
-        runner = Local(told, online) if on is None else on.runner(told)
+        runner = Local(told, online) if on is None else on.runner(told, self.store.root)
         return Context(data, runner, self.store, *known, self.progress.rows(name), name)
 
 
@@ -191,7 +191,7 @@ def fit(
         )
     kept, progress = open_store(store), Progress(quiet)
     meter = Meter(kept)
-    runner = Local(meter.spent) if on is None else on.runner(meter.spent)
+    runner = Local(meter.spent) if on is None else on.runner(meter.spent, kept.root)
     states = Fitting(outline, kept, runner, meter, progress, seed).all(data)
     meter.keep()
     return Fitted(outline, data, states, kept, quiet, seed=seed)

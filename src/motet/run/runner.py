@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -42,8 +43,9 @@ class Runner(Protocol):
 class Place(Protocol):
     """Where a graph runs, if not in this process: `mt.Ray()`."""
 
-    def runner(self, spent: Spent) -> Runner:
-        """Who does the models' work there. spent: told what each call took. Errors: it cannot be had."""
+    def runner(self, spent: Spent, store: Path) -> Runner:
+        """Who does the models' work there. spent: told what each call took. store: its folder. Errors: there is
+        nobody."""
         ...
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from motet.errors import GraphError, listed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from motet.run.runner import Runner, Spent
     from motet.serve.process import Settings
 
@@ -74,10 +76,10 @@ class Ray:
         host, _, port = self.address.removeprefix(SCHEME).rpartition(":")
         return host.strip("[]"), int(port)
 
-    def runner(self, spent: Spent) -> Runner:
+    def runner(self, spent: Spent, store: Path) -> Runner:
         from motet.run.ray.runner import OnRay
 
-        return OnRay(self, spent)
+        return OnRay(self, spent, store)
 
     def serve(self, settings: Settings) -> None:
         """Serves from replicas until a signal ends it."""
