@@ -72,6 +72,7 @@ class Model:
     costly: its rows are worth keeping one by one, so an unchanged row is never computed again.
     crosses: reads requests and items each at their own grain and gives Scores of all against all.
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
+    torch: its fit takes steps in torch, which a cluster may have a place of its own for.
     deep: it is a neural network of several layers, its own or one that comes in a package.
     """
 
@@ -79,6 +80,7 @@ class Model:
     costly: ClassVar[bool] = False
     crosses: ClassVar[bool] = False
     calls_llm: ClassVar[bool] = False
+    torch: ClassVar[bool] = False
     deep: ClassVar[bool] = False
 
     if not TYPE_CHECKING:  # a type checker sees each model's own fields

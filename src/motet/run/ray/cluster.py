@@ -83,6 +83,8 @@ def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
         told["runtime_env"] = {"working_dir": on.working_dir}
     try:
         with silent():
+            # What raylets say of killed workers goes to standard output, where a command's own answer is.
+            package._private.worker.print_to_stdstream = lambda *args, **told: None
             package.init(**told, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
     except RuntimeError as error:
         if "Version mismatch" not in str(error):

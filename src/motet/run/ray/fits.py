@@ -14,17 +14,17 @@ from motet.errors import MotetError
 from motet.model import State
 from motet.run.ray.cluster import alive, failed
 from motet.run.ray.config import Ray
-from motet.run.ray.part import Metered, Part
+from motet.run.ray.part import Metered, Part, Sent
 
 Made = tuple[State | MotetError, Cost]
 
 
 def fitted(ray: Any, on: Ray, node: Fit, batch: Batch, target: Any, folder: str) -> tuple[State, Cost]:
     """What was learnt there, and what that took. folder: where Ray Train may keep what it writes down."""
-    sent = ray.put((Part.of(node), replace(batch, progress=_untold), target))
+    sent = Sent.of(ray, (Part.of(node), replace(batch, progress=_untold), target))
     cpus = _cpus(ray, on)
     try:
-        made = _trained(sent, cpus, folder) if node.model.deep else _done(ray, sent, cpus)
+        made = _trained(sent, cpus, folder) if node.model.torch else _done(ray, sent, cpus)
     except (ray.exceptions.RayError, RuntimeError) as error:
         if isinstance(error, MotetError):
             raise
@@ -34,16 +34,16 @@ def fitted(ray: Any, on: Ray, node: Fit, batch: Batch, target: Any, folder: str)
     return cast("tuple[State, Cost]", made)
 
 
-def _done(ray: Any, sent: Any, cpus: float) -> Made:
-    return ray.get(ray.remote(num_cpus=cpus, max_retries=3)(_fit).remote([sent]))
+def _done(ray: Any, sent: Sent, cpus: float) -> Made:
+    return ray.get(ray.remote(num_cpus=cpus, max_retries=3)(_fit).remote(sent))
 
 
-def _trained(sent: Any, cpus: float, folder: str) -> Made:
+def _trained(sent: Sent, cpus: float, folder: str) -> Made:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     def loop(told: dict[str, Any]) -> Made:
-        return _fit([told["sent"]])
+        return _fit(told["sent"])
 
     trainer: Any = TorchTrainer(
         loop,
@@ -58,11 +58,9 @@ def _trained(sent: Any, cpus: float, folder: str) -> Made:
             shutil.rmtree(folder, ignore_errors=True)  # no checkpoint: the state itself comes back
 
 
-def _fit(sent: list[Any]) -> Made:
-    import ray
-
-    part, batch, target = cast(Any, ray).get(sent[0])
+def _fit(sent: Sent) -> Made:
     try:
+        part, batch, target = sent.opened()
         return Metered().fit(part, batch, target)
     except MotetError as error:
         return error, Cost()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from motet.apply import Apply, Fit
 from motet.cost import Cost
+from motet.errors import RunError
 from motet.model import Model
 from motet.node import Grain
 from motet.run.runner import Local
+
+MISSING = re.compile(r"No module named '([^']+)'")
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,34 @@ class Part:
 
     def label(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A value in Ray's object store, and where its classes are found: what this process imports, workers can."""
+
+    where: list[Any]
+    path: list[str]
+
+    @staticmethod
+    def of(ray: Any, value: Any) -> Sent:
+        return Sent([ray.put(value)], [str(Path(folder).absolute()) for folder in sys.path])
+
+    def opened(self) -> Any:
+        """Errors: a module that the value needs is not there."""
+        import ray
+
+        sys.path += [folder for folder in self.path if folder not in sys.path and Path(folder).exists()]
+        kept: Any = ray
+        try:
+            return kept.get(self.where[0])
+        except kept.exceptions.RaySystemError as error:
+            missing = MISSING.search(str(error))
+            if missing is None:
+                raise
+            raise RunError(
+                f"workers cannot import {missing[1]!r}", help='mt.Ray(working_dir="."): that folder goes to every node'
+            ) from None
 
 
 @dataclass

@@ -6,6 +6,8 @@ became of them pass through Ray Data; the values lie in Ray's object store, whic
 
 from __future__ import annotations
 
+import secrets
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from motet.errors import MotetError, RunError
 from motet.model import Model
 from motet.run.ray.cluster import failed, on_each_node
 from motet.run.ray.config import Ray
-from motet.run.ray.part import Metered, Part
+from motet.run.ray.part import Metered, Part, Sent
 from motet.run.rows import Keeps, Kept, Rows, keep
 from motet.run.runner import Spent
 
@@ -31,13 +33,15 @@ TRIES = 4  # deaths of a worker at one block after which it is taken to be the b
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker needs. blocks: which rows each block has. place: a folder of cells, or an address of blocks."""
+    """All that a worker needs. blocks: which rows each block has. place: a folder of cells, or an address
+    of blocks. run: what this work is called."""
 
     part: Part
     rows: Rows
     blocks: Sequence[Array]
     place: str
     column: str | None
+    run: str
 
     def cells(self) -> Keeps:
         return Cells(Path(self.place)) if self.column is None else Blocks(self.place, self.column)
@@ -55,24 +59,31 @@ class Done:
 class Worker:
     """An actor of Ray Data: it opens the model at its first block, and keeps it."""
 
-    def __init__(self, task: Any) -> None:
-        import ray
-
-        self._task = cast(Task, cast(Any, ray).get(task[0]))
-        self._cells = self._task.cells()
+    def __init__(self, sent: Sent) -> None:
+        self._sent = sent
+        self._opened: tuple[Task, Keeps] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         return {"done": [self._done(int(number)) for number in batch["item"]]}
 
     def _done(self, number: int) -> Done:
-        task, metered = self._task, Metered()
+        metered = Metered()
+        try:
+            if self._opened is None:
+                task = cast(Task, self._sent.opened())
+                self._opened = task, task.cells()
+        except MotetError as error:
+            return Done(Kept(0), error=error)
+        task, cells = self._opened
         block = task.blocks[number]
-        block = block[~self._cells.known(task.rows.hashes[block])]
+        block = block[~cells.known(task.rows.hashes[block])]
+        if _begun(task.run, number) > TRIES:
+            return Done(Kept(0), error=_deadly(task.part.label()))
         if not len(block):  # a worker that was killed had committed it, and could not say so
             return Done(Kept(len(task.blocks[number])))
         try:
             made = metered.apply(task.part, task.rows.state, task.rows.batch(block))
-            return Done(keep(self._cells, task.rows.hashes[block], made), metered.costs)
+            return Done(keep(cells, task.rows.hashes[block], made), metered.costs)
         except MotetError as error:
             return Done(Kept(0), metered.costs, error)
 
@@ -89,7 +100,7 @@ def computed(ray: Any, on: Ray, spent: Spent, node: Apply, rows: Rows, new: Arra
         return
     place = on.blocks or str(_shared(ray, cells.folder))
     blocks = _blocks(new, node.model, on.workers)
-    task = Task(Part.of(node), rows, blocks, place, cells.folder.name if on.blocks else None)
+    task = Task(Part.of(node), rows, blocks, place, cells.folder.name if on.blocks else None, secrets.token_hex(8))
     try:
         for done in _results(ray, on, task):
             for cost in done.costs:
@@ -105,31 +116,53 @@ def computed(ray: Any, on: Ray, spent: Spent, node: Apply, rows: Rows, new: Arra
 def _results(ray: Any, on: Ray, task: Task) -> Iterator[Done]:
     from ray.data import ActorPoolStrategy, DataContext, from_items
 
-    context: Any = DataContext.get_current()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray sets fields of its own that it has deprecated
+        context: Any = DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    put = ray.put(task)
+    sent = Sent.of(ray, task)
     numbers: Any = from_items(list(range(len(task.blocks))), override_num_blocks=len(task.blocks))
     workers = min(on.workers, len(task.blocks))
     made = numbers.map_batches(
         Worker,
         batch_size=1,
         batch_format="numpy",
-        fn_constructor_args=([put],),
+        fn_constructor_args=(sent,),
         compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=on.cpus,
         memory=None if on.memory_gb is None else on.memory_gb * 2**30,
-        ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": TRIES - 1},
     )
     try:
         for row in made.iter_rows():
             yield row["done"]
-    except ray.exceptions.RayActorError as error:
-        raise RunError(
-            f"{task.part.label()}: a worker died {TRIES} times at the same rows",
-            help="most likely its memory: fewer workers a node, or mt.Ray(memory_gb=...) for as much as it takes",
-        ) from error
     except ray.exceptions.RayError as error:
         raise failed(error, task.part.label()) from error
+    finally:
+        _forget(task.run)
+
+
+def _begun(run: str, number: int) -> int:
+    """Counts how often a block was begun, where the death of a worker or of a node forgets nothing."""
+    from ray.experimental import internal_kv
+
+    kept: Any = internal_kv
+    name = f"motet:{run}:{number}".encode()
+    times = int(kept._internal_kv_get(name) or 0) + 1
+    kept._internal_kv_put(name, str(times).encode(), overwrite=True)
+    return times
+
+
+def _forget(run: str) -> None:
+    from ray.experimental import internal_kv
+
+    cast(Any, internal_kv)._internal_kv_del(f"motet:{run}:".encode(), del_by_prefix=True)
+
+
+def _deadly(label: str) -> RunError:
+    return RunError(
+        f"{label}: a worker died {TRIES} times at the same rows",
+        help="most likely its memory: fewer workers a node, or mt.Ray(memory_gb=...) for as much as it takes",
+    )
 
 
 def _blocks(new: Array, model: Model, workers: int) -> list[Array]:
