@@ -21,6 +21,7 @@ from motet.batch import Array
 from motet.models.content.minilm import MiniLM
 
 USERS, ITEMS, WIDTH, K, TOP = 100_000, 10_000, 32, 100, 10
+NODES = 20  # of the longer chain
 WORDS = (
     "red running shoes for a rainy autumn day cheap wireless noise cancelling headphones kids winter jacket large "
     "wooden dining table modern black leather office chair organic green tea gift box small garden tools set classic "
@@ -114,6 +115,18 @@ def write_ranker(file: Path) -> None:
     output = helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["n"])
     made = helper.make_graph(nodes, "dlrm", inputs, [output], constants)
     onnx.save(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(file))
+
+
+def prepared(folder: Path, made: mt.Graph, name: str) -> str:
+    """Publishes a graph, and names it as the command line does."""
+    data = mt.Data({Item: items(), Ask: [{"user": 1.0, "query": "x", "at": 0, "item": 0}]})
+    made.fit(data, store=folder, quiet=True).prepare(name=name)
+    file = folder / "reference.py"
+    file.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(__file__).resolve().parent)!r})\nfrom _reference import NODES, chain, graph\n"
+        f"served = graph({str(folder / 'ranker.onnx')!r})\nshort, long = chain(0), chain(NODES)\n"
+    )
+    return f"{file}:{name}"
 
 
 class ByHand:

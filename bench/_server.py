@@ -138,7 +138,7 @@ def serving(
         )
     try:
         while True:
-            with contextlib.suppress(OSError, http.client.HTTPException):
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
                 if post(port, "/v1/ask", first, 5)[0] == 200:
                     break
             if process.poll() is not None or time.perf_counter() - began > 120:

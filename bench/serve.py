@@ -24,15 +24,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from _reference import TOP, USERS, WORDS, Ask, ByHand, Item, chain, graph, items, requests, write_ranker
+from _reference import NODES, TOP, USERS, WORDS, ByHand, chain, graph, prepared, requests, write_ranker
 from _server import Load, Serving, needs_wrk, serving
 
 import motet as mt
 
 # connections, then how the limit beside them is taken: requests at a time, threads
 POINTS = ((1, 1, 1), (8, 8, 2), (32, 16, 2))
-NODES = 20
-HERE = Path(__file__).resolve().parent
 
 
 def limit(models: ByHand, batch: int, threads: int, seconds: float) -> tuple[float, float]:
@@ -66,18 +64,6 @@ def same(server: Serving, models: ByHand) -> None:
         assert [item["item_id"] for item in found] == wanted, (found, wanted)
         assert np.allclose([item["score"] for item in found], scores, atol=1e-4)
         assert len(found) == TOP
-
-
-def prepared(folder: Path, made: mt.Graph, name: str) -> str:
-    """Publishes a graph, and names it as the command line does."""
-    data = mt.Data({Item: items(), Ask: [{"user": 1.0, "query": "x", "at": 0, "item": 0}]})
-    made.fit(data, store=folder, quiet=True).prepare(name=name)
-    file = folder / "reference.py"
-    file.write_text(
-        f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom _reference import chain, graph\n"
-        f"served = graph({str(folder / 'ranker.onnx')!r})\nshort, long = chain(0), chain({NODES})\n"
-    )
-    return f"{file}:{name}"
 
 
 def measured(folder: Path, seconds: float, rounds: int) -> dict[str, float]:

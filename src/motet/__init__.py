@@ -54,6 +54,7 @@ from motet.models.onnx import ONNX
 from motet.models.torch import Torch
 from motet.past import past
 from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
+from motet.run.ray.config import Ray
 from motet.sources import read, sql
 from motet.worth import Prices, Worth
 
@@ -98,6 +99,7 @@ __all__ = [
     "Number",
     "Popular",
     "Prices",
+    "Ray",
     "Record",
     "Rerank",
     "RunError",

@@ -75,15 +75,14 @@ class Cells:
 
     def add(self, hashes: Array, value: Value, problems: Sequence[str | None] | None = None) -> None:
         """Keeps these rows durably, all of them or none. Rows that are known already stay as they are."""
-        said = pa.nulls(len(hashes), pa.string()) if problems is None else pa.array(problems, pa.string())
+        chunk = Chunk.of(hashes, value, problems)
         columns = cast(Mapping[str, Any], value).values() if isinstance(value, Mapping) else [value]
-        if any(len(cast(Any, column)) != len(hashes) for column in [*columns, said]):
+        if any(len(cast(Any, column)) != len(hashes) for column in [*columns, chunk.problems]):
             raise RunError(
                 f"{len(hashes)} rows were asked for, but the model gave another number of values",
                 help="apply(state, batch) returns batch.rows values",
             )
         if len(hashes):
-            chunk = Chunk(np.ascontiguousarray(hashes).view("S16"), value, said)
             chunk.write(self.folder, time.time_ns())
             merge(self.folder)
 

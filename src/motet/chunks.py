@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,33 @@ class Chunk:
 
     @staticmethod
     def opened(path: Path) -> Chunk:
-        batch = sealed.read(path)
+        return Chunk._made(sealed.read(path))
+
+    @staticmethod
+    def read(data: pa.Buffer, place: str) -> Chunk:
+        """A chunk from the bytes of its file; the place is what an error names."""
+        return Chunk._made(sealed.opened(data, Path(place), checked=True))
+
+    @staticmethod
+    def of(hashes: Array, value: Any, problems: Sequence[str | None] | None) -> Chunk:
+        said = pa.nulls(len(hashes), pa.string()) if problems is None else pa.array(problems, pa.string())
+        return Chunk(np.ascontiguousarray(hashes).view("S16"), value, said)
+
+    @staticmethod
+    def _made(batch: pa.RecordBatch) -> Chunk:
         hashes = np.frombuffer(batch.column("#hash").buffers()[1], "S16")[: batch.num_rows]
         return Chunk(hashes, from_arrow(batch.drop_columns(["#hash", "#problem"])), batch.column("#problem"))
 
-    def write(self, folder: Path, moment: int) -> None:
+    def batch(self) -> pa.RecordBatch:
         batch = to_arrow(self.value)
         raw = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(16), len(self.hashes), [None, pa.py_buffer(self.hashes.tobytes())]
         )
-        batch = batch.append_column("#hash", raw).append_column("#problem", self.problems)
+        return batch.append_column("#hash", raw).append_column("#problem", self.problems)
+
+    def write(self, folder: Path, moment: int) -> None:
         name = f"{moment:020d}-{len(self.hashes)}-{secrets.token_hex(4)}{sealed.SUFFIX}"
-        sealed.write(folder / name, batch)
+        sealed.write(folder / name, self.batch())
 
 
 def listed(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from motet.escalation import escalated
 from motet.graph import Graph
 from motet.node import grain_name
 from motet.returns import optional
+from motet.run.ray.config import Ray
 from motet.served import served
 from motet.span import seconds_of
 from motet.worth import Prices, Worth
@@ -36,6 +37,10 @@ Last = Annotated[int | None, typer.Option(help="test on the last so many events 
 CpuHour = Annotated[float, typer.Option(help="what a processor core costs an hour")]
 GpuHour = Annotated[float, typer.Option(help="what a GPU costs an hour, of language models that say gpus=")]
 Tokens = Annotated[list[str] | None, typer.Option(help="a million tokens read and written: MODEL=0.15,0.6")]
+On = Annotated[
+    str | None,
+    typer.Option(metavar="ray[://HOST:PORT][,workers=4]", help="run on a Ray cluster; default: in this process"),
+]
 By = Annotated[str | None, typer.Option(help="the reference of --last, such as viewer")]
 
 Log = Annotated[
@@ -84,9 +89,12 @@ def plan(
 
 
 @app.command()
-def fit(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
+def fit(
+    target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, on: On = None, as_json: Json = False
+) -> None:
     """Fits every model on all data; what is unchanged is kept."""
-    fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
+    place = _place(on)
+    fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet, on=place)
     _say(
         {"states": dict(fitted.states.names)},
         f"fitted: {len(fitted.states.names)} states in {fitted.store.root}",
@@ -191,10 +199,13 @@ def escalation(
 
 
 @app.command()
-def prepare(target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, as_json: Json = False) -> None:
+def prepare(
+    target: Target, store: Folder = None, seed: Seed = 0, quiet: Quiet = False, on: On = None, as_json: Json = False
+) -> None:
     """Computes ahead what the grain allows, and publishes it. Fits first what has not been fitted."""
-    fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet)
-    done = fitted.prepare(name=loading.name(target))
+    place = _place(on)
+    fitted = loading.graph(target).fit(loading.needed(target), store=store, seed=seed, quiet=quiet, on=place)
+    done = fitted.prepare(name=loading.name(target), on=place)
     found = {"version": done.version, "rows": done.rows, "computed": done.new, "problems": done.problems}
     _say(found, str(done), as_json)
 
@@ -239,6 +250,7 @@ def serve(
         Path | None, typer.Option("--api-key-file", help="a file of API keys, one a line; one must be shown")
     ] = None,
     log: Log = None,
+    on: On = None,
 ) -> None:
     """Answers over HTTP from the published version, and from the next one as soon as that is published."""
     from motet import serve as serving
@@ -247,7 +259,11 @@ def serve(
         return None if given is None else str(given)
 
     told = target, path(store), host, port, workers, log, canary, shadow, interleave, path(answers), path(keys)
-    serving.serve(serving.Settings(*told))
+    settings, ray = serving.Settings(*told), _place(on)
+    if ray is None:
+        serving.serve(settings)
+    else:
+        ray.serve(settings)
 
 
 @app.command()
@@ -302,6 +318,10 @@ def _guarded(run: Callable[[], Any], as_json: bool) -> None:
             raise
         print("\nstopped; what was finished is kept", file=sys.stderr)
         sys.exit(STOPPED)
+
+
+def _place(on: str | None) -> Ray | None:
+    return None if on is None else Ray.read(on)
 
 
 def _given(hit: float | None) -> float:

@@ -25,13 +25,11 @@ from motet.progress import Progress
 from motet.record import Event
 from motet.returns import Returns, returns
 from motet.run.context import Context
-from motet.run.runner import Local
+from motet.run.runner import Local, Place, Spent
 from motet.store import Store
 from motet.table import parse
 from motet.why import rankings, why
 from motet.worth import Prices, Worth
-
-Spent = Callable[[Apply | Fit, Cost], None]
 
 
 class Fitted:
@@ -110,13 +108,14 @@ class Fitted:
         """
         return escalation(self, test, prices or Prices(), name)
 
-    def prepare(self, data: Data | None = None, *, name: str = "graph") -> Prepared:
+    def prepare(self, data: Data | None = None, *, name: str = "graph", on: Place | None = None) -> Prepared:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.
 
         data: what has changed since the fit (new films, new events). Only rows that are new are computed. The version
-        before stays published until this one is complete. What only superseded versions need is deleted.
+        before stays published until this one is complete. What only superseded versions need is deleted. on: who
+        computes the rows of costly columns, if not this process: mt.Ray().
         """
-        context = self.context(data or self.data)
+        context = self.context(data or self.data, on=on)
         done = prepare(self.outline, context, self.progress)
         version = snapshot.publish(name, self.outline, context, self.states.names, done, self.seed)
         self.meter.keep()
@@ -161,9 +160,11 @@ class Fitted:
         prepared: Mapping[str, str] | None = None,
         online: bool = False,
         spent: Spent = lambda node, cost: None,
+        on: Place | None = None,
     ) -> Context:
         """An evaluation over data. prepared: where whole columns are kept that need not be put together again.
-        online: whether somebody waits for what it evaluates. spent: told what each call took."""
+        online: whether somebody waits for what it evaluates. spent: told what each call took. on: where it runs, if
+        not in this process."""
 
         def told(node: Apply | Fit, cost: Cost) -> None:
             self.meter.spent(node, cost)
@@ -171,10 +172,19 @@ class Fitted:
 
         known = self.states.values, self.states.names, prepared
         name = self.outline.name
-        return Context(data, Local(told, online), self.store, *known, self.progress.rows(name), name)
+        runner = Local(told, online) if on is None else on.runner(told, self.store.root)
+        return Context(data, runner, self.store, *known, self.progress.rows(name), name)
 
 
-def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
+def fit(
+    outline: Outline,
+    data: Data,
+    *,
+    store: Path | str | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+    on: Place | None = None,
+) -> Fitted:
     """Fits what has not been fitted on these data before. Errors: a place for which nothing is chosen yet."""
     for column in outline.columns:
         if isinstance(column.node, Choice):
@@ -187,7 +197,8 @@ def fit(outline: Outline, data: Data, *, store: Path | str | None = None, seed: 
         )
     kept, progress = open_store(store), Progress(quiet)
     meter = Meter(kept)
-    states = Fitting(outline, kept, Local(meter.spent), meter, progress, seed).all(data)
+    runner = Local(meter.spent) if on is None else on.runner(meter.spent, kept.root)
+    states = Fitting(outline, kept, runner, meter, progress, seed).all(data)
     meter.keep()
     return Fitted(outline, data, states, kept, quiet, seed=seed)
 

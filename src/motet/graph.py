@@ -11,19 +11,29 @@ from motet.distill import Distilled, distilled_of
 from motet.fitted import Fitted, fit
 from motet.outline import Outline
 from motet.plan import Plan, plan
+from motet.run.runner import Place
 from motet.worth import Prices, Worth
 
 
 class Graph(Outline):
     __doc__ = Outline.__doc__
 
-    def fit(self, data: Data, *, store: Path | str | None = None, seed: int = 0, quiet: bool = False) -> Fitted:
+    def fit(
+        self,
+        data: Data,
+        *,
+        store: Path | str | None = None,
+        seed: int = 0,
+        quiet: bool = False,
+        on: Place | None = None,
+    ) -> Fitted:
         """Fits every model in order; a model stacked on others sees only what they say of later events.
 
-        store: the folder where states are kept and found again, `.motet` here if not given.
+        store: the folder where states are kept and found again, `.motet` here if not given. on: where the models are
+        fitted, if not in this process: mt.Ray().
         Errors: DataError, RunError. What was fitted before an error or Ctrl-C is kept.
         """
-        return fit(self, data, store=store, seed=seed, quiet=quiet)
+        return fit(self, data, store=store, seed=seed, quiet=quiet, on=on)
 
     def choose(
         self,

@@ -43,6 +43,9 @@ class State:
         self.parts: Mapping[str, Any] = parts
         self._opened: dict[Callable[..., Any], Any] = {}
 
+    def __reduce__(self) -> Any:
+        return _state, (dict(self.parts),)
+
     def __getitem__(self, name: str) -> Any:
         return self.parts[name]
 
@@ -51,6 +54,11 @@ class State:
         if build not in self._opened:
             self._opened[build] = build(self)
         return cast(T, self._opened[build])
+
+
+def _state(parts: Mapping[str, Any]) -> State:
+    """A state in another process, where nothing is opened yet."""
+    return State(**parts)
 
 
 NOTHING = State()
@@ -64,6 +72,7 @@ class Model:
     costly: its rows are worth keeping one by one, so an unchanged row is never computed again.
     crosses: reads requests and items each at their own grain and gives Scores of all against all.
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
+    torch: its fit takes steps in torch, which a cluster may have a place of its own for.
     deep: it is a neural network of several layers, its own or one that comes in a package.
     """
 
@@ -71,6 +80,7 @@ class Model:
     costly: ClassVar[bool] = False
     crosses: ClassVar[bool] = False
     calls_llm: ClassVar[bool] = False
+    torch: ClassVar[bool] = False
     deep: ClassVar[bool] = False
 
     if not TYPE_CHECKING:  # a type checker sees each model's own fields

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,8 @@ class Torch(Model):
     Errors: no module, arguments that it does not have or is not given, an output of another shape, one that depends on
         the other rows, a module that ONNX cannot express; for a Flag, outputs that are no probabilities.
     """
+
+    torch: ClassVar[bool] = True
 
     module: Any
     kind: type[Column] = Number

@@ -16,17 +16,18 @@ import numpy as np
 from motet import search
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, is_scores, take
-from motet.cells import Cells, row_hashes
+from motet.cells import row_hashes
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import MotetError, RunError
 from motet.escalate import Allowance
 from motet.history import History
-from motet.model import Model, State, digest
+from motet.model import State, digest
 from motet.node import Column, Grain, Node, Run, event_of, item_of, name_of, upstream
 from motet.past import Past
 from motet.record import Entity, Event, Field
 from motet.rows.kinds import nothing
+from motet.run.rows import Rows
 from motet.run.runner import Runner
 from motet.scan import Scan
 from motet.search import Index
@@ -121,34 +122,23 @@ class Context:
         cells = self.store.cells(self.made(column))
         new = np.flatnonzero(~cells.known(hashes))
         new = new[np.sort(np.unique(hashes[new], return_index=True)[1])]
-        state = run.state(node.fit) if node.fit else State()
-        done = 0
-        for rows in _blocks(new, node.model):
-            block = {name: take(value, rows) if name in aligned else value for name, value in args.items()}
-            began = time.perf_counter(), time.process_time()
-            made = self.runner.apply(node, state, Batch(block, rows=len(rows)))
+        rows = Rows(run.state(node.fit) if node.fit else State(), args, aligned, hashes)
+        done, began = 0, (time.perf_counter(), time.process_time())
+        for kept in self.runner.rows(node, rows, new, cells):
             if event_of(node.grain) is not None:
-                wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
-                self.kept += Cost(seconds=wall, cpu_seconds=cpu)
-            self._keep(cells, column, hashes[rows], made)
-            self.computed[column.fingerprint] += len(rows)
-            done += len(rows)
+                now = time.perf_counter(), time.process_time()
+                self.kept += Cost(seconds=now[0] - began[0], cpu_seconds=now[1] - began[1])
+            for problem in kept.passing:
+                self.note(column, f"{problem}, tried again by the next prepare")
+            self.computed[column.fingerprint] += kept.rows
+            done += kept.rows
             self.tick(column, done, len(new))
+            began = time.perf_counter(), time.process_time()
         known = cells.known(hashes)
         if not known.any():
             why = next((problem for label, problem in self.notes if label == node.label()), "there are no rows")
             raise RunError(f"no row of {self.name(column)} could be computed: {why}", help=AGAIN)
         return take(cells.read(hashes[known]), np.where(known, np.cumsum(known) - 1, -1))
-
-    def _keep(self, cells: Cells, column: Column, hashes: Array, made: Any) -> None:
-        """Keeps rows for good, but for those whose problem may be gone at the next try: they are tried again."""
-        problems: Sequence[str | None] = getattr(made, "problems", (None,) * len(hashes))
-        passing: Sequence[bool] = getattr(made, "passing", (False,) * len(hashes))
-        for problem, again in zip(problems, passing, strict=True):
-            if again:
-                self.note(column, f"{problem}, tried again by the next prepare")
-        stays = [i for i, again in enumerate(passing) if not again]
-        cells.add(hashes[stays], take(made, np.array(stays, np.int64)), [problems[i] for i in stays])
 
     def allowance(self, node: Node, budget: float) -> Allowance:
         """What a node may spend, over all batches."""
@@ -242,14 +232,6 @@ class Context:
 def index_name(vectors: str) -> str:
     """What the index over item vectors is kept under, by what they are kept under themselves."""
     return digest(vectors, Index.builder())
-
-
-def _blocks(rows: Array, model: Model) -> Iterator[Array]:
-    """As many rows at a time as the model wants; it is not asked where there is nothing to compute."""
-    while len(rows):
-        size = model.block()
-        yield rows[:size]
-        rows = rows[size:]
 
 
 def _by_row(node: Apply) -> list[str]:

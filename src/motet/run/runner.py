@@ -5,21 +5,25 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
+from motet.cells import Cells
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
 from motet.llm import Usage
 from motet.llm.account import OPEN, Account
 from motet.memory import Peak, give_back
 from motet.model import Model, State
+from motet.run.rows import Kept, Rows, blocks, keep
 
 T = TypeVar("T")
+Spent: TypeAlias = Callable[[Apply | Fit, Cost], None]
 
 
 class Runner(Protocol):
@@ -31,6 +35,19 @@ class Runner(Protocol):
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any: ...
 
+    def rows(self, node: Apply, rows: Rows, new: Array, cells: Cells) -> Iterator[Kept]:
+        """Computes these rows, those numbered `new`, and keeps them block by block; told of each that is kept."""
+        ...
+
+
+class Place(Protocol):
+    """Where a graph runs, if not in this process: `mt.Ray()`."""
+
+    def runner(self, spent: Spent, store: Path) -> Runner:
+        """Who does the models' work there. spent: told what each call took. store: its folder. Errors: there is
+        nobody."""
+        ...
+
 
 class Local:
     """Runs models in this process and meters each.
@@ -41,9 +58,7 @@ class Local:
     the threads that a model starts, takes up to a millisecond to read on a busy machine, and memory a tenth of one.
     """
 
-    def __init__(
-        self, spent: Callable[[Apply | Fit, Cost], None] = lambda node, cost: None, online: bool = False
-    ) -> None:
+    def __init__(self, spent: Spent = lambda node, cost: None, online: bool = False) -> None:
         self._spent, self._online = spent, online
         self._cpu = time.perf_counter if online else time.process_time
 
@@ -55,6 +70,10 @@ class Local:
         value, _ = self._metered(node, batch.rows, lambda: node.model.apply(state, batch))
         check_rows(node, value, batch.rows)
         return value
+
+    def rows(self, node: Apply, rows: Rows, new: Array, cells: Cells) -> Iterator[Kept]:
+        for block in blocks(new, node.model):
+            yield keep(cells, rows.hashes[block], self.apply(node, rows.state, rows.batch(block)))
 
     def _metered(self, node: Apply | Fit, rows: int, work: Callable[[], T]) -> tuple[T, Cost]:
         account, made = Account(), 0

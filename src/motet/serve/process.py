@@ -81,6 +81,12 @@ def answer(
     settings: Settings, sock: socket, shared: Path | None = None, begun: Callable[[], None] = lambda: None
 ) -> None:
     """What one process does. shared: a folder that all workers share. begun: called once it answers."""
+    server, app = answering(settings, max(1, len(os.sched_getaffinity(0)) // settings.workers), shared)
+    Listener(app, server, begun).run([sock])
+
+
+def answering(settings: Settings, cores: int, shared: Path | None = None) -> tuple[Server, Gate]:
+    """What one process answers with. cores: that a batch which is alone may use."""
     threadpool_limits(1)  # batches run side by side: threads inside one would take the other's core
     graph, name = loading.graph(settings.target), loading.name(settings.target)
     made = fitted.published(graph, name=name, store=settings.store, quiet=True)
@@ -92,10 +98,9 @@ def answer(
         Path(settings.answers) if settings.answers else None,
     )
     log, traces = Log(journal_at(settings.events, name, made.store.root)), Traces.wanted(name)
-    limits = Limits(cores=max(1, len(os.sched_getaffinity(0)) // settings.workers))
-    server = Server(name, Version(made, made.version), limits, beside, shared, log, traces)
+    server = Server(name, Version(made, made.version), Limits(cores=cores), beside, shared, log, traces)
     keys = Keys.read(Path(settings.keys)) if settings.keys else None
-    Listener(Gate(application(server), server, keys, traces), server, begun).run([sock])
+    return server, Gate(application(server), server, keys, traces)
 
 
 def log_to_stderr() -> None:

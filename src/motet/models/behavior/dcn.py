@@ -44,6 +44,7 @@ class DCN(Model, Config):
     """
 
     deep: ClassVar[bool] = True
+    torch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("dim", "batch", "epochs", "patience", "names", "requests"):

@@ -30,6 +30,7 @@ class HSTU(Model, Config):
     """
 
     deep: ClassVar[bool] = True
+    torch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check(self)

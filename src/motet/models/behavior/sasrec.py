@@ -34,6 +34,7 @@ class SASRec(Model, Config):
     """
 
     deep: ClassVar[bool] = True
+    torch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check(self)

@@ -30,6 +30,7 @@ class TwoTower(Model, Towers):
     """
 
     deep: ClassVar[bool] = True
+    torch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check(self)

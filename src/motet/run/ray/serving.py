@@ -1,0 +1,165 @@
+"""A served graph on Ray Serve: one deployment, whose every replica holds the whole graph and its engine.
+
+A hop between deployments costs 2 ms, so a graph is not cut into several. Requests reach a replica through HAProxy, which
+Ray Serve brings and keeps told of its replicas: its own proxy takes more of a processor than the models do.
+`app` builds the application for a RayService; `serve` runs it from here until a signal ends it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from motet import loading
+from motet.errors import MotetError, RunError
+from motet.folder import existing_store
+from motet.run.ray.cluster import alive, connected, failed, on_each_node, silent
+from motet.run.ray.config import Ray
+from motet.serve.keys import Keys
+from motet.serve.log import opened
+from motet.serve.process import Settings, answering
+
+TUNED = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+}
+"""What Ray Serve reads from the environment of every node when that starts: docs/scale.md sets it in the image."""
+WAITING = 10_000  # requests that a replica takes before its engine has said yes or no to them: the engine sheds load
+FINISHING = 40  # seconds that a replica has at its end
+ENDS = (signal.SIGTERM, signal.SIGINT)
+SAID = re.compile(r"(?:motet\.errors\.)?(?:Graph|Data|Run)Error: (.+)")
+
+
+def app(args: Mapping[str, Any]) -> Any:
+    """The application of a RayService: import_path motet.run.ray.serving:app. args: the fields of `Settings` that are
+    not about listening, and of `Ray` workers, cpus and memory_gb."""
+    places = {field.name for field in dataclasses.fields(Ray)}
+    on = Ray(**{name: value for name, value in args.items() if name in places})
+    settings = Settings(**{name: value for name, value in args.items() if name not in places})
+    _events(settings, on.workers, 1)
+    return _application(on, settings, None)
+
+
+def serve(settings: Settings, on: Ray) -> None:
+    """Answers over HTTP from replicas until SIGTERM; then finishes what is in flight.
+
+    Errors: no cluster, or none with room; why replicas cannot answer; KeyboardInterrupt where SIGINT ended it.
+    """
+    name, store = loading.name(settings.target), existing_store(settings.store)
+    loading.published(settings.target, store.root)
+    if settings.keys:
+        Keys.read(Path(settings.keys))
+    _events(settings, on.workers, 1)
+    opened(settings.events, name, store.root)
+    ray = connected(on, {**TUNED, "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{mkdtemp(prefix='motet-')}/haproxy.cfg"})
+    _events(settings, on.workers, len(alive(ray)))
+    _seen(ray, store.root.absolute())
+    ended = _Ended()
+    try:
+        with silent():
+            _deployed(settings, on, str(Path.cwd()))
+        where = f"http://{settings.host}:{settings.port}"
+        print(f"{name} is served on {where} by {on.workers} replicas on Ray", file=sys.stderr, flush=True)
+        ended.wait()
+    finally:
+        with silent():
+            _removed(ray)
+    if ended.by == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+class _Ended:
+    """Which signal told this process to end. Ray has handlers of its own, which would end it at once."""
+
+    def __init__(self) -> None:
+        self.by, self._told = 0, threading.Event()
+        for number in ENDS:
+            signal.signal(number, self._tell)
+
+    def _tell(self, number: int, frame: Any) -> None:
+        self.by = number
+        self._told.set()
+
+    def wait(self) -> None:
+        while not self._told.wait(1):
+            pass
+
+
+def _application(on: Ray, settings: Settings, folder: str | None) -> Any:
+    """folder: where replicas look for the graph's file, where it is there."""
+    from ray import serve as package
+
+    cores = max(1, int(on.cpus))
+
+    def built() -> Any:
+        if folder is not None and os.path.isdir(folder):
+            os.chdir(folder)
+        return answering(settings, cores)[1]
+
+    resources: dict[str, Any] = {"num_cpus": on.cpus}
+    if on.memory_gb is not None:
+        resources["memory"] = on.memory_gb * 2**30
+    kept: Any = package
+    made = kept.deployment(
+        kept.ingress(built)(),
+        name=loading.name(settings.target),
+        num_replicas=on.workers,
+        max_ongoing_requests=WAITING,
+        ray_actor_options=resources,
+        graceful_shutdown_timeout_s=FINISHING,
+    )
+    return made.bind()
+
+
+def _deployed(settings: Settings, on: Ray, folder: str) -> None:
+    from ray import serve as package
+
+    kept: Any = package
+    logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
+    quiet = {"enable_access_log": False, "log_level": "ERROR"}
+    kept.start(http_options={"host": settings.host, "port": settings.port}, logging_config=quiet)
+    made = _application(on, settings, None if on.working_dir else folder)
+    try:
+        kept.run(made, name=loading.name(settings.target), logging_config=quiet)
+    except RuntimeError as error:
+        said = SAID.findall(str(error))
+        raise (RunError(f"no replica can answer: {said[-1]}") if said else failed(error, "serving")) from None
+
+
+def _removed(ray: Any) -> None:
+    from ray import serve as package
+
+    kept: Any = package
+    kept.shutdown()
+    ray.shutdown()
+
+
+def _events(settings: Settings, replicas: int, nodes: int) -> None:
+    """Errors: the log is a file, which others than one process on one machine cannot share."""
+    if (replicas > 1 or nodes > 1) and not str(settings.events or "").startswith("postgres"):
+        raise RunError(
+            f"{replicas} replicas on {nodes} nodes cannot share an event log in a file",
+            help="--events postgresql://user:password@host/database",
+        )
+
+
+def _seen(ray: Any, root: Path) -> None:
+    """Errors: a node does not have the store."""
+    place = str(root)
+    for node, there in on_each_node(ray, lambda: os.path.isdir(place)).items():
+        if not there:
+            raise _away(node, root)
+
+
+def _away(node: str, root: Path) -> MotetError:
+    return RunError(f"node {node} does not see the store in {root}", help="a store in a folder that all nodes mount")
