@@ -90,10 +90,35 @@ def test_what_is_served_is_the_net_that_was_trained() -> None:
     config = DCN(dim=4, cross=2, hidden=(6, 5))
     assert rows.numbers.shape[1] == inputs.width(laid["layout"]) == 2 + 3
     torch.manual_seed(0)
-    net = Net(config, int(inputs.starts(laid["layout"])[-1]), 2, 5)
+    net = Net(config, int(inputs.starts(laid["layout"])[-1]), 2, 5).eval()
+    with torch.no_grad():
+        for normal in net.normal:
+            normal.scale.uniform_(-1, 1)
+            normal.shift.uniform_(-1, 1)
+    net.settle(rows)
     with torch.no_grad():
         right = torch.sigmoid(net(rows, Noise(0, 0))).numpy()
     np.testing.assert_allclose(predictions(stored(inputs.State(**net.arrays())), rows), right, atol=1e-6)
+
+
+def test_a_net_that_predicts_normalises_by_the_rows_that_it_was_settled_by() -> None:
+    draw = np.random.default_rng(0)
+    rows = inputs.Encoded(draw.integers(0, 9, (40, 2)), (), draw.normal(3, 2, (40, 1)).astype(np.float32))
+    torch.manual_seed(0)
+    net = Net(DCN(dim=4, cross=0, hidden=(6, 5), dropout=0), 9, 2, 1)
+    with torch.no_grad():
+        trained = net(rows, Noise(0, 0))
+        net.eval().settle(rows)
+        torch.testing.assert_close(net(rows, Noise(0, 0)), trained)
+        alone = net(rows.take(np.arange(1)), Noise(0, 0))
+        torch.testing.assert_close(alone, trained[:1])
+
+
+def test_embeddings_under_a_strong_penalty_still_tell_names_apart() -> None:
+    viewers, films, likes = tastes(4000)
+    state = replace(QUICK, cross=2, l2=0.05, epochs=25).fit(batch_of(viewers, films), likes)
+    assert np.abs(state["table"]).max() < 0.5
+    assert ((asked(QUICK, state, viewers, films) > 0.5) == likes).mean() > 0.97
 
 
 def test_a_number_beyond_those_of_the_training_rows_is_read_as_the_nearest() -> None:
