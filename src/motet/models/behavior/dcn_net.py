@@ -43,7 +43,7 @@ class Normal(nn.Module):
 class Net(nn.Module):
     """Log-odds of rows: crosses and a deep net side by side over the embeddings and numbers of a row.
 
-    Deep layers are normalised by batch, without which embeddings under a penalty are too small to be told apart.
+    Where deep layers are normalised, embeddings may be as small as a strong penalty makes them.
 
     rows: of the table of embeddings. fields: embeddings a row. numbers: numbers a row.
     """
@@ -54,8 +54,9 @@ class Net(nn.Module):
         self.table = nn.Parameter(torch.randn(rows, config.dim) * 0.05)
         self.cross = nn.ModuleList([nn.Linear(wide, wide) for _ in range(config.cross)])
         widths = [wide, *config.hidden]
-        self.deep = nn.ModuleList([nn.Linear(a, b, bias=False) for a, b in pairwise(widths)])
-        self.normal = nn.ModuleList([Normal(width) for width in config.hidden])
+        own = config.normalised
+        self.deep = nn.ModuleList([nn.Linear(a, b, bias=not own) for a, b in pairwise(widths)])
+        self.normal = nn.ModuleList([Normal(width) if own else nn.Identity() for width in config.hidden])
         self.out = nn.Linear(wide + (widths[-1] if config.hidden else 0), 1)
 
     def forward(self, rows: Encoded, noise: Noise) -> Tensor:
@@ -81,9 +82,10 @@ class Net(nn.Module):
     def settle(self, rows: Encoded) -> None:
         """Normalises by these rows from now on, where it does not train."""
         deep = self.first(rows)
-        for layer, normal in zip(self.deep, self._normals(), strict=True):
+        for layer, normal in zip(self.deep, self.normal, strict=True):
             deep = layer(deep)
-            normal.of(deep)
+            if isinstance(normal, Normal):
+                normal.of(deep)
             deep = functional.relu(normal(deep))
 
     @torch.no_grad()
@@ -99,14 +101,13 @@ class Net(nn.Module):
             "out": _array(self.out.weight[0]),
             "bias": float(self.out.bias),
         }
-        for i, (layer, normal) in enumerate(zip(cast("list[nn.Linear]", self.deep), self._normals(), strict=True)):
-            scale = normal.scale / (normal.variance + EPSILON).sqrt()
-            made[f"deep{i}"] = _array(layer.weight * scale[:, None])
-            made[f"deep_bias{i}"] = _array(normal.shift - normal.mean * scale)
+        for i, (layer, normal) in enumerate(zip(cast("list[nn.Linear]", self.deep), self.normal, strict=True)):
+            weight, bias = layer.weight, layer.bias
+            if isinstance(normal, Normal):
+                scale = normal.scale / (normal.variance + EPSILON).sqrt()
+                weight, bias = weight * scale[:, None], normal.shift - normal.mean * scale
+            made |= {f"deep{i}": _array(weight), f"deep_bias{i}": _array(bias)}
         return made
-
-    def _normals(self) -> list[Normal]:
-        return cast("list[Normal]", list(self.normal))
 
 
 def _array(weights: Tensor) -> Array:
