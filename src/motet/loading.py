@@ -33,10 +33,14 @@ def name(target: str) -> str:
     return target.rpartition(":")[2]
 
 
+def module(path: str, at: Path | None = None) -> ModuleType:
+    """The file as a module; the folder we are in comes first on its path, as with `python -m`. at: where it lies, if
+    elsewhere now."""
+    return _module(path, at or Path(path))
+
+
 @cache
-def module(path: str) -> ModuleType:
-    """The file as a module; the folder we are in comes first on its path, as with `python -m`."""
-    file = Path(path)
+def _module(path: str, file: Path) -> ModuleType:
     if not file.is_file():
         raise RunError(
             f"there is no file {path}",
@@ -44,7 +48,7 @@ def module(path: str) -> ModuleType:
         )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    dotted = ".".join(file.with_suffix("").parts)
+    dotted = ".".join(Path(path).with_suffix("").parts)
     spec = importlib.util.spec_from_file_location(dotted, file)
     if spec is None or spec.loader is None:
         raise RunError(f"{path} is no Python file", help="name a graph as FILE.py:GRAPH")
@@ -67,11 +71,12 @@ def _run(path: str, work: Callable[[], Any]) -> Any:
         raise GraphError(f"{where}: {type(error).__name__}: {error}", help=f"correct {where}") from None
 
 
-def graph(target: str) -> Graph:
+def graph(target: str, at: Path | None = None) -> Graph:
+    """The graph that is named FILE.py:GRAPH. at: where the file lies now, if elsewhere."""
     path, colon, wanted = target.rpartition(":")
     if not colon:
         raise RunError(f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films")
-    found = {n: value for n, value in vars(module(path)).items() if isinstance(value, Graph)}
+    found = {n: value for n, value in vars(module(path, at)).items() if isinstance(value, Graph)}
     if wanted not in found:
         raise GraphError(f"{path} has no graph {wanted!r}", help=listed(found, wanted))
     return found[wanted]

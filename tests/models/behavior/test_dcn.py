@@ -76,7 +76,8 @@ def test_only_the_most_frequent_names_have_an_embedding() -> None:
     assert found[0] == found[1] != found[2]
 
 
-def test_what_is_served_is_the_net_that_was_trained() -> None:
+@pytest.mark.parametrize("normalised", [True, False])
+def test_what_is_served_is_the_net_that_was_trained(normalised: bool) -> None:
     n = 50
     draw = np.random.default_rng(0)
     values = {
@@ -87,13 +88,40 @@ def test_what_is_served_is_the_net_that_was_trained() -> None:
     }
     laid = inputs.State(layout=inputs.layout(values, 100))
     rows = inputs.encoded(laid, values)
-    config = DCN(dim=4, cross=2, hidden=(6, 5))
+    config = DCN(dim=4, cross=2, hidden=(6, 5), normalised=normalised)
     assert rows.numbers.shape[1] == inputs.width(laid["layout"]) == 2 + 3
     torch.manual_seed(0)
-    net = Net(config, int(inputs.starts(laid["layout"])[-1]), 2, 5)
+    net = Net(config, int(inputs.starts(laid["layout"])[-1]), 2, 5).eval()
+    with torch.no_grad():
+        for parameter in net.normal.parameters():
+            parameter.uniform_(-1, 1)
+    net.settle(rows)
     with torch.no_grad():
         right = torch.sigmoid(net(rows, Noise(0, 0))).numpy()
     np.testing.assert_allclose(predictions(stored(inputs.State(**net.arrays())), rows), right, atol=1e-6)
+
+
+def test_a_net_that_predicts_normalises_by_the_rows_that_it_was_settled_by() -> None:
+    draw = np.random.default_rng(0)
+    rows = inputs.Encoded(draw.integers(0, 9, (40, 2)), (), draw.normal(3, 2, (40, 1)).astype(np.float32))
+    torch.manual_seed(0)
+    net = Net(DCN(dim=4, cross=0, hidden=(6, 5), dropout=0, normalised=True), 9, 2, 1)
+    with torch.no_grad():
+        trained = net(rows, Noise(0, 0))
+        net.eval().settle(rows)
+        torch.testing.assert_close(net(rows, Noise(0, 0)), trained)
+        alone = net(rows.take(np.arange(1)), Noise(0, 0))
+        torch.testing.assert_close(alone, trained[:1])
+
+
+def test_embeddings_under_a_strong_penalty_still_tell_names_apart() -> None:
+    viewers, films, likes = tastes()
+    strict = replace(QUICK, cross=0, l2=0.3)
+    right: list[float] = []
+    for model in (strict, replace(strict, normalised=True)):
+        state = model.fit(batch_of(viewers, films), likes)
+        right.append(((asked(model, state, viewers, films) > 0.5) == likes).mean())
+    assert right[0] < 0.8 < 0.97 < right[1]
 
 
 def test_a_number_beyond_those_of_the_training_rows_is_read_as_the_nearest() -> None:

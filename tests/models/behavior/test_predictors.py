@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -197,6 +198,21 @@ def test_what_was_never_heard_of_makes_logistic_no_more_certain() -> None:
     state = model.fit(batch, labels)
     found = model.apply(state, Batch({"feature0": np.array([noise.max() * 1e-9, 1.0])}, rows=2))
     assert found[0] == found[1] < 1
+
+
+def test_a_weight_for_each_of_many_names_takes_memory_by_the_row_and_not_by_the_name() -> None:
+    n, known = 20_000, 5_000
+    draw = np.random.default_rng(0)
+    who = Codes(draw.integers(0, known, n).astype(np.int32), categories(*(f"c{i:04}" for i in range(known))).names)
+    batch = Batch({"at": np.arange(n), "feature0": draw.normal(size=n), "feature1": who}, rows=n)
+    model = Logistic(C=10.0)
+    tracemalloc.start()
+    state = model.fit(batch, who.codes % 2.0)
+    found = model.apply(state, batch)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6  # a column for each name would take 800
+    assert ((found > 0.5) == who.codes % 2).mean() > 0.99
 
 
 def ranking(groups: int = 60, size: int = 12) -> tuple[Batch, Array]:

@@ -34,9 +34,11 @@ class DCN(Model, Config):
     the latest part of the training examples best is kept.
 
     dim: of an embedding. cross: layers of products, so up to that many features and one more are multiplied.
-    hidden: widths of the deep layers, () for none. l2: ridge penalty on embeddings. held: share of the examples, the
-    latest, that is held out. batch: examples a step. rate: of Adam. epochs: at most; patience: epochs without a better
-    validation before it stops. requests: past requests whose candidates are learnt from; only with candidates.
+    hidden: widths of the deep layers, () for none. l2: ridge penalty on embeddings. normalised: deep layers are, by
+    batch, so that small embeddings tell names apart; for features of many names, such as who and what, with a strong
+    penalty: DCN(normalised=True, l2=0.05, dropout=0.4). held: share of the examples, the latest, that is held out.
+    batch: examples a step. rate: of Adam. epochs: at most; patience: epochs without a better validation before it
+    stops. requests: past requests whose candidates are learnt from; only with candidates.
     Call: DCN()(Payment.amount, Payment.card, mt.past(Payment.shop, by=Payment.card, last=20), target=Payment.fraud)
         gives a Number. DCN()(found, Film.genres, target=Visit.rating >= 4) ranks candidates.
     Errors: no features, a sequence of numbers, training rows of one class only.

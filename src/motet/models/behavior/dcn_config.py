@@ -13,7 +13,8 @@ class Config:
     cross: int = 3
     hidden: tuple[int, ...] = (256, 128)
     dropout: float = 0.1
-    l2: float = 0.0
+    l2: float = 1e-3
+    normalised: bool = False
     held: float = 0.1
     batch: int = 1024
     rate: float = 1e-3

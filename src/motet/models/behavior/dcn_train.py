@@ -22,6 +22,7 @@ from motet.models.behavior.steps import Noise, Share, Steps, alone, tensor
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, rows a second)
 BLOCK = 8192  # rows that are validated at a time
+SETTLED = 16_384  # rows by which the net normalises when it predicts
 
 
 class Trainer:
@@ -31,17 +32,20 @@ class Trainer:
         self.rows, self.labels, self.net, self.config = rows, labels, net, config
         self.rng = np.random.default_rng(seed)
         self.steps = Steps(net, config.dropout, config.rate, seed)
+        some = min(len(rows), SETTLED)
+        self.typical = rows.take(np.random.default_rng(seed).choice(len(rows), some, replace=False))
 
-    @property
     def averaged(self) -> Net:
-        return cast(Net, self.steps.averaged.module)
+        """The net of the averaged weights, ready to predict."""
+        made = cast(Net, self.steps.averaged.module).eval()
+        made.settle(self.typical)
+        return made
 
     def epoch(self) -> float:
         """Mean loss of all rows, each seen once."""
         order, total = self.rng.permutation(len(self.rows)), 0.0
         with alone():
-            for low in range(0, len(order), self.config.batch):
-                some = order[low : low + self.config.batch]
+            for some in np.array_split(order, -(-len(order) // self.config.batch)):
                 total += self.step(some) * len(some)
         return total / len(order)
 
@@ -89,7 +93,7 @@ def fit(
         start = time.perf_counter()
         loss = trainer.epoch()
         progress(epoch, config.epochs, loss, len(early.rows) / (time.perf_counter() - start))
-        found = validation(trainer.averaged, *valid)
+        found = validation(trainer.averaged(), *valid)
         since += 1
         if found < best:
             best, kept, since = found, trainer.steps.weights(), 0

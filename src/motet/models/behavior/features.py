@@ -18,7 +18,7 @@ from motet.node import name_of
 LARGEST = 1e38  # what float32 holds
 
 Feature: TypeAlias = Number | Flag | Category | Tags | Vector
-MOST = 256  # names of a Category or Tags that get a place; the rarer ones count as missing
+MOST = 256  # names of one feature that a dense matrix has a place for
 
 INSTEAD = {
     "Text": "make numbers of it: mt.TFIDF()({0}), or mt.Embed(...)({0})",
@@ -60,17 +60,20 @@ def _feature(model: Model, arg: Any, also: tuple[type[Column], ...]) -> Column:
     )
 
 
-def layout(values: dict[str, Any]) -> list[Part]:
-    """Where each feature goes, learnt from the training rows; plain values, so that a State can hold them."""
-    return [_part(value) for value in values.values()]
+def layout(values: dict[str, Any], most: int = MOST) -> list[Part]:
+    """Where each feature goes, learnt from the training rows; plain values, so that a State can hold them.
+
+    most: names of one Category or Tags that get a place; the rarer ones count as missing.
+    """
+    return [_part(value, most) for value in values.values()]
 
 
-def _part(value: Any) -> Part:
+def _part(value: Any, most: int) -> Part:
     if isinstance(value, Codes):
-        return {"kind": "category", "width": 1, "names": frequent(value.codes, value.names, MOST)}
+        return {"kind": "category", "width": 1, "names": frequent(value.codes, value.names, most)}
     if isinstance(value, Ragged):
         assert value.names is not None
-        names = frequent(value.windows.flat()[0], value.names, MOST)
+        names = frequent(value.windows.flat()[0], value.names, most)
         return {"kind": "tags", "width": len(names), "names": names}
     shape = np.shape(value)
     return {"kind": "vector", "width": shape[1]} if len(shape) == 2 else {"kind": "number", "width": 1}
@@ -91,13 +94,55 @@ def matrix(state: State, values: dict[str, Any], dtype: DTypeLike = np.float32) 
     """
     parts = state["layout"]
     known = state.opened(_vocabularies)
-    rows = len(next(iter(values.values())))
-    made = np.zeros((rows, sum(part["width"] for part in parts)), dtype)
+    made = np.zeros((_rows(values), sum(part["width"] for part in parts)), dtype)
     start = 0
     for part, names, value in zip(parts, known, values.values(), strict=True):
         _fill(made[:, start : start + part["width"]], names, value)
         start += part["width"]
     return made
+
+
+def numbers(state: State, values: dict[str, Any]) -> Array:
+    """The numbers and vectors among the features, missing ones as NaN: float64 [rows, their width]."""
+    given = zip(state["layout"], values.values(), strict=True)
+    columns = [_columns(value) for part, value in given if "names" not in part]
+    return np.hstack([np.zeros((_rows(values), 0)), *columns])
+
+
+def named(state: State, values: dict[str, Any]) -> tuple[Array, Array]:
+    """The names in each row's categories and tags: int64 rows, and places among all names of the layout. A name that
+    has no place is left out, one that a row has twice is there once."""
+    rows, places, start = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    for part, names, value in zip(state["layout"], state.opened(_vocabularies), values.values(), strict=True):
+        if isinstance(value, Codes):
+            codes = value.coded_by(names)
+            rows.append(np.flatnonzero(codes >= 0))
+            places.append(start + codes[codes >= 0].astype(np.int64))
+        elif isinstance(value, Ragged):
+            hits = _hits(value, names)
+            rows.append(hits[0])
+            places.append(start + hits[1])
+        start += len(part.get("names", []))
+    return np.concatenate(rows), np.concatenate(places)
+
+
+def _rows(values: dict[str, Any]) -> int:
+    return len(next(iter(values.values())))
+
+
+def _hits(value: Ragged, names: Vocabulary) -> tuple[Array, Array]:
+    """Rows and known names of tags, each pair once."""
+    codes, offsets = value.windows.flat()
+    places = Codes(codes, cast(Vocabulary, value.names)).coded_by(names)
+    rows = np.repeat(np.arange(len(value)), np.diff(offsets))[places >= 0]
+    pairs = np.unique(rows * max(len(names), 1) + places[places >= 0])
+    return np.divmod(pairs, max(len(names), 1))
+
+
+def _columns(value: Any) -> Array:
+    array = np.asarray(value)
+    columns = array if array.ndim == 2 else array[:, None]
+    return np.clip(np.where(np.isfinite(columns), columns, np.nan), -LARGEST, LARGEST)
 
 
 def _vocabularies(state: State) -> list[Vocabulary]:
@@ -109,14 +154,9 @@ def _fill(into: Array, names: Vocabulary, value: Any) -> None:
         codes = value.coded_by(names)
         into[:, 0] = np.where(codes < 0, np.nan, codes)
     elif isinstance(value, Ragged):
-        codes, offsets = value.windows.flat()
-        places = Codes(codes, cast(Vocabulary, value.names)).coded_by(names)
-        rows = np.repeat(np.arange(len(value)), np.diff(offsets))
-        into[rows[places >= 0], places[places >= 0]] = 1
+        into[_hits(value, names)] = 1
     else:
-        array = np.asarray(value)
-        columns = array if array.ndim == 2 else array[:, None]
-        into[:] = np.clip(np.where(np.isfinite(columns), columns, np.nan), -LARGEST, LARGEST)
+        into[:] = _columns(value)
 
 
 def categories(parts: list[Part]) -> list[int]:
