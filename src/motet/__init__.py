@@ -39,11 +39,14 @@ from motet.models.behavior.scikit import Sklearn
 from motet.models.behavior.two_tower import TwoTower
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify, Labelled
+from motet.models.content.dialogue import Dialogue
 from motet.models.content.draw import Draw
 from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
+from motet.models.content.pool import Pool
 from motet.models.content.rerank import Rerank
 from motet.models.content.shots import FewShot
+from motet.models.content.template import Template
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.vision import ClassifyImage, EmbedImage
 from motet.models.content.write import Write
@@ -73,6 +76,7 @@ __all__ = [
     "Column",
     "Data",
     "DataError",
+    "Dialogue",
     "Draw",
     "Embed",
     "EmbedImage",
@@ -96,6 +100,7 @@ __all__ = [
     "Model",
     "MotetError",
     "Number",
+    "Pool",
     "Popular",
     "Prices",
     "Record",
@@ -106,6 +111,7 @@ __all__ = [
     "Sklearn",
     "State",
     "Tags",
+    "Template",
     "Text",
     "Time",
     "Torch",

@@ -60,7 +60,7 @@ class Write(Model):
         self._check(given)
         name, chosen = next((n, c) for n, c in given.items() if isinstance(c, Candidates))
         root = root_of(chosen)
-        about = {f"{name}.{field}": Whole(own) for field, own in _told(root.entity).items()}
+        about = {f"{name}.{field}": Whole(own) for field, own in told_columns(root.entity).items()}
         others = {n: c for n, c in given.items() if n != name}
         # The event's time gives the answer its rows where nothing else of the event is given.
         rows = others or {"": root.event.time_column()}
@@ -135,7 +135,7 @@ def facts_of(about: Mapping[str, Any], items: Any) -> list[Facts]:
     return found
 
 
-def _told(entity: type[Entity]) -> dict[str, Column]:
+def told_columns(entity: type[Entity]) -> dict[str, Column]:
     """The entity's columns that a text may be about, a text first: what it is called."""
     own = {
         name: entity.__dict__[name] for name, kind in entity.fields.items() if kind in (Text, Number, Category, Tags)
