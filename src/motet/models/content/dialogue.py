@@ -32,8 +32,9 @@ class Heard(Record):
 
     intent: of the last turn: find, like this, refine, about or smalltalk. query: the words that say what else is
     wanted, for search by meaning and words. liked: items named with liking; named: all that were named, by the
-    assistant too. fits: per request and item, whether all that was asked for holds, and the item was not named yet; where the last
-    turn asks about items, these alone. understood: what was asked for, as a sentence that says so where nothing fits.
+    assistant too. fits: per request and item, whether all that was asked for holds, and the item was not named yet;
+    where the last turn asks about items, these alone. understood: what was asked for, as a sentence that says so where
+    nothing fits.
     """
 
     intent: Category
@@ -62,6 +63,9 @@ class Dialogue(Model):
     also: Mapping[str, str] = field(default_factory=dict[str, str])
 
     reads_turns: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        return "Dialogue()"
 
     def __call__(self, said: Text, title: Text, tags: Tags | None = None, year: Number | None = None) -> Heard:
         item = item_of(title.grain)
@@ -149,6 +153,9 @@ class Listed(Model):
     """The catalogue of a whole entity."""
 
     also: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return "Listed()"
 
     def apply(self, state: State, batch: Batch) -> Catalogue:
         return Catalogue(batch["title"], batch.columns.get("tags"), batch.columns.get("year"), batch["keys"], self.also)

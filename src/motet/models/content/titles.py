@@ -35,7 +35,7 @@ class Named(NamedTuple):
     end: int
 
 
-_STRAIGHT = str.maketrans(dict.fromkeys((0x2018, 0x2019, 0x02BC), "'") | dict.fromkeys((0x201C, 0x201D, 0x201E), '"'))
+_STRAIGHT = str.maketrans("\u2018\u2019\u02bc\u201c\u201d\u201e", "'''\"\"\"")
 
 
 def straight(text: str) -> str:

@@ -96,13 +96,14 @@ class Reader:
                 shown = _once(row for one in self._titles.found(turn.text) for row in one.rows[:1])
                 wishes = replace(wishes, named=_once((*wishes.named, *shown)))
             else:
-                wishes, said = self._heard(wishes, turn.text, shown)
-                content = said if _ANEW.search(turn.text) else [*content, *said]
+                wishes, said, anew = self._heard(wishes, turn.text, shown)
+                content = said if anew else [*content, *said]
         left = [word.text for word in content if word.tag not in wishes.without]
         return replace(wishes, query=" ".join(left[-LONGEST:]))
 
-    def _heard(self, before: Wishes, text: str, shown: tuple[int, ...]) -> tuple[Wishes, list[Word]]:
-        """What is wanted after one more turn of the person, and the words in it that say what else."""
+    def _heard(self, before: Wishes, text: str, shown: tuple[int, ...]) -> tuple[Wishes, list[Word], bool]:
+        """What is wanted after one more turn of the person, the words in it that say what else, and whether what was
+        wanted before is forgotten."""
         text = _BUT.sub("not", text)
         titles = self._titles.found(text)
         bare = _blanked(text, [(one.start, one.end) for one in titles])
@@ -114,15 +115,15 @@ class Reader:
         liked = [row for one in titles if scope.polarity(one.start) > 0 for row in one.rows]
         disliked = {row for one in titles if scope.polarity(one.start) < 0 for row in one.rows}
         pointed = _pointed(bare, shown)
-        about = _ABOUT.search(text) is not None
+        about = _ABOUT.search(bare) is not None
         asked = (_once(row for one in titles for row in one.rows) or pointed) if about else ()
         if not asked:
             liked += pointed
-        anew, instead = _ANEW.search(text) is not None, _INSTEAD.search(text) is not None
+        anew, instead = _ANEW.search(bare) is not None, _INSTEAD.search(bare) is not None
         old = replace(Wishes(), named=before.named) if anew else before
         named = _once((*old.named, *(row for one in titles for row in one.rows)))
         if asked:
-            return replace(old, intent="about", about=asked, named=named), []
+            return replace(old, intent="about", about=asked, named=named), [], anew
         period = period or self._relative(bare, shown)
         made = replace(
             old,
@@ -137,7 +138,7 @@ class Reader:
         kept = [word for word in words if word.word not in FILLER and scope.polarity(word.start) >= 0]
         said = [Word(word.word, of.get(word, -1)) for word in kept]
         changed = made.conditions != old.conditions
-        return replace(made, intent=_intent(words, bool(liked), changed, before)), said
+        return replace(made, intent=_intent(words, bool(liked), changed, before)), said, anew
 
     def _tagged(self, words: list[Token]) -> list[Tagged]:
         found: list[Tagged] = []
