@@ -1,15 +1,16 @@
 """Retrieval: what is found, what is left out, and what is answered where nothing is found."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
 import motet as mt
-from motet import search
+from motet import candidates, search
 from motet.batch import Batch, Pairs
 from motet.candidates import filled_in, held
-from tests.shop import Item, Purchase, asked_batch, shop
+from tests.shop import Buyer, Item, Purchase, asked_batch, shop
 
 seen = mt.past(Purchase.item, by=Purchase.buyer)
 
@@ -113,3 +114,65 @@ def test_a_score_of_a_wider_set_is_known_for_the_narrower_one() -> None:
     wide = mt.retrieve(Item, k=8, by=[taste])
     narrow: Pairs = run.value(wide.top(3))
     assert run.at(wide.score, narrow).tolist() == narrow.scores.tolist()
+
+
+@mt.function(mt.Flag)
+def near(amount: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """A condition on pairs: the price is about a quarter of the amount."""
+    return (np.abs(amount / 4 - price) <= 4).astype(float)
+
+
+cheap = Item.price <= 4
+CONDITIONS = {"per item": cheap, "per request and item": near(Purchase.amount, Item.price)}
+
+
+def holds(run: Any, where: mt.Flag) -> np.ndarray:
+    value = run.value(where)
+    dense = value.dense(slice(0, 400)) if hasattr(value, "dense") else np.broadcast_to(value, (400, len(value)))
+    return np.asarray(dense) == 1
+
+
+@pytest.mark.parametrize("where", CONDITIONS.values(), ids=CONDITIONS)
+@pytest.mark.parametrize("size", [20_000, 0], ids=["exact", "index"])
+@pytest.mark.parametrize("rare", [0.0, 0.1])
+def test_the_k_best_of_those_for_which_it_holds_are_found(
+    where: mt.Flag, size: int, rare: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "EXACT_UP_TO", size)
+    monkeypatch.setattr(candidates, "RARE", rare)
+    run = asked_batch(shop())
+    allowed, before = holds(run, where), run.value(seen).windows
+    dense = np.where(allowed, run.value(taste).dense(slice(0, 400)), -np.inf)
+    for i in range(400):
+        dense[i, before.row(i)] = -np.inf
+    order = np.argsort(-dense, axis=1, kind="stable")[:, :3]
+    expected = [[int(item) for item in row if dense[i, item] > -np.inf] for i, row in enumerate(order)]
+    assert lists(run.value(mt.retrieve(Item, k=3, by=[taste], exclude=seen, where=where))) == expected
+
+
+def test_a_condition_holds_of_what_several_scorers_find_and_of_the_otherwise() -> None:
+    run = asked_batch(shop())
+    half = Drawn(1, zeros=200)(Purchase.amount) @ Drawn(2)(Item.price)
+    other = Drawn(5, zeros=200)(Purchase.amount) @ Drawn(6)(Item.price)
+    found = mt.retrieve(Item, k=3, by=[half, other], where=cheap).otherwise(Item.price)
+    answered = lists(run.value(found))
+    assert answered[:200] == [[3, 2, 1]] * 200
+    assert {item for each in answered for item in each} == {0, 1, 2, 3}
+
+
+def test_where_a_condition_holds_of_nothing_nothing_is_found() -> None:
+    run = asked_batch(shop())
+    found = mt.retrieve(Item, k=3, by=[taste], where=Item.price > 99).otherwise(Item.price)
+    assert lists(run.value(found)) == [[]] * 400
+
+
+def test_a_missing_condition_does_not_hold() -> None:
+    goods = [{"item_id": i, "name": "tea", "price": None if i else 1.0, "kind": "tea"} for i in range(3)]
+    bought = [{"buyer": "b", "at": 60 * i, "amount": 1.0, "item": i % 3, "stars": 3.0} for i in range(6)]
+    run = asked_batch(mt.Data({Item: goods, Buyer: [{"buyer_id": "b", "age": 3.0}], Purchase: bought}))
+    assert lists(run.value(mt.retrieve(Item, k=3, by=[taste], where=Item.price < 5))) == [[0]] * 6
+
+
+def test_what_is_no_condition_on_the_items_is_refused() -> None:
+    with pytest.raises(mt.GraphError, match="no condition on Item"):
+        mt.retrieve(Item, k=3, by=[taste], where=Purchase.amount > 3)

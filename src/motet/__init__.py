@@ -39,11 +39,14 @@ from motet.models.behavior.scikit import Sklearn
 from motet.models.behavior.two_tower import TwoTower
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify, Labelled
+from motet.models.content.dialogue import Dialogue
 from motet.models.content.draw import Draw
 from motet.models.content.embed import Embed
 from motet.models.content.extract import Extract
+from motet.models.content.pool import Pool
 from motet.models.content.rerank import Rerank
 from motet.models.content.shots import FewShot
+from motet.models.content.template import Template
 from motet.models.content.tfidf import TFIDF
 from motet.models.content.vision import ClassifyImage, EmbedImage
 from motet.models.content.write import Write
@@ -74,6 +77,7 @@ __all__ = [
     "Column",
     "Data",
     "DataError",
+    "Dialogue",
     "Draw",
     "Embed",
     "EmbedImage",
@@ -97,6 +101,7 @@ __all__ = [
     "Model",
     "MotetError",
     "Number",
+    "Pool",
     "Popular",
     "Prices",
     "Ray",
@@ -108,6 +113,7 @@ __all__ = [
     "Sklearn",
     "State",
     "Tags",
+    "Template",
     "Text",
     "Time",
     "Torch",

@@ -248,6 +248,7 @@ class Batch:
     cores: how many may be used: more than one only where nothing else is asked for at the moment.
     seed: for whatever is drawn at random. progress: called with (done, of, "what it says") while fitting.
     note: called with the reason for every value that is there, but is not what it was to be.
+    said: called with (row, text so far) while a text is being written; None where nobody reads along.
     """
 
     columns: Mapping[str, Any]
@@ -259,6 +260,7 @@ class Batch:
     seed: int = 0
     progress: Callable[[int, int, str], None] = field(default=lambda done, of, said: None, compare=False)
     note: Callable[[str], None] = field(default=lambda problem: None, compare=False)
+    said: Callable[[int, str], None] | None = field(default=None, compare=False)
 
     def __getitem__(self, name: str) -> Any:
         return self.columns[name]

@@ -11,15 +11,17 @@ import numpy as np
 
 from motet import search
 from motet.batch import Array, Factors, Pairs, PerItem, Ragged, Scores, is_scores, offsets_of
-from motet.column import Column, Number, Reference, Sequence
+from motet.column import Column, Flag, Number, Sequence
 from motet.errors import GraphError
-from motet.node import Choice, Grain, Node, Otherwise, Run, event_of, grain_name, name_of
-from motet.past import Past
-from motet.record import Entity, entity_of
+from motet.node import Choice, Grain, Node, Otherwise, Run, event_of, given, grain_name, name_of
+from motet.record import Entity
 from motet.windows import Windows
 
 NONE = "has no candidates"
 BLOCK = 256  # requests whose scores over all items are held at a time
+RARE = 0.1  # share of the items below which those that may be found are all scored, and no index is asked
+
+Allowed = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Candidates(Column):
@@ -42,7 +44,7 @@ class Candidates(Column):
         if isinstance(other, Candidates):
             cheap = other
         elif isinstance(other, Number):  # pyright: ignore[reportUnnecessaryIsInstance]
-            cheap = Candidates.of(_retrieve(root.event, root.entity, root.k, [other], root.exclude))
+            cheap = Candidates.of(_retrieve(root.event, root.entity, root.k, [other], root.exclude, root.where))
         else:
             raise GraphError(
                 f"{name_of(self)} is Candidates and cannot fall back on {name_of(other)}, a {other.kind}",
@@ -57,25 +59,34 @@ class Candidates(Column):
 
 
 def retrieve(
-    entity: type[Entity], *, k: int, by: Several[Number] | Number, exclude: Sequence | None = None
+    entity: type[Entity],
+    *,
+    k: int,
+    by: Several[Number] | Number,
+    exclude: Sequence | None = None,
+    where: Flag | None = None,
 ) -> Candidates:
     """The k items of an entity that the scorers put first, united by reciprocal rank fusion.
 
     by: numbers that exist per item: per item alone (popularity) or per request and item (taste). A scorer
         that gives NaN has nothing to say of that item and does not retrieve it.
     exclude: items never to retrieve, such as mt.past(Visit.film, by=Visit.viewer).
+    where: a condition that holds of whatever is retrieved, per item or per request and item; a missing one does not
+        hold. The k are the best of those for which it does; where it holds of none, nothing is found.
     """
     scorers = [by] if isinstance(by, Column) else list(by)
-    events = {event_of(c.grain) for c in (*scorers, *([exclude] if exclude is not None else []))} - {None}
+    events = {event_of(c.grain) for c in (*scorers, *given(exclude), *given(where))} - {None}
     if len(events) != 1:
         raise GraphError(
             f"retrieve needs the one event that asks, and has {sorted(e.__name__ for e in events) or 'none'}",
             help="give a scorer that depends on the request, or exclude=mt.past(Visit.film, by=Visit.viewer)",
         )
-    return Candidates.of(_retrieve(events.pop(), entity, k, scorers, exclude))
+    return Candidates.of(_retrieve(events.pop(), entity, k, scorers, exclude, where))
 
 
-def _retrieve(event: Any, entity: Any, k: int, by: Several[Column], exclude: Sequence | None) -> Retrieve:
+def _retrieve(
+    event: Any, entity: Any, k: int, by: Several[Column], exclude: Sequence | None, where: Flag | None
+) -> Retrieve:
     if k < 1 or k != int(k):
         raise GraphError(f"k={k} retrieves nothing", help=f"mt.retrieve({entity.__name__}, k=200, by=[...])")
     for scorer in by:
@@ -92,16 +103,32 @@ def _retrieve(event: Any, entity: Any, k: int, by: Several[Column], exclude: Seq
             )
     if exclude is not None:
         _check_excluded(entity, exclude)
+    if where is not None:
+        _check_condition(event, entity, where)
     if not by:
         raise GraphError("retrieve has no scorer", help="by=[taste, meaning @ embed(Visit.query)]")
-    return Retrieve(event, entity, k, tuple(by), exclude)
+    return Retrieve(event, entity, k, tuple(by), exclude, where)
+
+
+def _check_condition(event: Any, entity: Any, where: Flag) -> None:
+    if not isinstance(where, Flag) or entity not in where.grain or not where.grain <= {event, entity}:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise GraphError(
+            f"{name_of(where)} is no condition on {entity.__name__}: "
+            f"it is a {where.kind} per {grain_name(where.grain)}",
+            help=f"give a flag per {entity.__name__}, such as {entity.__name__}.year > 1990",
+        )
+    if where.after:
+        raise GraphError(
+            f"{name_of(where)} is an outcome and cannot choose what is retrieved",
+            help="read earlier ones with mt.past(...)",
+        )
 
 
 def _check_excluded(entity: Any, exclude: Sequence) -> None:
-    read = exclude.node.past_value if isinstance(exclude.node, Past) else exclude
-    if not isinstance(read, Reference) or entity_of(read) is not entity:
+    if exclude.node.holds is not entity:
+        of = exclude.node.inputs[0]
         raise GraphError(
-            f"{name_of(exclude)} holds no {entity.__name__} to leave out: it is a history of {name_of(read)}",
+            f"{name_of(exclude)} holds no {entity.__name__} to leave out: it is a history of {name_of(of)}",
             help=f"give a history of references to {entity.__name__}: mt.past(Visit.film, by=Visit.viewer)",
         )
 
@@ -113,10 +140,11 @@ class Retrieve(Node):
     k: int
     by: tuple[Column, ...]
     exclude: Sequence | None
+    where: Flag | None = None
 
     @property
     def inputs(self) -> tuple[Column, ...]:
-        return (*self.by, *([self.exclude] if self.exclude is not None else []))
+        return (*self.by, *given(self.exclude), *given(self.where))
 
     @cached_property
     def grain(self) -> Grain:
@@ -127,7 +155,8 @@ class Retrieve(Node):
         return frozenset({Candidates(self)})
 
     def config(self) -> str:
-        return f"{self.event.__name__} {self.entity.__name__} {self.k} {self.exclude is not None}"
+        said = f"{self.event.__name__} {self.entity.__name__} {self.k} {self.exclude is not None}"
+        return said if self.where is None else f"{said} where"
 
     def label(self) -> str:
         return f"retrieve {self.k} {self.entity.__name__} by {', '.join(name_of(c) for c in self.by)}"
@@ -136,7 +165,8 @@ class Retrieve(Node):
         n = run.rows(frozenset({self.event}))
         scores = [_scores(run.value(scorer), n) for scorer in self.by]
         out = None if self.exclude is None else run.value(self.exclude)
-        blocks = [self._block(run, scores, out, slice(lo, min(lo + BLOCK, n))) for lo in range(0, n, BLOCK)]
+        holds = None if self.where is None else _scores(run.value(self.where), n)
+        blocks = [self._block(run, scores, out, holds, slice(lo, min(lo + BLOCK, n))) for lo in range(0, n, BLOCK)]
         if not blocks:
             return Pairs(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
         kept = [codes >= 0 for codes, _ in blocks]
@@ -145,9 +175,12 @@ class Retrieve(Node):
         best = np.concatenate([found[mask] for (_, found), mask in zip(blocks, kept, strict=True)])
         return Pairs(offsets_of(sizes), items, best)
 
-    def _block(self, run: Run, scores: list[Scores], out: Ragged | None, rows: slice) -> search.Found:
+    def _block(
+        self, run: Run, scores: list[Scores], out: Ragged | None, holds: Scores | None, rows: slice
+    ) -> search.Found:
         excluded = None if out is None else _rows(out.windows, rows)
-        lists = [_best(run, s, rows, self.k, excluded) for s in scores]
+        allowed = None if holds is None else np.asarray(holds.dense(rows)) == 1
+        lists = [_best(run, s, rows, self.k, excluded, allowed) for s in scores]
         return lists[0] if len(lists) == 1 else search.fuse([codes for codes, _ in lists], self.k)
 
 
@@ -155,17 +188,22 @@ def _scores(value: Any, n: int) -> Scores:
     return value if is_scores(value) else PerItem(np.asarray(value, np.float32), n)
 
 
-def _best(run: Run, scores: Scores, rows: slice, k: int, excluded: Windows | None) -> search.Found:
+def _best(
+    run: Run, scores: Scores, rows: slice, k: int, excluded: Windows | None, allowed: Allowed | None
+) -> search.Found:
     """The k best items of each request in the slice; none where the scorer has nothing to say of it."""
-    if not isinstance(scores, Factors):
+    few = allowed is not None and bool((allowed.mean(axis=1) < RARE).any())
+    if few or not isinstance(scores, Factors):
         dense = np.array(scores.dense(rows), np.float32)
+        if allowed is not None:
+            dense[~allowed] = np.nan
         if excluded is not None:
             codes, offsets = excluded.flat()
             known = (codes >= 0) & (codes < dense.shape[1])
             dense[np.repeat(np.arange(len(dense)), np.diff(offsets))[known], codes[known]] = np.nan
         return search.highest(dense, k)
     queries = scores.requests[rows]
-    codes, best = run.index(scores.items).search(queries, k, exclude=excluded)
+    codes, best = run.index(scores.items).search(queries, k, exclude=excluded, allowed=allowed)
     codes[~queries.any(axis=1)] = -1
     return codes, best
 

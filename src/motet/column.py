@@ -406,7 +406,7 @@ class Image(Column):
 
 
 class Sequence(Column):
-    """What happened before, oldest first; made by `past`."""
+    """What happened before, or was named, oldest first; made by `past`, or by a model that reads names."""
 
     def count(self) -> Number:
         return column(Number, Aggregate("count"), history=self)

@@ -74,6 +74,7 @@ class Model:
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
     torch: its fit takes steps in torch, which a cluster may have a place of its own for.
     deep: it is a neural network of several layers, its own or one that comes in a package.
+    reads_turns: the event's text that it reads is a conversation, so a chat gives all of its turns (motet.turns).
     """
 
     version: ClassVar[int] = 1
@@ -82,6 +83,7 @@ class Model:
     calls_llm: ClassVar[bool] = False
     torch: ClassVar[bool] = False
     deep: ClassVar[bool] = False
+    reads_turns: ClassVar[bool] = False
 
     if not TYPE_CHECKING:  # a type checker sees each model's own fields
 

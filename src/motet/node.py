@@ -113,6 +113,11 @@ class Node:
         """What its value is to say, where an outcome will tell."""
         return None
 
+    @property
+    def holds(self) -> Any:
+        """The entity that its sequences refer to, where they refer to one."""
+        return None
+
     def config(self) -> str:
         """What, besides its inputs, decides its value."""
         return ""

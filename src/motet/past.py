@@ -11,7 +11,7 @@ from motet.column import Category, Column, Flag, Number, Reference, Sequence, Ti
 from motet.errors import GraphError
 from motet.model import Model
 from motet.node import Grain, Node, Run, event_of, grain_name, name_of, upstream
-from motet.record import Event, Field, Record, reference_of
+from motet.record import Event, Field, Record, entity_of, reference_of
 from motet.span import seconds_of
 
 
@@ -42,6 +42,10 @@ class Past(Node):
     @cached_property
     def among(self) -> frozenset[Column]:
         return frozenset()
+
+    @property
+    def holds(self) -> Any:
+        return entity_of(self.past_value) if isinstance(self.past_value, Reference) else None
 
     def config(self) -> str:
         return f"{self.last} {self.within} {self.delay}"

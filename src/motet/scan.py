@@ -34,11 +34,19 @@ class Scan:
     def __init__(self, items: Matrix) -> None:
         self._items = items
 
-    def search(self, queries: Matrix, k: int, exclude: Windows | None = None) -> Found:
+    def search(
+        self,
+        queries: Matrix,
+        k: int,
+        exclude: Windows | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Found:
         """As `search.top`: the k items of the highest inner product, exactly."""
         if not self._worth(queries) or self._coarse is None:
-            return search.top(queries, self._items, k, exclude=exclude)
+            return search.top(queries, self._items, k, exclude=exclude, allowed=allowed)
         about, error = self._coarse.scores(queries), self._coarse.error
+        if allowed is not None:
+            about[~search.per_query(allowed, len(queries))] = -np.inf
         if exclude is not None:
             about[search.named(exclude, slice(0, len(queries)), len(self._items))] = -np.inf
         # At least k items score this much, so what cannot is not among the best.

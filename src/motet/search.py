@@ -65,7 +65,7 @@ def top(
     """The k items of the highest `queries @ items.T + bias`, descending; equal scores by lower code.
 
     queries: [n, d], items: [m, d], bias: [m]. exclude: item codes per query that are not wanted.
-    allowed: bool [m], the items that may be found at all. An item whose score is NaN is not found.
+    allowed: bool [m], or [n, m] per query: the items that may be found at all. One whose score is NaN is not found.
     """
     _check(queries, items.shape[1], k)
     codes, scores = _padding(len(queries), k)
@@ -76,7 +76,7 @@ def top(
         if bias is not None:
             product += bias
         if allowed is not None:
-            product[:, ~allowed] = -np.inf
+            product[~per_query(allowed, len(queries))[block]] = -np.inf
         if exclude is not None:
             product[named(exclude, block, len(items))] = -np.inf
         codes[block], scores[block] = highest(product, k)
@@ -193,10 +193,15 @@ class Index:
         if self._graph.ndim == queries.shape[1] + 1:
             queries = np.column_stack((queries, np.ones(len(queries), np.float32)))
         most = int(exclude.lengths.max(initial=0)) if exclude is not None else 0
-        fetch = min(k + most, len(self))
+        fetch, wanted = min(k + most, len(self)), np.full(len(queries), k)
+        if allowed is not None:
+            allowed = np.array(per_query(allowed, len(queries)))
+            if exclude is not None:
+                allowed[named(exclude, slice(0, len(queries)), len(self))] = False
+            wanted = np.minimum(k, allowed.sum(axis=1))
         while True:
             found = self._fetch(queries, fetch, k, exclude, allowed, threads)
-            enough = (found[0] >= 0).sum(axis=1) >= k
+            enough = (found[0] >= 0).sum(axis=1) >= wanted
             if enough.all() or fetch >= len(self):
                 return found
             fetch = min(2 * fetch, len(self))
@@ -221,7 +226,7 @@ class Index:
         keep = np.arange(codes.shape[1]) < np.reshape(matches.counts if len(queries) > 1 else len(matches), (-1, 1))
         keep &= (codes < len(self)) & ~np.isnan(scores)
         if allowed is not None:
-            keep &= allowed[np.where(keep, codes, 0)]
+            keep &= np.take_along_axis(allowed, np.where(keep, codes, 0), axis=1)
         if exclude is not None:
             rows, hidden = named(exclude, slice(0, len(queries)), len(self))
             pairs = np.arange(len(queries))[:, None] * len(self) + codes
@@ -261,6 +266,11 @@ def ranked(rows: NDArray[Any], codes: NDArray[Any], scores: NDArray[Any], n: int
 
 def _padding(n: int, k: int) -> Found:
     return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
+
+
+def per_query(allowed: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
+    """Which items each of n queries may find: bool [n, m] of [m] or [n, m]."""
+    return np.broadcast_to(allowed, (n, allowed.shape[-1]))
 
 
 def named(codes: Windows, block: slice, m: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -27,7 +27,8 @@ def graph() -> mt.Graph:
     taste = mt.SASRec(dim=8, blocks=1, epochs=2)(bought, Item, content=meaning)
     scorers = [mt.Popular()(Purchase.item), mt.ALS(dim=4)(bought, Item), mt.EASE()(bought, Item), asked, taste]
     named = mt.BM25()(name, Purchase.search)
-    found = mt.retrieve(Item, k=6, by=[*scorers, named], exclude=mt.past(Purchase.item, by=Purchase.buyer, last=2))
+    latest = mt.past(Purchase.item, by=Purchase.buyer, last=2)
+    found = mt.retrieve(Item, k=6, by=[*scorers, named], exclude=latest, where=Item.price > 1)
     numbers = [spent.count(), spent.mean(), spent.sum(), spent.max(), bought.nunique(), bought.since(), stars.mean()]
     features = (*scorers, named, *numbers, Item.price, Item.kind, Purchase.amount, Purchase.buyer.age)
     score = mt.LightGBM("lambdarank", trees=10, min_rows=3)(found, *features, target=Purchase.stars >= 3)

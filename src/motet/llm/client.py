@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -95,13 +95,15 @@ class Client(Protocol):
         seconds: float | None = None,
         until: float | None = None,
         left: threading.Event | None = None,
+        told: Callable[[int, Reply], None] | None = None,
     ) -> list[Reply]:
         """One reply a prompt, in order, the likeliest tokens.
 
         With a schema, a reply's text is JSON that fits it, or it has a `problem`. seconds: the most one
         prompt may take, waiting for its turn not counted; None: the LLM's own. until: when nobody waits for
         the replies any more, as time.monotonic() tells it; a prompt whose turn comes later is left out. left: set when
-        that is so earlier; what is being written then ends, where the runtime can be told between two tokens. Raises
+        that is so earlier; what is being written then ends, where the runtime can be told between two tokens. told:
+        called with (prompt's number, reply) as soon as each is there, in any order, by threads of the runtime. Raises
         RunError when nothing can be answered at all, and never for one prompt.
         """
         ...

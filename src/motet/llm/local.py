@@ -10,9 +10,9 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from itertools import count
@@ -88,6 +88,7 @@ class Local:
         seconds: float | None = None,
         until: float | None = None,
         left: threading.Event | None = None,
+        told: Callable[[int, Reply], None] | None = None,
     ) -> list[Reply]:
         request: dict[str, Any] = {"n_predict": max_tokens, "temperature": 0.0, "stop": list(stop)}
         if schema is not None:
@@ -95,15 +96,24 @@ class Local:
         if grammar is not None:
             request["grammar"] = grammar
 
+        # Whoever reads along reads the first one first, so few prompts do not share an engine.
+        gate = threading.Semaphore(len(self._engines) or 1) if told and len(prompts) <= self.parallel else nullcontext()
+
         def one(numbered: tuple[int, Prompt]) -> Reply:
-            number, prompt = numbered
+            with gate:
+                return in_turn(*numbered)
+
+        def in_turn(number: int, prompt: Prompt) -> Reply:
             if (until is not None and time.monotonic() >= until) or (left is not None and left.is_set()):
                 return Reply("", problem=_LATE, passing=True)
             most = self._seconds if seconds is None else seconds
             most = most if until is None else min(most, until - time.monotonic())
             reply = self._complete(number, request | {"prompt": self._text(prompt)}, most, left=left)
             problem = reply.problem or (misfit(reply.text, schema) if schema is not None else "")
-            return replace(reply, problem=problem)
+            reply = replace(reply, problem=problem)
+            if told is not None:
+                told(number, reply)
+            return reply
 
         return list(self._open_pool().map(carried(one), enumerate(prompts)))
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from motet.llm.gpus import held
 if TYPE_CHECKING:
     from motet.llm import LLM
 
+T = TypeVar("T")
 _TOP = 20  # the most alternatives that the protocol gives for a token
 _LATE = "not finished by its deadline"
 _AWAY = 0.25  # seconds for which an endpoint that was not there is taken to be away still, by who has a deadline
@@ -70,6 +71,7 @@ class Endpoint:
         seconds: float | None = None,
         until: float | None = None,
         left: threading.Event | None = None,
+        told: Callable[[int, Reply], None] | None = None,
     ) -> list[Reply]:
         if grammar is not None:
             raise RunError("an endpoint keeps to no grammar", help="schema={...}, or a model in process")
@@ -77,12 +79,16 @@ class Endpoint:
         if stop:
             request["stop"] = list(stop)
 
-        def one(prompt: Prompt) -> _Answer:
+        def one(numbered: tuple[int, Prompt]) -> _Answer:
+            number, prompt = numbered
             if left is not None and left.is_set():
                 return _Answer({}, 0.0, _LATE)
-            return self._ask(prompt, request, seconds, until, schema)
+            answer = self._ask(prompt, request, seconds, until, schema)
+            if told is not None:
+                told(number, _reply(answer, schema))
+            return answer
 
-        return [_reply(answer, schema) for answer in self._each(prompts, one)]
+        return [_reply(answer, schema) for answer in self._each(list(enumerate(prompts)), one)]
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, stop: Sequence[str] = (), seconds: float | None = None
@@ -146,13 +152,13 @@ class Endpoint:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._api.close()
 
-    def _each(self, prompts: Sequence[Prompt], one: Callable[[Prompt], _Answer]) -> list[_Answer]:
+    def _each(self, prompts: Sequence[T], one: Callable[[T], _Answer]) -> list[_Answer]:
         """All answers, in order. Once nobody is there, the rest is not tried."""
         if self._closed.is_set():
             raise RunError("this language model was closed", help="llm.open()")
         gone, answered = threading.Event(), threading.Event()
 
-        def guarded(prompt: Prompt) -> _Answer:
+        def guarded(prompt: T) -> _Answer:
             if gone.is_set():
                 return _Answer({}, 0.0, "the endpoint went away", down=True)
             answer = one(prompt)

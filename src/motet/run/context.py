@@ -249,6 +249,7 @@ class Batched(Run):
     keeping: whether costly rows that are computed now are kept in the store, and looked for there first.
     rehearsed: nobody has asked, so that no budget pays for it, nor grows by it. again: its requests are answered once
         more, and budgets have grown by them before.
+    heard: called with (late column, row, text so far) while a text is being written, where somebody reads along.
     fell: what could not be had, why, and for which requests (None: all).
     spared: who has not asked its strong column by choice, and for which requests.
     """
@@ -261,6 +262,7 @@ class Batched(Run):
         self.ends: float | None = None
         self.cores = 1
         self.left: threading.Event | None = None
+        self.heard: Callable[[Column, int, str], None] | None = None
         self.waited = 0.0
         self.keeping = False
         self.rehearsed = False
@@ -362,9 +364,9 @@ class Batched(Run):
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
         note = partial(self.context.note, Column(node))  # of some rows: the model has answered all the same
-        made = self.runner.apply(
-            node, state, replace(batch, seconds=self.seconds, cores=self.cores, left=self.left, note=note)
-        )
+        said = None if self.heard is None else partial(self.heard, Column(node))
+        known = replace(batch, seconds=self.seconds, cores=self.cores, left=self.left, note=note, said=said)
+        made = self.runner.apply(node, state, known)
         problems: Sequence[str | None] = getattr(made, "problems", ())
         for problem in filter(None, problems):
             note(problem)

@@ -69,7 +69,8 @@ class Reply:
 @dataclass(eq=False)
 class Request:
     """One ask on its way. ends: when the time of the strong models is over, as time.monotonic() tells it.
-    seconds: that it has in all. early: told what can be answered at once, where somebody reads along. begun: when its
+    seconds: that it has in all. early: told what can be answered at once, and then late texts as they grow, where
+    somebody reads along. begun: when its
     turn came, as time.perf_counter() tells it."""
 
     row: Row
@@ -265,6 +266,8 @@ class Engine:
             return
         running.run.waited, running.run.left = time.monotonic() - since, (left := threading.Event())
         self._soon(lambda: _when_done([request.future for request in batch], left.set))
+        if any(request.early for request in batch):
+            running.hear(lambda row, answer: self._tell([batch[row]], [answer]))
         try:
             late = running.late()
         except Exception as error:
@@ -275,7 +278,8 @@ class Engine:
         self._ran(running, batch)
 
     def _tell(self, batch: list[Request], early: list[Answer]) -> None:
-        told = [(request.early, answer) for request, answer in zip(batch, early, strict=True) if request.early]
+        waiting = [(request, answer) for request, answer in zip(batch, early, strict=True) if not request.future.done()]
+        told = [(request.early, answer) for request, answer in waiting if request.early]
         if told:
             self._soon(lambda: [tell(answer) for tell, answer in told])
 

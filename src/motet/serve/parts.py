@@ -11,6 +11,7 @@ from motet.batch import Array, Batch
 from motet.column import Column, Text, Vector
 from motet.llm import LLM
 from motet.model import NOTHING
+from motet.record import Field
 from motet.serve.version import Version
 
 
@@ -51,6 +52,22 @@ def first_text(version: Version) -> str | None:
     """The field of the event that a question is: its first Text that is no outcome."""
     fields, specs = version.event.fields, version.event.specs
     return next((name for name, kind in fields.items() if kind is Text and not specs[name].outcome), None)
+
+
+def conversation(version: Version) -> str | None:
+    """The field of the event that a model reads as a conversation, turn by turn."""
+    for column in version.outline.answering:
+        node = column.node
+        if isinstance(node, Apply) and node.model.reads_turns:
+            read = [arg.node for arg in node.args.values() if isinstance(arg, Text) and isinstance(arg.node, Field)]
+            return next((field.name for field in read if field.record is version.event), None)
+    return None
+
+
+def early_texts(version: Version) -> list[str]:
+    """The outputs that are texts and there at once, in their order."""
+    outputs: dict[str, Column] = dict(version.outline.answered)
+    return [name for name, column in outputs.items() if isinstance(column, Text) and name not in version.late]
 
 
 def late_text(version: Version) -> str | None:

@@ -48,7 +48,8 @@ class Beside:
 
 @dataclass(frozen=True)
 class Early:
-    """What of an ask can be answered at once. version: that answers."""
+    """What of an ask is there before the rest: all that can be answered at once, then a late text as far as it is
+    written. version: that answers."""
 
     version: int
     answer: Answer
@@ -85,7 +86,8 @@ class Server:
     async def ask(
         self, row: Row, *, size: int = 0, ends: float | None = None, early: Callable[[Early], None] | None = None
     ) -> Reply:
-        """The reply to one ask. early: told what can be answered at once, where something else takes longer.
+        """The reply to one ask. early: told what can be answered at once, where something else takes longer, and then
+        late texts as they grow.
 
         Errors: DataError for a wrong row, before it costs the others anything.
         """

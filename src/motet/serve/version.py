@@ -114,6 +114,20 @@ class Running:
         """What waits for a late value, per ask: it blocks until that is there, or its time is over."""
         return self._outputs([name for name in self.version.outline.answered if name in self.version.late])
 
+    def hear(self, told: Callable[[int, Answer], None]) -> None:
+        """Has late texts told while they are written: (row, output with its text so far)."""
+        names: dict[str, str] = {}
+        for name in self.version.late:
+            node = self.version.outline.answered[name].node
+            if isinstance(node, Within):
+                names[node.late.fingerprint] = name
+
+        def heard(column: Column, row: int, text: str) -> None:
+            if column.fingerprint in names:
+                told(row, {names[column.fingerprint]: text})
+
+        self.run.heard = heard
+
     def answered_by(self, row: int) -> dict[str, str]:
         """Per place with an alternative: which of the two answered this ask."""
         without: dict[str, list[Array | None]] = {}

@@ -29,6 +29,8 @@ class EASE(Model):
     l2: ridge penalty; larger for fewer events (100 to 1,000 is the usual range).
     Call: EASE()(mt.past(Visit.film, by=Visit.viewer), Film). Returns a Number per request and item; NaN for a
         history without known items and for items without training events.
+        EASE()(heard.liked, Film, learnt_from=mt.past(Visit.film, by=Visit.viewer)) scores by another list of items,
+        such as those that somebody names.
     Errors: more than 30,000 items with training events. Source: Steck 2019 (arXiv 1905.03375).
     """
 
@@ -39,8 +41,8 @@ class EASE(Model):
         if not self.l2 > 0:
             raise GraphError(f"l2={self.l2} leaves the matrix without an inverse", help="EASE(l2=250)")
 
-    def __call__(self, history: Sequence, items: type[Entity]) -> Number:
-        return scored(self, history, items)
+    def __call__(self, history: Sequence, items: type[Entity], learnt_from: Sequence | None = None) -> Number:
+        return scored(self, history, items, learnt_from)
 
     def fit(self, batch: Batch, target: Any) -> State:
         matrix, keys = interactions(batch, target)

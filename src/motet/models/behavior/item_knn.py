@@ -31,6 +31,8 @@ class ItemKNN(Model):
         carry counts little.
     Call: ItemKNN()(mt.past(Visit.film, by=Visit.viewer), Film). Returns a Number per request and item; NaN for a
         history without known items and for items without training events.
+        ItemKNN()(heard.liked, Film, learnt_from=mt.past(Visit.film, by=Visit.viewer)) scores by another list of items,
+        such as those that somebody names.
     Source: Sarwar et al. 2001 (WWW); shrinkage: Bell & Koren 2007 (ICDM).
     """
 
@@ -43,8 +45,8 @@ class ItemKNN(Model):
         if not self.shrinkage >= 0:
             raise GraphError(f"shrinkage={self.shrinkage} is below zero", help="ItemKNN(shrinkage=10)")
 
-    def __call__(self, history: Sequence, items: type[Entity]) -> Number:
-        return scored(self, history, items)
+    def __call__(self, history: Sequence, items: type[Entity], learnt_from: Sequence | None = None) -> Number:
+        return scored(self, history, items, learnt_from)
 
     def fit(self, batch: Batch, target: Any) -> State:
         matrix, keys = interactions(batch, target)

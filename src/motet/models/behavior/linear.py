@@ -10,17 +10,27 @@ import numpy as np
 
 from motet.batch import Array, Batch, Ragged
 from motet.column import Number, Sequence, column
+from motet.errors import GraphError
 from motet.model import Model, State
 from motet.models.behavior.interactions import learnt_from, multi_hot
 from motet.models.behavior.known import places
+from motet.node import name_of
 from motet.record import Entity
 
 BLOCK = 256  # requests whose scores over all items are held at a time
 
 
-def scored(model: Model, history: Sequence, items: type[Entity]) -> Number:
-    """A number per request and item, by a model that learns from histories and gives Linear."""
-    fit = learnt_from(model, history, items)
+def scored(model: Model, history: Sequence, items: type[Entity], learnt: Sequence | None = None) -> Number:
+    """A number per request and item, by a model that learns from histories and gives Linear.
+
+    learnt: the histories that it learns from, where it scores other lists of items than those.
+    """
+    fit = learnt_from(model, history if learnt is None else learnt, items)
+    if history.node.holds is not items:
+        raise GraphError(
+            f"{model} scores {items.__name__} by a list of {items.__name__}, and {name_of(history)} is none",
+            help=f"give a history of references to {items.__name__}: mt.past(Visit.film, by=Visit.viewer)",
+        )
     places = column(Number, Places(), fit, items=items.key_column())
     return column(Number, model, fit, history=history, items=places)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import string
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from threading import Event
 from typing import Any, ClassVar, cast
 
@@ -17,7 +19,7 @@ from motet.batch import Batch, Codes, Pairs, Ragged, take
 from motet.candidates import Candidates, root_of
 from motet.column import Category, Column, Late, Number, Tags, Text, Unready, column
 from motet.errors import GraphError, listed
-from motet.llm import LLM, Client, Prompt
+from motet.llm import LLM, Client, Prompt, Reply
 from motet.model import Model, State
 from motet.models.content.claims import Facts, goes_round, unfounded
 from motet.record import Entity
@@ -60,7 +62,7 @@ class Write(Model):
         self._check(given)
         name, chosen = next((n, c) for n, c in given.items() if isinstance(c, Candidates))
         root = root_of(chosen)
-        about = {f"{name}.{field}": Whole(own) for field, own in _told(root.entity).items()}
+        about = {f"{name}.{field}": Whole(own) for field, own in told_columns(root.entity).items()}
         others = {n: c for n, c in given.items() if n != name}
         # The event's time gives the answer its rows where nothing else of the event is given.
         rows = others or {"": root.event.time_column()}
@@ -75,7 +77,8 @@ class Write(Model):
         facts = facts_of(about, pairs.items)
         queries = [self._asked(batch, name, row) for row in range(batch.rows)]
         asked = [queries[int(row)] for row in pairs.requests.tolist()]
-        said = self.sentences(asked, facts, _labels(about), until, batch.note, batch.left)
+        along = None if batch.said is None else _Along(pairs, batch.said).take
+        said = self.sentences(asked, facts, _labels(about), until, batch.note, batch.left, along)
         texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
         return pa.array(texts, pa.large_string())
 
@@ -87,25 +90,39 @@ class Write(Model):
         until: float | None = None,
         note: Callable[[str], None] = lambda problem: None,
         left: Event | None = None,
+        told: Callable[[int, str], None] | None = None,
     ) -> list[str]:
         """One sentence for each of the facts, each the answer to what is asked beside it.
 
         until: when they are needed, as time.monotonic() tells it. note: told why, for every sentence that the
-        facts stand in for. left: set when nobody needs them any more.
+        facts stand in for. left: set when nobody needs them any more. told: called with the number of each sentence and
+        the sentence, as soon as it is there.
         """
         client = self.llm.open()
         prompts = [_prompt(client, what, fact) for what, fact in zip(asked, facts, strict=True)]
         grammar = _REST if client.grammars else None
+
+        def checked(number: int, reply: Reply) -> tuple[str, str]:
+            """The sentence that stands, and why the written one does not."""
+            fact, sentence = facts[number], _sentence(reply.text, facts[number])
+            problem = reply.problem or _wrong(sentence, fact, asked[number], labels)
+            return fact.template if problem else sentence, problem
+
         replies = client.complete(
-            prompts, max_tokens=_MOST_TOKENS, grammar=grammar, stop=("\n",), until=until, left=left
+            prompts,
+            max_tokens=_MOST_TOKENS,
+            grammar=grammar,
+            stop=("\n",),
+            until=until,
+            left=left,
+            told=None if told is None else lambda number, reply: told(number, checked(number, reply)[0]),
         )
         said: list[str] = []
-        for reply, fact, what in zip(replies, facts, asked, strict=True):
-            sentence = _sentence(reply.text, fact)
-            problem = reply.problem or _wrong(sentence, fact, what, labels)
+        for number, reply in enumerate(replies):
+            sentence, problem = checked(number, reply)
             if problem:
                 note(f"{problem}, so the facts stand in for the sentence")
-            said.append(fact.template if problem else sentence)
+            said.append(sentence)
         return said
 
     def _check(self, given: Mapping[str, Column]) -> None:
@@ -124,6 +141,24 @@ class Write(Model):
         return self.instruction.format(**values, **{items: "the facts"})
 
 
+class _Along:
+    """Tells each request's text as it grows: a sentence once all before it are there, whichever is written first."""
+
+    def __init__(self, pairs: Pairs, said: Callable[[int, str], None]) -> None:
+        self._requests, self._offsets, self._said = pairs.requests, pairs.offsets, said
+        self._there: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def take(self, number: int, sentence: str) -> None:
+        row = int(self._requests[number])
+        first, end = int(self._offsets[row]), int(self._offsets[row + 1])
+        with self._lock:
+            self._there[number] = sentence
+            known = list(takewhile(self._there.__contains__, range(first, end)))
+            if known and number <= known[-1]:
+                self._said(row, " ".join(self._there[each] for each in known))
+
+
 def facts_of(about: Mapping[str, Any], items: Any) -> list[Facts]:
     """What each of these items' columns hold: the first text is what it is called."""
     title, *others = about
@@ -135,7 +170,7 @@ def facts_of(about: Mapping[str, Any], items: Any) -> list[Facts]:
     return found
 
 
-def _told(entity: type[Entity]) -> dict[str, Column]:
+def told_columns(entity: type[Entity]) -> dict[str, Column]:
     """The entity's columns that a text may be about, a text first: what it is called."""
     own = {
         name: entity.__dict__[name] for name, kind in entity.fields.items() if kind in (Text, Number, Category, Tags)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from motet import llm as language
+from motet import turns
 from motet.answer import Answer
 from motet.candidates import Candidates
 from motet.errors import RunError
@@ -36,38 +37,59 @@ class Piece:
 
 
 async def by_graph(server: Server, chat: Chat, ends: float) -> AsyncGenerator[Piece, None]:
-    """What the graph writes, or else lists; the answer itself goes along."""
+    """What the graph writes, sentence by sentence, or else lists; the answer itself goes along."""
     version = server.version
     row, size = row_of(version, chat), sum(len(text) for _, text in chat.turns)
+    so_far, sent = Answer(), ""
     async with aclosing(asking.told(server, row, size=size, ends=ends)) as told:
         async for part in told:
             if isinstance(part, Reply):
-                yield Piece(written(version, part.answer))
+                text = written(version, part.answer)
+                yield Piece(text.removeprefix(sent) if text.startswith(sent) else f"\n{text}")
                 answer = {"version": part.version, "answer": part.answer, "answered_by": part.answered_by}
                 yield Piece(finish="stop", extra=answer)
-            else:
-                yield Piece(extra={"version": part.version, "answer": part.answer})
+                continue
+            first, so_far = not so_far, so_far | part.answer
+            text = "\n".join(_texts(version, so_far))
+            if first or (text.startswith(sent) and text != sent):
+                extra = {"version": part.version, "answer": part.answer} if first else None
+                yield Piece(text.removeprefix(sent), extra=extra)
+                sent = text
 
 
 def row_of(version: Version, chat: Chat) -> dict[str, Any]:
-    """The event that a chat is: who asks, what, and further fields in `metadata` (texts) and in `ask` (any)."""
-    text, reference = parts.first_text(version), version.event.first_reference()
-    said = {text: chat.question} if text else {}
+    """The event that a chat is: who asks, what, and further fields in `metadata` (texts) and in `ask` (any).
+
+    A text that a model reads as a conversation is given all turns; else the first text is given the last message.
+    """
+    conversation, reference = parts.conversation(version), version.event.first_reference()
+    text = conversation or parts.first_text(version)
+    said = {text: _all_turns(chat) if conversation else chat.question} if text else {}
     asks = {reference: chat.user} if reference and chat.user else {}
     return {**said, **asks, **chat.metadata, **chat.ask}
 
 
+def _all_turns(chat: Chat) -> str:
+    return turns.joined([turns.Turn(text, role == "assistant") for role, text in chat.turns if role != "system"])
+
+
 def written(version: Version, answer: Answer) -> str:
-    """The late text; where there is none, the first candidates line by line; else the answer as JSON."""
-    late = parts.late_text(version)
+    """The graph's texts; where none is written, the first candidates line by line; else the answer as JSON."""
+    texts, late = _texts(version, answer), parts.late_text(version)
     if late and answer[late]:
-        return str(answer[late])
+        return "\n".join(texts)
     outputs = version.outline.answered.items()
     listed = next((name for name, column in outputs if isinstance(column, Candidates)), None)
     if listed is None:
-        return json.dumps(answer, ensure_ascii=False)
+        return "\n".join(texts) or json.dumps(answer, ensure_ascii=False)
     # An item is its key, its first text if it has one, and its score.
-    return "\n".join(f"{i}. {list(item.values())[-2]}" for i, item in enumerate(answer[listed], 1))
+    return "\n".join([*texts, *(f"{i}. {list(item.values())[-2]}" for i, item in enumerate(answer[listed], 1))])
+
+
+def _texts(version: Version, answer: Answer) -> list[str]:
+    """What is said, as far as it is there: the texts that are there at once, then the one that is written."""
+    names = [*parts.early_texts(version), *filter(None, [parts.late_text(version)])]
+    return [str(answer[name]) for name in names if answer.get(name)]
 
 
 async def by_llm(threads: Threads, llm: LLM, chat: Chat, ends: float) -> AsyncGenerator[Piece, None]:

@@ -1,6 +1,7 @@
 """What OpenAI's clients speak: models, chat completions, embeddings.
 
-The graph itself is a model by its own name: the user's last message becomes the event's first Text that is no outcome,
+The graph itself is a model by its own name: the user's last message becomes the event's first Text that is no outcome
+(all turns, where the graph has a model that reads a conversation: motet.Dialogue),
 `user` the key of its first reference, and `metadata` and `ask` (in the client's `extra_body`) give further fields.
 An event without a text is asked by these fields alone. Beside it are the graph's language models and its embedders.
 """

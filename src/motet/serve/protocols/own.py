@@ -63,19 +63,20 @@ def _whose(reply: Reply) -> dict[str, Any]:
 async def _stream(
     server: Server, row: dict[str, Any], size: int, ends: float, request: Request
 ) -> AsyncIterator[tuple[str, Any]]:
-    """`answer` events with the outputs as they come, then `done` with who answered; or one `problem`."""
+    """`answer` events with the outputs as they come, a late text as far as it is written each time, then `done` with
+    who answered; or one `problem`."""
     sent: Answer = {}
     try:
         async with aclosing(asking.told(server, row, size=size, ends=ends)) as parts:
             async for part in parts:
                 if isinstance(part, Reply):
-                    late = {name: value for name, value in part.answer.items() if name not in sent}
+                    late = {n: value for n, value in part.answer.items() if n not in sent or sent[n] != value}
                     if late:
                         yield "answer", late
                     yield "done", {**_whose(part), "answered_by": part.answered_by}
                 else:
-                    sent = part.answer
-                    yield "answer", sent
+                    sent |= part.answer
+                    yield "answer", part.answer
     except Exception as error:
         response = await problems.refused(request, error)
         yield "problem", bytes(response.body)

@@ -1,0 +1,82 @@
+"""Words of English by which conversations are read, without apostrophes."""
+
+from __future__ import annotations
+
+import re
+
+_WORD = re.compile("[a-z]+")
+
+# Words that name no title by themselves, nor beside each other.
+COMMON = frozenset(
+    _WORD.findall(
+        "a about after again all also always am an and another any anybody anyone anything are around as at away "
+        "back bad be beautiful because been before being best better between big both boy but by call can come "
+        "could day days did different do does done down else end even ever every everybody everyone everything "
+        "family far father few fine first for four friday friend friends from fun funny game get girl girls give "
+        "go good great guy had happy hard has have he hello help her here him his hold home hour house how i if in "
+        "into is it its just kids kind know last late later less life like list little long look looking lot lots "
+        "love made make man many maybe me men mind mine minutes monday more most mother much must my myself name "
+        "never new next nice night no nobody none not nothing now of off ok old older on once one only open or "
+        "other others our out over own part party people play please pretty put rather really red right room run "
+        "same saturday saw say see seen she short should show side since so some somebody someone something "
+        "sometimes son soon still stop story such sunday sure take talk tell than thank thanks that the their them "
+        "then there these they thing things think this those thought three through time times to today together "
+        "tomorrow tonight too town true try two under until up us use very wait walk want war was watch way we "
+        "weekend well went were what when where which while who why wife will with woman women wonder wonderful "
+        "word work world would wrong year years yes yesterday you young your"
+    )
+)
+
+# Words before a title: what follows is one.
+CUES = frozenset(_WORD.findall("adore adored enjoy enjoyed like liked likes love loved loves saw seen than watched"))
+
+# Words that make what stands before them a kind of film, not a title.
+KINDS = frozenset(_WORD.findall("film films flick flicks movie movies show shows stuff"))
+
+# Words that deny what follows them in their clause.
+NEGATIVE = frozenset(
+    _WORD.findall(
+        "arent avoid avoiding bored cant didnt dislike disliked dislikes doesnt dont except exclude excluding hate "
+        "hated hates isnt less minus neither never no none nor not nothing sick skip tired wasnt without wont"
+    )
+)
+
+# Words that say what somebody has seen or not, which is no verdict.
+SEEN = frozenset(_WORD.findall("heard saw see seen watched"))
+
+# Words that say that something may be.
+FINE = frozenset(_WORD.findall("acceptable alright fine mind ok okay"))
+
+# Words of a list.
+JOINING = frozenset(_WORD.findall("a also an and any nor or the too with"))
+
+# Words that say what something is.
+BEING = frozenset(_WORD.findall("are arent be is isnt was were"))
+
+# Words of which small talk is made.
+GREETING = frozenset(
+    _WORD.findall(
+        "a afternoon alright are awesome bye cheers cool day doing evening fine good goodbye great greetings haha "
+        "have hello hey hi hiya how howdy im is it later lol morning much nice night no nope ok okay one perfect "
+        "please pleasure see so sup sure talk thank thanks the there thx to today up very welcome well what wow "
+        "yeah yep yes you"
+    )
+)
+
+# Words that say that something is wanted, and not what.
+FILLER = frozenset(
+    _WORD.findall(
+        "a about again all also am an and another any anything are as at bad be because been best better but by "
+        "bye can could did different do does dont during else enjoy enjoyed especially etc ever favorite favourite "
+        "feel fifth film films find fine first for fourth from funniest get give go good great had hate hated have "
+        "havent hear heard hello hey hi how i id if ill im in instead into is it its ive just keep kind kinds know "
+        "last less let like liked likes little long looking lot lots love loved loves made make many may maybe me "
+        "mean mind mood more most movie movies much my need never new newer nice no not now of off oh ok okay "
+        "older on one ones or other others our out please prefer preferably pretty probably rather really "
+        "recommend recommendation recommendations recommended right same saw say second see seen set should show "
+        "similar since so some someone something sort still such suggest suggestion suggestions sure tell than "
+        "thank thanks that the their them then there these they thing things think third this those though time to "
+        "today tonight too try type types us very want wanted wants was watch watched watching way we well were "
+        "what whatever when which while who will with without wont would yeah yes yet you your"
+    )
+)

@@ -1,0 +1,185 @@
+"""Which titles a text names, found in one pass over its words however many titles there are."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from motet.models.content.english import COMMON, CUES, KINDS
+from motet.models.content.words import ACCENTS
+
+_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|&")
+_BRACKET = re.compile(r"\s*\(([^()]*)\)\s*$")
+_MOVED = re.compile(r"^(.*), (the|a|an|le|la|les|il|lo|el|los|las|der|die|das|un|une)$", re.IGNORECASE)
+_YEAR = re.compile(r"(?:18|19|20)\d\d")
+_YEAR_AFTER = re.compile(r"(?:,\s*(?:the|a|an))?[!?.]*\"?\s*\(?((?:18|19|20)\d\d)(\)?)", re.IGNORECASE)
+_SENTENCE = re.compile(r"(^|[.!?:]\s*)$")
+_ON = re.compile(r"[\s,&]*(?:\b(?:and|or)\b)?[\s,&]*(?:\b(?:the|a|an)\b)?\s*")
+_QUOTES = "\"'«»"
+_ARTICLES = frozenset({"the", "a", "an"})
+
+
+class Token(NamedTuple):
+    word: str
+    start: int
+    end: int
+
+
+class Named(NamedTuple):
+    """A title in a text: the rows it may be, none where it is another item of that name, and where it stands."""
+
+    rows: tuple[int, ...]
+    start: int
+    end: int
+
+
+_STRAIGHT = str.maketrans("\u2018\u2019\u02bc\u201c\u201d\u201e", "'''\"\"\"")
+
+
+def straight(text: str) -> str:
+    """The text with straight quotes and apostrophes, every character where it was."""
+    return text.translate(_STRAIGHT)
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of a text as titles are compared: without case, accents and apostrophes, & as and."""
+    return [Token(_fold(found.group()), found.start(), found.end()) for found in _TOKEN.finditer(text)]
+
+
+class Titles:
+    """Finds titles as people write them: without their year, articles in front or at the end, without subtitles.
+
+    A title of one word, or of common words alone, counts only where something says that it is one: quotes, its year,
+    capitals inside a sentence, or a word such as "like" before it.
+    common: further words that are no titles by themselves.
+    """
+
+    def __init__(self, titles: Sequence[str | None], years: Sequence[float], common: Collection[str] = ()) -> None:
+        self._common = COMMON | set(common)
+        self._rows: dict[str, list[int]] = {}
+        self._begins: set[str] = set()
+        self._years = [_year(title, year) for title, year in zip(titles, years, strict=True)]
+        short: dict[str, list[int]] = {}
+        for row, title in enumerate(titles):
+            for name in _names(title or ""):
+                self._add(self._rows, name, row)
+                head, mark, _ = name.partition(":")
+                if mark and len(_key(head)) > 1:
+                    self._add(short, head, row)
+        for key, rows in short.items():
+            self._rows.setdefault(key, rows)
+        for key in self._rows:
+            words = key.split(" ")
+            self._begins.update(" ".join(words[:n]) for n in range(1, len(words) + 1))
+
+    def found(self, text: str) -> list[Named]:
+        """The titles in the order in which they are named; the longest where several begin at one word.
+
+        text: with straight quotes.
+        """
+        words = tokens(text)
+        plain = _is_plain(text, words)
+        named: list[Named] = []
+        at = 0
+        while at < len(words):
+            one = next((n for n in self._at(text, words, at, plain, named)), None)
+            if one is None:
+                at += 1
+                continue
+            named.append(one)
+            while at < len(words) and words[at].start < one.end:
+                at += 1
+        return named
+
+    def _add(self, to: dict[str, list[int]], name: str, row: int) -> None:
+        key = " ".join(_key(name))
+        if key and row not in to.setdefault(key, []):
+            to[key].append(row)
+
+    def _at(self, text: str, words: list[Token], at: int, plain: bool, before: list[Named]) -> list[Named]:
+        """What may be named from this word on, the longest first."""
+        key, hits = "", list[Named]()
+        for end in range(at, len(words)):
+            key = f"{key} {words[end].word}" if key else words[end].word
+            if key not in self._begins:
+                break
+            if key in self._rows:
+                made = self._one(text, words, at, end, tuple(self._rows[key]), plain, before)
+                hits += [] if made is None else [made]
+        return hits[::-1]
+
+    def _one(
+        self, text: str, words: list[Token], at: int, end: int, rows: tuple[int, ...], plain: bool, before: list[Named]
+    ) -> Named | None:
+        first = at - 1 if at and words[at - 1].word in _ARTICLES else at
+        start, stop = words[first].start, words[end].end
+        dated = _YEAR_AFTER.match(text, stop)
+        if dated is not None:
+            then = tuple(row for row in rows if self._years[row] == int(dated[1]))
+            if then or dated[2]:
+                return Named(then, start, dated.end())
+        inside = [word.word for word in words[at : end + 1]]
+        strange = [word for word in inside if word not in self._common and not word.isdigit()]
+        if len(inside) > 1 and strange:
+            return Named(rows, start, stop)
+        evidence = _is_quoted(text, start, stop) or (plain and _has_capitals(text, words, at, end))
+        cued = (first > 0 and words[first - 1].word in CUES) or _continues(text, start, before) or _is_to(words, first)
+        kind = end + 1 < len(words) and words[end + 1].word in KINDS
+        return Named(rows, start, stop) if evidence or (cued and strange and not kind) else None
+
+
+def _names(title: str) -> list[str]:
+    """What an item may be called: its title without brackets, and what stands in those."""
+    names: list[str] = []
+    while (found := _BRACKET.search(title)) is not None:
+        title = title[: found.start()]
+        names += [found[1]] if found[1] and not _YEAR.fullmatch(found[1].strip()) else []
+    return [_MOVED.sub(r"\2 \1", name.strip()) for name in (title, *names)]
+
+
+def _key(name: str) -> list[str]:
+    words = [token.word for token in tokens(straight(name))]
+    return words[1:] if len(words) > 1 and words[0] in _ARTICLES else words
+
+
+def _year(title: str | None, year: float) -> int:
+    if year == year:
+        return int(year)
+    found = re.search(r"\(((?:18|19|20)\d\d)\)\s*$", title or "")
+    return int(found[1]) if found else 0
+
+
+def _fold(token: str) -> str:
+    if token == "&":
+        return "and"
+    bare = token.casefold().replace("'", "")
+    return bare if bare.isascii() else ACCENTS.sub("", unicodedata.normalize("NFKD", bare))
+
+
+def _is_plain(text: str, words: list[Token]) -> bool:
+    """Whether capitals mean anything in it: most of its words have none."""
+    capital = sum(text[word.start].isupper() for word in words)
+    return 2 * capital <= len(words) + 1
+
+
+def _has_capitals(text: str, words: list[Token], at: int, end: int) -> bool:
+    inside = words[at : end + 1]
+    if not all(text[word.start].isupper() for word in inside):
+        return False
+    alone = len(inside) == 1
+    return not (alone and (len(inside[0].word) == 1 or _SENTENCE.search(text[: words[at].start])))
+
+
+def _is_quoted(text: str, start: int, end: int) -> bool:
+    return start > 0 and end < len(text) and text[start - 1] in _QUOTES and text[end] in _QUOTES
+
+
+def _continues(text: str, start: int, before: list[Named]) -> bool:
+    """Whether it follows another title with nothing but a comma, and, or between them."""
+    return bool(before) and _ON.fullmatch(text[before[-1].end : start]) is not None
+
+
+def _is_to(words: list[Token], first: int) -> bool:
+    return first > 1 and words[first - 1].word == "to" and words[first - 2].word in ("similar", "close")
