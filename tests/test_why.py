@@ -49,6 +49,13 @@ def items(fitted: mt.Fitted) -> list[dict[str, float]]:
     return [{"item_id": key, "price": float(price)} for key, price in zip(keys.to_pylist(), prices, strict=True)]
 
 
+def test_what_a_condition_leaves_out_is_before_nothing(tmp_path: Path) -> None:
+    cheap = mt.retrieve(Item, k=3, by=[Item.price, named], where=Item.price <= 5)
+    fitted = mt.Graph(cheap=cheap).fit(shop(), store=tmp_path, quiet=True)
+    why = fitted.why(buyer="b1", amount=3.0)["cheap"]
+    assert [(item["item_id"], item["by"]["Item.price"]) for item in why] == [(4, 1), (3, 2), (2, 3)]
+
+
 def test_what_an_otherwise_answered_was_found_by_none(fitted: mt.Fitted) -> None:
     nobody = {"buyer": "new", "at": NOW, "amount": 3.0}
     assert [item["by"] for item in fitted.why(**nobody)["top"]] == [{}] * 4

@@ -10,7 +10,7 @@ import numpy as np
 from motet import intake
 from motet.answer import Answer
 from motet.batch import Array, Pairs, is_scores
-from motet.candidates import Candidates, root_of
+from motet.candidates import Candidates, Retrieve, root_of
 from motet.column import Column
 from motet.errors import GraphError
 from motet.node import item_of
@@ -50,8 +50,8 @@ def _reasons(outline: Outline, run: Batched, column: Column) -> list[list[Answer
     told: list[list[Answer]] = []
     for i in range(len(pairs.offsets) - 1):
         items = pairs.items[pairs.offsets[i] : pairs.offsets[i + 1]]
-        out = np.zeros(0, np.int64) if root.exclude is None else run.value(root.exclude).windows.row(i)
-        places = {name: _places(_row(value, i), items, out) for name, value in scored.items()}
+        left = _left_out(run, root, i, len(keys))
+        places = {name: _places(np.where(left, np.nan, _row(value, i)), items) for name, value in scored.items()}
         told.append(
             [
                 {key: keys[int(item)].as_py(), "by": {n: int(p[j]) for n, p in places.items() if 0 < p[j] <= root.k}}
@@ -61,14 +61,22 @@ def _reasons(outline: Outline, run: Batched, column: Column) -> list[list[Answer
     return told
 
 
+def _left_out(run: Batched, root: Retrieve, i: int, n: int) -> Array:
+    """The items that one request was never to find, bool [n]."""
+    left = np.zeros(n, np.bool_) if root.where is None else _row(run.value(root.where), i) != 1
+    if root.exclude is not None:
+        codes = run.value(root.exclude).windows.row(i)
+        left[codes[(codes >= 0) & (codes < n)]] = True
+    return left
+
+
 def _row(value: Any, i: int) -> Array:
     """What a scorer says of each item to one request, NaN where nothing: float32 [items]."""
     return np.array(value.dense(slice(i, i + 1))[0] if is_scores(value) else value, np.float32)
 
 
-def _places(scores: Array, items: Array, out: Array) -> Array:
-    """Where the items stand among all but those that are left out, from 1; 0 where nothing is said of one."""
-    scores[out[(out >= 0) & (out < len(scores))]] = np.nan
+def _places(scores: Array, items: Array) -> Array:
+    """Where the items stand among those of which something is said, from 1; 0 where nothing is said of one."""
     mine = scores[items]
     ordered = np.sort(scores[~np.isnan(scores)])
     above = len(ordered) - np.searchsorted(ordered, mine, side="right")
