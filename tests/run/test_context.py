@@ -1,6 +1,7 @@
 """What a run keeps of costly rows: once for good, and never a failure that may pass."""
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,26 @@ def test_where_no_row_can_be_computed_the_reason_is_said(fitted: mt.Fitted) -> N
     with pytest.raises(mt.RunError, match=r"no row of worth could be computed: the endpoint was busy") as raised:
         fitted.prepare()
     assert "motet prepare it again" in raised.value.help
+
+
+def test_what_several_threads_need_at_once_is_made_once(fitted: mt.Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column per item, and the index over it."""
+    context, made = fitted.context(fitted.data), list[str]()
+    vectors = np.eye(12, dtype=np.float32)
+
+    def slowly(what: str, value: Any) -> Any:
+        time.sleep(0.05)
+        made.append(what)
+        return value
+
+    monkeypatch.setattr(context, "_computed", lambda column: slowly("column", vectors))
+    monkeypatch.setattr("motet.run.context.Scan", lambda items: slowly("index", items))
+    threads = [threading.Thread(target=lambda: context.index(context.shared(Item.price))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == ["column", "index"]
 
 
 def test_batches_see_whole_events_while_others_are_observed(tmp_path: Path) -> None:

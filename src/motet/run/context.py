@@ -72,7 +72,7 @@ class Context:
         self.moment = 0
         self._observed: list[tuple[type[Event], Table, int]] = []
         self._settled = False
-        self._telling = threading.RLock()
+        self._telling, self._noting = threading.RLock(), threading.Lock()
         self._allowances: dict[str, Allowance] = {}
 
     def batch(self, event: type[Event] | None = None, rows: Array | None = None) -> Batched:
@@ -100,7 +100,9 @@ class Context:
         """A column that no event is part of: one value per row of its entity, or one in all."""
         key = column.fingerprint
         if key not in self._shared:
-            self._shared[key] = self._computed(column)
+            with self._telling:
+                if key not in self._shared:
+                    self._shared[key] = self._computed(column)
         return self._shared[key]
 
     def _computed(self, column: Column) -> Any:
@@ -148,7 +150,8 @@ class Context:
         """Counts that a column, or a row of it, could not be had as it was to be, and why."""
         key = (column.node.label(), problem)
         # A reason may name what it failed at, and a server runs for long.
-        self.notes[key if key in self.notes or len(self.notes) < REASONS else (key[0], "other reasons")] += 1
+        with self._noting:
+            self.notes[key if key in self.notes or len(self.notes) < REASONS else (key[0], "other reasons")] += 1
 
     def rows_kept(self, column: Column) -> tuple[Array, dict[str, int]]:
         """Which rows of a costly column are kept, bool [n], and why values are missing, counted."""
@@ -163,7 +166,10 @@ class Context:
     def index(self, items: Array) -> Index | Scan:
         """What searches item vectors. Many have an index: the kept one, or else one that is built now."""
         if id(items) not in self._indexes:
-            self._indexes[id(items)] = items, self._index(items) if len(items) > search.EXACT_UP_TO else Scan(items)
+            with self._telling:
+                if id(items) not in self._indexes:
+                    many = len(items) > search.EXACT_UP_TO
+                    self._indexes[id(items)] = items, self._index(items) if many else Scan(items)
         return self._indexes[id(items)][1]
 
     def _index(self, items: Array) -> Index:
