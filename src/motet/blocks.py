@@ -1,4 +1,4 @@
-"""Blocks: rows that workers elsewhere have committed to any file system of Arrow or fsspec, until a store takes them in.
+"""Blocks: rows that workers have committed to any file system of Arrow or fsspec, until a store takes them in.
 
 A block is a file that is written beside and then moved into place, so it is whole or not there; its checksum says so
 too. It is named after the rows that it holds, so who computes them once more commits the same block.

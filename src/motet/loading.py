@@ -33,6 +33,10 @@ def name(target: str) -> str:
     return target.rpartition(":")[2]
 
 
+LOADED: list[str] = []
+"""The files that were loaded as modules, for processes elsewhere that are to load them too."""
+
+
 @cache
 def module(path: str) -> ModuleType:
     """The file as a module; the folder we are in comes first on its path, as with `python -m`."""
@@ -44,13 +48,18 @@ def module(path: str) -> ModuleType:
         )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    dotted = ".".join(file.with_suffix("").parts)
+    named = file.resolve() if ".." in file.parts else file
+    dotted = ".".join(named.with_suffix("").parts)
+    above = dotted.partition(".")[0]
+    if importlib.util.find_spec(above) is None:  # of a file outside this folder; without it no class could be pickled
+        sys.modules[above] = ModuleType(above)
     spec = importlib.util.spec_from_file_location(dotted, file)
     if spec is None or spec.loader is None:
         raise RunError(f"{path} is no Python file", help="name a graph as FILE.py:GRAPH")
     made, loader = importlib.util.module_from_spec(spec), spec.loader
     sys.modules[dotted] = made
     _run(path, lambda: loader.exec_module(made))
+    LOADED.append(path)
     return made
 
 

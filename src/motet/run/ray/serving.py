@@ -1,7 +1,7 @@
 """A served graph on Ray Serve: one deployment, whose every replica holds the whole graph and its engine.
 
-A hop between deployments costs 2 ms, so a graph is not cut into several. Requests reach a replica through HAProxy, which
-Ray Serve brings and keeps told of its replicas: its own proxy takes more of a processor than the models do.
+A hop between deployments costs 2 ms, so a graph is not cut into several. Requests reach a replica through HAProxy,
+which Ray Serve brings and keeps told of its replicas: with its own proxy one replica answers half as many.
 `app` builds the application for a RayService; `serve` runs it from here until a signal ends it.
 """
 
@@ -20,9 +20,9 @@ from tempfile import mkdtemp
 from typing import Any
 
 from motet import loading
-from motet.errors import MotetError, RunError
+from motet.errors import RunError
 from motet.folder import existing_store
-from motet.run.ray.cluster import alive, connected, failed, on_each_node, silent
+from motet.run.ray.cluster import alive, connected, failed, shared, silent
 from motet.run.ray.config import Ray
 from motet.serve.keys import Keys
 from motet.serve.log import opened
@@ -63,7 +63,7 @@ def serve(settings: Settings, on: Ray) -> None:
     opened(settings.events, name, store.root)
     ray = connected(on, {**TUNED, "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{mkdtemp(prefix='motet-')}/haproxy.cfg"})
     _events(settings, on.workers, len(alive(ray)))
-    _seen(ray, store.root.absolute())
+    shared(ray, store.root.absolute())
     ended = _Ended()
     try:
         with silent():
@@ -151,15 +151,3 @@ def _events(settings: Settings, replicas: int, nodes: int) -> None:
             f"{replicas} replicas on {nodes} nodes cannot share an event log in a file",
             help="--events postgresql://user:password@host/database",
         )
-
-
-def _seen(ray: Any, root: Path) -> None:
-    """Errors: a node does not have the store."""
-    place = str(root)
-    for node, there in on_each_node(ray, lambda: os.path.isdir(place)).items():
-        if not there:
-            raise _away(node, root)
-
-
-def _away(node: str, root: Path) -> MotetError:
-    return RunError(f"node {node} does not see the store in {root}", help="a store in a folder that all nodes mount")
