@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import motet as mt
-from bench import _kills
+from bench import _kills, capacity
 from motet.batch import Array, Batch
 from motet.fitted import published
 from motet.run.ray import cluster
@@ -30,9 +30,8 @@ from tests.serve.served import prepared
 from tests.shop import Item, shop, stored
 
 ray: Any = pytest.importorskip("ray", reason='needs Ray: pip install "motet[ray]"')
-pytestmark = pytest.mark.filterwarnings(
-    r"ignore:.*signal\.SIGTERM:UserWarning", r"ignore:unclosed:ResourceWarning", "ignore::FutureWarning:ray"
-)
+# Ray's own, at its import.
+pytestmark = pytest.mark.filterwarnings("ignore:Using extra keyword arguments on .Field. is deprecated")
 ROOT = Path(__file__).resolve().parents[2]
 SOON = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 TRAIN = 190 * 3_600_000_000
@@ -252,6 +251,56 @@ def test_replicas_that_could_not_share_their_events_are_refused(tmp_path: Path) 
     assert "--events postgresql://" in raised.value.help
 
 
+def test_the_application_of_a_service_is_made_from_its_arguments() -> None:
+    cluster.ray()
+    from motet.run.ray.serving import app
+
+    told = {"target": "tests/serve/served.py:goods", "store": "/store", "workers": 3, "cpus": 2}
+    with pytest.raises(mt.RunError, match="3 replicas on 1 nodes cannot share"):
+        app(told)
+    deployed = app({**told, "events": "postgresql://here/events"})._bound_deployment
+    assert (deployed.name, deployed.num_replicas, deployed.ray_actor_options) == ("goods", 3, {"num_cpus": 2})
+
+
+GRAPH = """
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+import motet as mt
+
+class Item(mt.Entity):
+    item_id: mt.Key
+    name: mt.Text
+
+@dataclass(frozen=True)
+class Size(mt.Model):
+    costly: ClassVar[bool] = True
+
+    def __call__(self, text: mt.Text) -> mt.Number:
+        return mt.column(mt.Number, self, text=text)
+
+    def apply(self, state, batch):
+        print("said by a worker")
+        return np.array([float(len(text)) for text in batch["text"].to_pylist()])
+
+sizes = mt.Graph(size=Size()(Item.name))
+
+def data() -> mt.Data:
+    return mt.Data({Item: [{"item_id": i, "name": "x" * i} for i in range(20)]})
+"""
+
+
+def test_the_command_line_takes_a_graph_of_its_own_models_to_workers(tmp_path: Path) -> None:
+    (tmp_path / "sizes.py").write_text(GRAPH)
+    target = [f"{tmp_path}/sizes.py:sizes", "--store", str(tmp_path / "store"), "--quiet", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment.pop("RAY_ADDRESS", None)
+    command = [sys.executable, "-m", "motet", "prepare", *target, "--on", "ray"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == '{"version": 1, "rows": 20, "computed": 20, "problems": {}}\n'
+
+
 @dataclass
 class Replies:
     """What clients were told until the server ended."""
@@ -270,6 +319,8 @@ def asking(port: int, replies: Replies, over: threading.Event) -> None:
         try:
             connection.request("POST", "/v1/ask", json.dumps({"buyer": "b1", "search": "tea", "amount": 3}))
             replies.statuses.append(connection.getresponse().status)
+            if replies.statuses[-1] != 200:
+                return
         except (OSError, http.client.HTTPException):
             replies.broken += 1
         finally:
@@ -316,7 +367,12 @@ def test_a_replica_answers_as_the_graph_does_and_finishes_what_is_in_flight(tmp_
             served.wait(20)
     assert served.returncode == 0
     assert 200 in replies.statuses
-    assert set(replies.statuses) <= {200, 503}
+    assert set(replies.statuses) <= {200, 404, 503}
     assert replies.broken == 0
     assert out == b""
     assert errors.decode() == f"goods is served on http://127.0.0.1:{port} by 1 replicas on Ray\n"
+
+
+def test_the_table_of_capacity_is_what_is_computed() -> None:
+    said = (ROOT / "docs" / "scale.md").read_text().partition("<!-- capacity -->\n")[2].partition("\n<!--")[0]
+    assert said == capacity.table(capacity.units())

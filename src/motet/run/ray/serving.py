@@ -73,7 +73,7 @@ def serve(settings: Settings, on: Ray) -> None:
         ended.wait()
     finally:
         with silent():
-            _removed(ray)
+            _removed(ray, name)
     if ended.by == signal.SIGINT:
         raise KeyboardInterrupt
 
@@ -136,10 +136,12 @@ def _deployed(settings: Settings, on: Ray, folder: str) -> None:
         raise (RunError(f"no replica can answer: {said[-1]}") if said else failed(error, "serving")) from None
 
 
-def _removed(ray: Any) -> None:
+def _removed(ray: Any, name: str) -> None:
+    """Replicas are taken out of HAProxy and finish before that ends too."""
     from ray import serve as package
 
     kept: Any = package
+    kept.delete(name)
     kept.shutdown()
     ray.shutdown()
 
