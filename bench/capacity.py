@@ -1,7 +1,7 @@
 """How much a machine or a cluster does, computed from what one core was measured to do: the table of docs/scale.md.
 
-It measures nothing itself. Unit costs are read from the last outputs of bench/serve.py and bench/cluster.py; a number of
-cores is taken to do so many times what one core did there, which holds for processes that share nothing but memory.
+It measures nothing itself. Unit costs are read from the last outputs of bench/serve.py and bench/cluster.py; a number
+of cores is taken to do so many times what one core did there, which holds for processes that share nothing but memory.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Units:
-    """texts: embedded a second by a core. requests: answered a second by a core, by our own server and behind Ray Serve.
+    """What a core does a second. texts: embedded by a worker of Ray. requests: answered by our own server, and behind
+    Ray Serve.
 
     first_mb, worker_mb: resident memory of a server, and of each process more. ray_mb: of one replica with all that Ray
     starts beside it.
     """
 
     texts: float
-    texts_ray: float
     requests: float
     requests_ray: float
     first_mb: float
@@ -37,10 +37,9 @@ class Units:
 
 def units(folder: Path = HERE) -> Units:
     serve, cluster = _last(folder / "serve.out"), _last(folder / "cluster.out")
-    texts, own = cluster["texts_per_core_second"], serve["rps_32"] / CORES
+    own = serve["rps_32"] / CORES
     return Units(
-        texts,
-        texts / cluster["prepare_ratio"],
+        cluster["texts_per_core_second"] / cluster["prepare_ratio"],
         own,
         own * min(1.0, cluster["serve_ratio"]),
         serve["rss_mb"],
@@ -52,7 +51,7 @@ def units(folder: Path = HERE) -> Units:
 def table(found: Units) -> str:
     """What so many cores do, as Markdown."""
     rows = [
-        ("texts embedded in an hour, on Ray", [f"{found.texts_ray * n * HOUR / 1e6:,.1f} million" for n in SIZES]),
+        ("texts embedded in an hour, on Ray", [f"{found.texts * n * HOUR / 1e6:,.1f} million" for n in SIZES]),
         ("requests a second, `--workers`", [f"{found.requests * n:,.0f}" for n in SIZES]),
         ("requests a second, `--on ray`", [f"{found.requests_ray * n:,.0f}" for n in SIZES]),
         ("memory, `--workers`, one a core", [_gb(found.first_mb + (n - 1) * found.worker_mb) for n in SIZES]),

@@ -83,6 +83,8 @@ class Blocks:
 
 def _opened(url: str) -> tuple[Any, str]:
     """A file system of Arrow's, or else one of fsspec's, and the folder in it."""
+    if "://" not in url:
+        raise _refused(url, ValueError("it names no file system"))
     try:
         files, root = pyarrow.fs.FileSystem.from_uri(url)
         return files, root.rstrip("/")

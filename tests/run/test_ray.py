@@ -342,13 +342,15 @@ def test_a_replica_answers_as_the_graph_does_and_finishes_what_is_in_flight(tmp_
         body = json.dumps(ask)
         until, said = time.monotonic() + 90, b""
         while time.monotonic() < until and not said:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
                 connection.request("POST", "/v1/ask", body)
                 reply = connection.getresponse()
                 said = reply.read() if reply.status == 200 else b""
             except (OSError, http.client.HTTPException):
                 time.sleep(0.2)
+            finally:
+                connection.close()
         assert json.loads(said)["answer"] == fitted.ask(**ask)
         over, replies = threading.Event(), Replies([])
         threads = [threading.Thread(target=asking, args=(port, replies, over)) for _ in range(4)]
