@@ -26,7 +26,7 @@ def test_what_is_committed_is_taken_in_once_and_deleted(url: str, tmp_path: Path
     assert not cells.known(HASHES).any()
     places = list(Blocks(url, "column").taken(cells))
     assert len(places) == 2
-    assert np.array_equal(cells.read(HASHES), VALUES)
+    assert np.array_equal(np.asarray(cells.read(HASHES)), VALUES)
     assert cells.problems(HASHES) == {"odd": 1}
     list(blocks.taken(cells))
     assert cells.problems(HASHES) == {"odd": 1}

@@ -88,10 +88,14 @@ def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
     try:
         with silent():
             # What raylets say of killed workers goes to standard output, where a command's own answer is.
-            package._private.worker.print_to_stdstream = lambda *args, **told: None
+            package._private.worker.print_to_stdstream = _unsaid
             package.init(**told, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
     except (RuntimeError, ConnectionError, ValueError) as error:
         raise refused(on, error) from error
+
+
+def _unsaid(*said: Any, **how: Any) -> None:
+    """In place of what prints."""
 
 
 def refused(on: Ray, error: Exception) -> MotetError:

@@ -115,21 +115,22 @@ def computed(ray: Any, on: Ray, spent: Spent, node: Apply, rows: Rows, new: Arra
 
 
 def _results(ray: Any, on: Ray, task: Task) -> Iterator[Done]:
-    from ray.data import ActorPoolStrategy, DataContext, from_items
+    import ray.data as package
 
+    data: Any = package
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray sets fields of its own that it has deprecated
-        context: Any = DataContext.get_current()
+        context: Any = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     sent = Sent.of(ray, task)
-    numbers: Any = from_items(list(range(len(task.blocks))), override_num_blocks=len(task.blocks))
+    numbers: Any = data.from_items(list(range(len(task.blocks))), override_num_blocks=len(task.blocks))
     workers = min(on.workers, len(task.blocks))
     made = numbers.map_batches(
         Worker,
         batch_size=1,
         batch_format="numpy",
         fn_constructor_args=(sent,),
-        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=on.cpus,
         memory=None if on.memory_gb is None else on.memory_gb * 2**30,
     )
