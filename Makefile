@@ -62,7 +62,7 @@ lock:  ## resolve pyproject.toml anew and write requirements.lock
 	@rm -rf .lock-venv
 	@$(PYTHON) -m venv .lock-venv
 	@.lock-venv/bin/python -m pip install --quiet 'torch==2.13.*'
-	@.lock-venv/bin/python -m pip install --quiet --editable '.[torch,llm,serve,traces,plot,pandas,dev]'
+	@.lock-venv/bin/python -m pip install --quiet --editable '.[torch,llm,serve,ray,traces,plot,pandas,dev]'
 	@# By name and version only, so that no index and no path gets in. A build's own suffix (+cpu) and what only
 	@# a CUDA build brings stay out: torch asks for those itself.
 	@{ echo '# Written by `make lock` from pyproject.toml: every package of a CPU set-up, for pip.'; \

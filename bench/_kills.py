@@ -64,8 +64,10 @@ def _end_actor() -> None:
 
 @dataclass
 class Seen:
-    """What a run has cost. computed: how often rows were begun. processes: that worked. lost, repeated: rows that were committed and are gone,
-    or were begun again after they had been committed."""
+    """What a run has cost. computed: how often rows were begun. processes: that worked.
+
+    lost, repeated: rows that were committed and are gone, or were begun again after they had been committed.
+    """
 
     computed: int
     processes: int

@@ -21,6 +21,7 @@ from motet.batch import Array
 from motet.models.content.minilm import MiniLM
 
 USERS, ITEMS, WIDTH, K, TOP = 100_000, 10_000, 32, 100, 10
+HERE = Path(__file__).resolve().parent
 NODES = 20  # of the longer chain
 WORDS = (
     "red running shoes for a rainy autumn day cheap wireless noise cancelling headphones kids winter jacket large "
@@ -123,7 +124,7 @@ def prepared(folder: Path, made: mt.Graph, name: str) -> str:
     made.fit(data, store=folder, quiet=True).prepare(name=name)
     file = folder / "reference.py"
     file.write_text(
-        f"import sys\nsys.path.insert(0, {str(Path(__file__).resolve().parent)!r})\nfrom _reference import NODES, chain, graph\n"
+        f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom _reference import NODES, chain, graph\n"
         f"served = graph({str(folder / 'ranker.onnx')!r})\nshort, long = chain(0), chain(NODES)\n"
     )
     return f"{file}:{name}"

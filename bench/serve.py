@@ -27,8 +27,6 @@ import numpy as np
 from _reference import NODES, TOP, USERS, WORDS, ByHand, chain, graph, prepared, requests, write_ranker
 from _server import Load, Serving, needs_wrk, serving
 
-import motet as mt
-
 # connections, then how the limit beside them is taken: requests at a time, threads
 POINTS = ((1, 1, 1), (8, 8, 2), (32, 16, 2))
 

@@ -1,4 +1,4 @@
-"""Blocks: rows that workers elsewhere have committed to any file system of Arrow or fsspec, until a store takes them in.
+"""Blocks: rows that workers have committed to any file system of Arrow or fsspec, until a store takes them in.
 
 A block is a file that is written beside and then moved into place, so it is whole or not there; its checksum says so
 too. It is named after the rows that it holds, so who computes them once more commits the same block.
@@ -14,7 +14,6 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs
-from pyarrow.fs import FileSelector, FileType
 
 from motet import sealed
 from motet.batch import Array, Value
@@ -23,6 +22,8 @@ from motet.chunks import Chunk
 from motet.durable import UNFINISHED
 from motet.errors import MotetError, RunError
 from motet.model import digest
+
+ARROW: Any = pyarrow.fs
 
 
 class Blocks:
@@ -35,8 +36,8 @@ class Blocks:
 
     def known(self, hashes: Array) -> Array:
         """Whether these rows were committed as one block: all of them or none."""
-        found = self._files.get_file_info(self._place(hashes)).type == FileType.File
-        return np.full(len(hashes), found)
+        found = self._files.get_file_info(self._place(hashes)).type == ARROW.FileType.File
+        return np.full(len(hashes), bool(found))
 
     def add(self, hashes: Array, value: Value, problems: Sequence[str | None] | None = None) -> None:
         """Commits these rows as one block."""
@@ -68,7 +69,7 @@ class Blocks:
 
     def _places(self) -> list[str]:
         try:
-            found = self._files.get_file_info(FileSelector(self._folder, allow_not_found=True))
+            found = self._files.get_file_info(ARROW.FileSelector(self._folder, allow_not_found=True))
         except OSError as error:
             raise _refused(self._url, error) from error
         return sorted(each.path for each in found if each.path.endswith(sealed.SUFFIX))
@@ -83,18 +84,21 @@ class Blocks:
 
 def _opened(url: str) -> tuple[Any, str]:
     """A file system of Arrow's, or else one of fsspec's, and the folder in it."""
+    if "://" not in url:
+        raise _refused(url, ValueError("it names no file system"))
     try:
-        files, root = pyarrow.fs.FileSystem.from_uri(url)
+        files, root = cast("tuple[Any, str]", ARROW.FileSystem.from_uri(url))
         return files, root.rstrip("/")
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         first = error
     try:
         import fsspec.core
 
-        found, root = cast("tuple[Any, str]", fsspec.core.url_to_fs(url))
+        core: Any = fsspec.core
+        found, root = cast("tuple[Any, str]", core.url_to_fs(url))
     except (ImportError, ValueError):
         raise _refused(url, first) from None
-    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(found)), root.rstrip("/")
+    return ARROW.PyFileSystem(ARROW.FSSpecHandler(found)), root.rstrip("/")
 
 
 def _refused(url: str, error: Exception) -> MotetError:

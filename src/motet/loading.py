@@ -33,6 +33,10 @@ def name(target: str) -> str:
     return target.rpartition(":")[2]
 
 
+LOADED: list[str] = []
+"""The files that were loaded as modules, for processes elsewhere that are to load them too."""
+
+
 def module(path: str, at: Path | None = None) -> ModuleType:
     """The file as a module; the folder we are in comes first on its path, as with `python -m`. at: where it lies, if
     elsewhere now."""
@@ -48,13 +52,18 @@ def _module(path: str, file: Path) -> ModuleType:
         )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    dotted = ".".join(Path(path).with_suffix("").parts)
+    named = Path(path).resolve() if ".." in Path(path).parts else Path(path)
+    dotted = ".".join(named.with_suffix("").parts)
+    above = dotted.partition(".")[0]
+    if importlib.util.find_spec(above) is None:  # of a file outside this folder; without it no class could be pickled
+        sys.modules[above] = ModuleType(above)
     spec = importlib.util.spec_from_file_location(dotted, file)
     if spec is None or spec.loader is None:
         raise RunError(f"{path} is no Python file", help="name a graph as FILE.py:GRAPH")
     made, loader = importlib.util.module_from_spec(spec), spec.loader
     sys.modules[dotted] = made
     _run(path, lambda: loader.exec_module(made))
+    LOADED.append(str(file))
     return made
 
 

@@ -62,10 +62,7 @@ def serve(settings: Settings) -> None:
     log_to_stderr()
     _say(f"{loading.name(settings.target)} is loaded and tried out before it answers")
     many_files()
-    if settings.keys:
-        Keys.read(Path(settings.keys))
-    elif not _is_loopback(settings.host):
-        _say(f"warning: whoever reaches {settings.host} may ask: --api-key-file FILE asks for a key")
+    check_access(settings)
     opened(settings.events, loading.name(settings.target), existing_store(settings.store).root)
     with listening(settings.host, settings.port) as sock:
         if settings.workers == 1:
@@ -75,6 +72,14 @@ def serve(settings: Settings) -> None:
             work = partial(answer, settings, sock, Path(shared))
             said = f"{_where(settings, sock)} by {settings.workers} workers"
             workers.supervise(settings.workers, work, sock, Path(shared), begun=lambda: _say(said))
+
+
+def check_access(settings: Settings) -> None:
+    """Warns where anybody may ask. Errors: the file of keys is none."""
+    if settings.keys:
+        Keys.read(Path(settings.keys))
+    elif not is_loopback(settings.host):
+        _say(f"warning: whoever reaches {settings.host} may ask: --api-key-file FILE asks for a key")
 
 
 def answer(
@@ -110,7 +115,7 @@ def log_to_stderr() -> None:
     logging.getLogger("motet").addHandler(handler)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -10,12 +10,14 @@ import platform
 import socket
 import sys
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from motet.errors import MotetError, RunError, needs
 from motet.run.ray.config import Ray
 
 T = TypeVar("T")
+SHARED = "a store in a folder that all nodes mount"
 REACHED = 3.0  # seconds until an address that says nothing counts as away
 LOOKED = 60.0  # seconds that a node has to say what is installed there
 CLIENT = 10001  # the port that Ray's own client speaks another protocol on
@@ -61,12 +63,13 @@ def silent() -> Generator[None]:
 def connected(on: Ray, environment: Mapping[str, str] | None = None) -> Any:
     """The package, connected to the cluster, whose nodes have been found to run what this process runs.
 
-    environment: that a cluster of one's own is started with. Errors: there is no cluster, its versions differ, or it has no room for the workers.
+    environment: that a cluster of one's own is started with.
+    Errors: there is no cluster, its versions differ, or it has no room for the workers.
     """
     package = ray()
     if not package.is_initialized():
         _join(package, on, environment or {})
-        _same_everywhere(package)
+        same_everywhere(package)
     _room(package, on)
     return package
 
@@ -74,8 +77,9 @@ def connected(on: Ray, environment: Mapping[str, str] | None = None) -> Any:
 def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
     own = on.place is None and "RAY_ADDRESS" not in os.environ
     if on.place is not None:
-        _reached(*on.place)
-    told: dict[str, Any] = {"address": None if on.place is None else ":".join(map(str, on.place))}
+        reached(*on.place)
+    # "local": without it Ray joins whatever cluster somebody started last on this machine.
+    told: dict[str, Any] = {"address": "local" if own else None if on.place is None else ":".join(map(str, on.place))}
     if own:
         os.environ.update({name: value for name, value in environment.items() if name not in os.environ})
         told |= {"include_dashboard": False, "num_cpus": max(len(os.sched_getaffinity(0)), _cores(on))}
@@ -84,18 +88,25 @@ def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
     try:
         with silent():
             # What raylets say of killed workers goes to standard output, where a command's own answer is.
-            package._private.worker.print_to_stdstream = lambda *args, **told: None
+            package._private.worker.print_to_stdstream = _unsaid
             package.init(**told, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
-    except RuntimeError as error:
-        if "Version mismatch" not in str(error):
-            raise RunError(f"Ray did not start: {_line(error)}", help=_help(on)) from error
-        said = " ".join(str(error).split())
-        raise RunError(
-            f"the cluster runs other versions than this process: {said}",
-            help="install one Python and one Ray on both: the same image, or the same requirements.lock",
-        ) from error
-    except (ConnectionError, ValueError, TimeoutError) as error:
-        raise RunError(f"no Ray cluster could be joined: {_line(error)}", help=_help(on)) from error
+    except (RuntimeError, ConnectionError, ValueError) as error:
+        raise refused(on, error) from error
+
+
+def _unsaid(*said: Any, **how: Any) -> None:
+    """In place of what prints."""
+
+
+def refused(on: Ray, error: Exception) -> MotetError:
+    """Why a cluster could not be joined."""
+    if "Version mismatch" not in str(error):
+        return RunError(f"no Ray cluster could be joined: {_line(error)}", help=_help(on))
+    said = " ".join(str(error).split())
+    return RunError(
+        f"the cluster runs other versions than this process: {said}",
+        help="install one Python and one Ray on both: the same image, or the same requirements.lock",
+    )
 
 
 def _cores(on: Ray) -> int:
@@ -103,7 +114,7 @@ def _cores(on: Ray) -> int:
     return -(-int(100 * on.workers * on.cpus) // 100)
 
 
-def _reached(host: str, port: int) -> None:
+def reached(host: str, port: int) -> None:
     try:
         socket.create_connection((host, port), REACHED).close()
     except OSError as error:
@@ -125,7 +136,7 @@ def installed() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def _same_everywhere(package: Any) -> None:
+def same_everywhere(package: Any) -> None:
     """Errors: a node has another Python, Ray or Motet, or none."""
     ours = installed()
     for node, theirs in on_each_node(package, _looking()).items():
@@ -141,15 +152,14 @@ def _looking() -> Callable[[], dict[str, str]]:
     """What is installed, asked by a function that needs none of it."""
 
     def look() -> dict[str, str]:
+        import contextlib
         import importlib.metadata
         import platform
 
         found = {"python": platform.python_version()}
         for name in ("motet", "ray"):
-            try:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 found[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                pass
         return found
 
     return look
@@ -170,6 +180,23 @@ def on_each_node(package: Any, look: Callable[[], T]) -> dict[str, T]:
         raise RunError(f"a node of the cluster said nothing for {LOOKED:g} s", help="ray status") from None
     except package.exceptions.RayError as error:
         raise RunError(f"a node of the cluster could not be asked: {_line(error)}", help="ray status") from error
+
+
+def shared(package: Any, folder: Path, help: str = SHARED) -> None:
+    """Errors: a node does not have this folder."""
+    place = str(folder)
+    for node, there in on_each_node(package, _having(place)).items():
+        if not there:
+            raise RunError(f"node {node} does not see the store in {folder}", help=help)
+
+
+def _having(place: str) -> Callable[[], bool]:
+    def look() -> bool:
+        import os
+
+        return os.path.isdir(place)
+
+    return look
 
 
 def alive(package: Any) -> list[Mapping[str, Any]]:

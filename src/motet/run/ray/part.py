@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from motet import loading
 from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.errors import RunError
@@ -36,20 +38,30 @@ class Part:
 
 @dataclass(frozen=True)
 class Sent:
-    """A value in Ray's object store, and where its classes are found: what this process imports, workers can."""
+    """A value in Ray's object store, and where its classes are found: what this process imports, workers can.
+
+    folder: that this process is in. files: of graphs, which have no place on the path.
+    """
 
     where: list[Any]
     path: list[str]
+    folder: str
+    files: list[str]
 
     @staticmethod
     def of(ray: Any, value: Any) -> Sent:
-        return Sent([ray.put(value)], [str(Path(folder).absolute()) for folder in sys.path])
+        path = [str(Path(folder).absolute()) for folder in sys.path]
+        return Sent([ray.put(value)], path, str(Path.cwd()), list(loading.LOADED))
 
     def opened(self) -> Any:
         """Errors: a module that the value needs is not there."""
         import ray
 
         sys.path += [folder for folder in self.path if folder not in sys.path and Path(folder).exists()]
+        if Path(self.folder).is_dir():
+            os.chdir(self.folder)
+        for file in self.files:
+            loading.module(file)
         kept: Any = ray
         try:
             return kept.get(self.where[0])

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from motet.apply import Apply
 from motet.batch import Array
 from motet.blocks import Blocks
 from motet.cells import Cells
 from motet.errors import MotetError, RunError
 from motet.model import Model
-from motet.run.ray.cluster import failed, on_each_node
+from motet.run.ray.cluster import SHARED, failed, shared
 from motet.run.ray.config import Ray
 from motet.run.ray.part import Metered, Part, Sent
 from motet.run.rows import Keeps, Kept, Rows, keep
@@ -34,7 +32,8 @@ TRIES = 4  # deaths of a worker at one block after which it is taken to be the b
 @dataclass(frozen=True)
 class Task:
     """All that a worker needs. blocks: which rows each block has. place: a folder of cells, or an address
-    of blocks. run: what this work is called."""
+    of blocks. run: what this work is called. tries: how often a block may be
+    begun."""
 
     part: Part
     rows: Rows
@@ -42,6 +41,7 @@ class Task:
     place: str
     column: str | None
     run: str
+    tries: int
 
     def cells(self) -> Keeps:
         return Cells(Path(self.place)) if self.column is None else Blocks(self.place, self.column)
@@ -77,8 +77,8 @@ class Worker:
         task, cells = self._opened
         block = task.blocks[number]
         block = block[~cells.known(task.rows.hashes[block])]
-        if _begun(task.run, number) > TRIES:
-            return Done(Kept(0), error=_deadly(task.part.label()))
+        if _begun(task.run, number) > task.tries:
+            return Done(Kept(0), error=_deadly(task))
         if not len(block):  # a worker that was killed had committed it, and could not say so
             return Done(Kept(len(task.blocks[number])))
         try:
@@ -100,7 +100,8 @@ def computed(ray: Any, on: Ray, spent: Spent, node: Apply, rows: Rows, new: Arra
         return
     place = on.blocks or str(_shared(ray, cells.folder))
     blocks = _blocks(new, node.model, on.workers)
-    task = Task(Part.of(node), rows, blocks, place, cells.folder.name if on.blocks else None, secrets.token_hex(8))
+    column, run = cells.folder.name if on.blocks else None, secrets.token_hex(8)
+    task = Task(Part.of(node), rows, blocks, place, column, run, TRIES)
     try:
         for done in _results(ray, on, task):
             for cost in done.costs:
@@ -114,21 +115,22 @@ def computed(ray: Any, on: Ray, spent: Spent, node: Apply, rows: Rows, new: Arra
 
 
 def _results(ray: Any, on: Ray, task: Task) -> Iterator[Done]:
-    from ray.data import ActorPoolStrategy, DataContext, from_items
+    import ray.data as package
 
+    data: Any = package
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray sets fields of its own that it has deprecated
-        context: Any = DataContext.get_current()
+        context: Any = data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     sent = Sent.of(ray, task)
-    numbers: Any = from_items(list(range(len(task.blocks))), override_num_blocks=len(task.blocks))
+    numbers: Any = data.from_items(list(range(len(task.blocks))), override_num_blocks=len(task.blocks))
     workers = min(on.workers, len(task.blocks))
     made = numbers.map_batches(
         Worker,
         batch_size=1,
         batch_format="numpy",
         fn_constructor_args=(sent,),
-        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=on.cpus,
         memory=None if on.memory_gb is None else on.memory_gb * 2**30,
     )
@@ -158,9 +160,9 @@ def _forget(run: str) -> None:
     cast(Any, internal_kv)._internal_kv_del(f"motet:{run}:".encode(), del_by_prefix=True)
 
 
-def _deadly(label: str) -> RunError:
+def _deadly(task: Task) -> RunError:
     return RunError(
-        f"{label}: a worker died {TRIES} times at the same rows",
+        f"{task.part.label()}: a worker died {task.tries} times at the same rows",
         help="most likely its memory: fewer workers a node, or mt.Ray(memory_gb=...) for as much as it takes",
     )
 
@@ -175,19 +177,5 @@ def _shared(ray: Any, folder: Path) -> Path:
     """A folder that all nodes share. Errors: one of them does not have it."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    place = str(folder)
-
-    def look() -> bool:
-        import os
-
-        return os.path.isdir(place)
-
-    for node, there in on_each_node(ray, look).items():
-        if not there:
-            raise RunError(
-                f"node {node} does not see the store in {folder}",
-                help='a store in a folder that all nodes mount, or mt.Ray(blocks="s3://bucket/folder")',
-            )
+    shared(ray, folder, f'{SHARED}, or mt.Ray(blocks="s3://bucket/folder")')
     return folder
-
-

@@ -1,7 +1,7 @@
 """A served graph on Ray Serve: one deployment, whose every replica holds the whole graph and its engine.
 
-A hop between deployments costs 2 ms, so a graph is not cut into several. Requests reach a replica through HAProxy, which
-Ray Serve brings and keeps told of its replicas: its own proxy takes more of a processor than the models do.
+A hop between deployments costs 2 ms, so a graph is not cut into several. Requests reach a replica through HAProxy,
+which Ray Serve brings and keeps told of its replicas: with its own proxy one replica answers half as many.
 `app` builds the application for a RayService; `serve` runs it from here until a signal ends it.
 """
 
@@ -12,21 +12,21 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from motet import loading
-from motet.errors import MotetError, RunError
+from motet.errors import RunError
 from motet.folder import existing_store
-from motet.run.ray.cluster import alive, connected, failed, on_each_node, silent
+from motet.run.ray.cluster import alive, connected, failed, shared, silent
 from motet.run.ray.config import Ray
-from motet.serve.keys import Keys
 from motet.serve.log import opened
-from motet.serve.process import Settings, answering
+from motet.serve.process import Settings, answering, check_access, is_loopback
 
 TUNED = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -57,13 +57,18 @@ def serve(settings: Settings, on: Ray) -> None:
     """
     name, store = loading.name(settings.target), existing_store(settings.store)
     loading.published(settings.target, store.root)
-    if settings.keys:
-        Keys.read(Path(settings.keys))
+    check_access(settings)
     _events(settings, on.workers, 1)
     opened(settings.events, name, store.root)
-    ray = connected(on, {**TUNED, "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{mkdtemp(prefix='motet-')}/haproxy.cfg"})
-    _events(settings, on.workers, len(alive(ray)))
-    _seen(ray, store.root.absolute())
+    with TemporaryDirectory(prefix="motet-") as folder:
+        ray = connected(on, {**TUNED, **_apart(folder)})
+        _events(settings, on.workers, len(alive(ray)))
+        _reachable(settings, len(alive(ray)))
+        shared(ray, store.root.absolute())
+        _run(ray, settings, on, name)
+
+
+def _run(ray: Any, settings: Settings, on: Ray, name: str) -> None:
     ended = _Ended()
     try:
         with silent():
@@ -73,7 +78,7 @@ def serve(settings: Settings, on: Ray) -> None:
         ended.wait()
     finally:
         with silent():
-            _removed(ray)
+            _removed(ray, name)
     if ended.by == signal.SIGINT:
         raise KeyboardInterrupt
 
@@ -136,12 +141,36 @@ def _deployed(settings: Settings, on: Ray, folder: str) -> None:
         raise (RunError(f"no replica can answer: {said[-1]}") if said else failed(error, "serving")) from None
 
 
-def _removed(ray: Any) -> None:
+def _removed(ray: Any, name: str) -> None:
+    """Replicas are taken out of HAProxy and finish before that ends too."""
     from ray import serve as package
 
     kept: Any = package
-    kept.shutdown()
+    kept.delete(name)
+    if not kept.status().applications:  # others of a cluster stay
+        kept.shutdown()
     ray.shutdown()
+
+
+def _apart(folder: str) -> dict[str, str]:
+    """What HAProxy would share with another one on this machine."""
+    files = {"CONFIG_FILE_LOC": "haproxy.cfg", "SOCKET_PATH": "admin.sock", "SERVER_STATE_BASE": "state"}
+    files |= {"SERVER_STATE_FILE": "state/server-state"}
+    told = {name: f"{folder}/{file}" for name, file in files.items()}
+    with socket.socket() as one, socket.socket() as other:
+        for name, free in (("STATS_PORT", one), ("METRICS_PORT", other)):
+            free.bind(("127.0.0.1", 0))
+            told[name] = str(free.getsockname()[1])
+    return {f"RAY_SERVE_HAPROXY_{name}": value for name, value in told.items()}
+
+
+def _reachable(settings: Settings, nodes: int) -> None:
+    """Errors: replicas would listen where no other node reaches them."""
+    if nodes > 1 and is_loopback(settings.host):
+        raise RunError(
+            f"replicas on {nodes} nodes cannot be reached at {settings.host}",
+            help="--host 0.0.0.0 --api-key-file FILE",
+        )
 
 
 def _events(settings: Settings, replicas: int, nodes: int) -> None:
@@ -151,15 +180,3 @@ def _events(settings: Settings, replicas: int, nodes: int) -> None:
             f"{replicas} replicas on {nodes} nodes cannot share an event log in a file",
             help="--events postgresql://user:password@host/database",
         )
-
-
-def _seen(ray: Any, root: Path) -> None:
-    """Errors: a node does not have the store."""
-    place = str(root)
-    for node, there in on_each_node(ray, lambda: os.path.isdir(place)).items():
-        if not there:
-            raise _away(node, root)
-
-
-def _away(node: str, root: Path) -> MotetError:
-    return RunError(f"node {node} does not see the store in {root}", help="a store in a folder that all nodes mount")

@@ -1,0 +1,383 @@
+"""The same graph on Ray: equal columns, equal answers, equal metrics, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import motet as mt
+from bench import _kills, capacity
+from motet.batch import Array, Batch
+from motet.fitted import published
+from motet.run.ray import cluster
+from motet.serve.process import Settings
+from tests.contract.test_models import ASKS, GRAPHS, rows
+from tests.serve.served import prepared
+from tests.shop import Item, shop, stored
+
+ray: Any = pytest.importorskip("ray", reason='needs Ray: pip install "motet[ray]"')
+# Ray's own, at its import.
+pytestmark = pytest.mark.filterwarnings("ignore:Using extra keyword arguments on .Field. is deprecated")
+ROOT = Path(__file__).resolve().parents[2]
+SOON = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+TRAIN = 190 * 3_600_000_000
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Any]:
+    """Ray's own test cluster: a head that computes nothing, and two nodes of a core each."""
+    cluster.ray()
+    from ray.cluster_utils import Cluster
+
+    made: Any = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": SOON}
+    )
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture
+def on(nodes: Any) -> mt.Ray:
+    return mt.Ray(nodes.address, workers=2, wait=30)
+
+
+@dataclass(frozen=True)
+class Odd(mt.Model):
+    """Reads some texts, cannot read others, and fails at some of those for now."""
+
+    way: str = "reads"
+
+    costly: ClassVar[bool] = True
+
+    def __call__(self, text: mt.Text) -> mt.Number:
+        return mt.column(mt.Number, self, text=text)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        if self.way == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.way == "fails":
+            raise ValueError("the text is odd")
+        return np.array([float(len(text)) for text in batch["text"].to_pylist()])
+
+    def block(self) -> int:
+        return 3
+
+
+def columns(fitted: mt.Fitted) -> list[Any]:
+    context = fitted.context(fitted.data, fitted.prepared)
+    return [np.asarray(context.shared(column)) for column in fitted.outline.outputs.values()]
+
+
+def test_prepared_columns_are_equal_and_metered(on: mt.Ray, tmp_path: Path) -> None:
+    meaning, length = mt.Embed("minilm-l6")(Item.name), Odd()(Item.name)
+    graph, made = mt.Graph(meaning=meaning, length=length), list[Any]()
+    for place, folder in ((None, "here"), (on, "there")):
+        fitted = graph.fit(shop(items=40), store=tmp_path / folder, quiet=True)
+        done = fitted.prepare(on=place)
+        assert (done.rows, done.new) == (80, 80)
+        made.append(columns(fitted))
+        costs = [fitted.store.cost(column.fingerprint) for column in (meaning, length)]
+        assert [cost and cost.rows for cost in costs] == [40, 40]
+        assert all(cost and cost.seconds > 0 for cost in costs)
+        assert fitted.prepare(on=place).new == 0
+    for here, there in zip(*made, strict=True):
+        np.testing.assert_allclose(here, there, atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["file", "local"])  # a file system of Arrow's, and one of fsspec's
+def test_workers_may_commit_to_another_file_system(on: mt.Ray, tmp_path: Path, scheme: str) -> None:
+    place = mt.Ray(on.address, workers=2, wait=30, blocks=f"{scheme}://{tmp_path}/blocks")
+    fitted = mt.Graph(length=Odd()(Item.name)).fit(shop(items=20), store=tmp_path / "store", quiet=True)
+    assert fitted.prepare(on=place).new == 20
+    names = stored(fitted.data, Item, "name").to_pylist()
+    assert columns(fitted)[0].tolist() == [len(name) for name in names]
+    assert not [file for file in (tmp_path / "blocks").rglob("*") if file.is_file()], "what was taken in is deleted"
+
+
+@pytest.mark.parametrize("kind", ["worker", "actor", "node"])
+def test_a_kill_loses_and_repeats_nothing_that_was_committed(nodes: Any, on: mt.Ray, tmp_path: Path, kind: str) -> None:
+    kill = {"worker": _kills.a_worker, "actor": _kills.an_actor, "node": _kills.a_node(nodes)}[kind]
+    seen = _kills.killed(tmp_path, on, kill, rows=40)
+    assert seen.processes > 2, "nothing was killed while it worked"
+    assert (seen.lost, seen.repeated, seen.right) == (0, 0, True)
+    assert 40 <= seen.computed <= 48
+
+
+TORCH = ("hstu", "dcn", "dcn of candidates", "torch", "torch, trained")  # as two_tower: 15 s each, to start Ray Train
+
+
+@pytest.mark.parametrize("name", [name for name in GRAPHS if name not in TORCH])
+def test_what_is_fitted_there_answers_and_measures_the_same(
+    on: mt.Ray, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as many as a worker has: equal threads give equal states
+    graph = mt.Graph(out=GRAPHS[name]())
+    train, test = mt.Data(rows()).split(at=TRAIN)
+    here = graph.fit(train, store=tmp_path / "here", quiet=True)
+    there = graph.fit(train, store=tmp_path / "there", quiet=True, on=on)
+    assert there.ask_many(ASKS) == here.ask_many(ASKS)
+    assert there.evaluate(test).to_dict()["figures"] == here.evaluate(test).to_dict()["figures"]
+    there.prepare(on=on, name="kept")
+    again = published(graph, name="kept", store=tmp_path / "there", quiet=True)
+    assert again.ask_many(ASKS) == here.ask_many(ASKS)
+
+
+def test_what_fails_there_is_said_as_it_is_here(on: mt.Ray, tmp_path: Path) -> None:
+    fitted = mt.Graph(length=Odd("fails")(Item.name)).fit(shop(), store=tmp_path, quiet=True)
+    with pytest.raises(mt.RunError, match="failed: ValueError: the text is odd"):
+        fitted.prepare(on=on)
+
+
+def test_rows_that_kill_their_workers_are_refused(on: mt.Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motet.run.ray.rows.TRIES", 1)
+    fitted = mt.Graph(length=Odd("dies")(Item.name)).fit(shop(items=3), store=tmp_path, quiet=True)
+    with pytest.raises(mt.RunError, match="a worker died 1 times at the same rows"):
+        fitted.prepare(on=on)
+
+
+def test_a_cluster_that_is_too_small_is_said_and_not_waited_for(nodes: Any) -> None:
+    began = time.monotonic()
+    with pytest.raises(mt.RunError, match=r"too small for 9 workers of 1 CPUs: it has room for 2") as raised:
+        cluster.connected(mt.Ray(nodes.address, workers=9, wait=1))
+    assert raised.value.help == "mt.Ray(workers=2), or add nodes"
+    assert time.monotonic() - began < 20
+
+
+def test_a_cluster_that_others_use_is_said(nodes: Any, on: mt.Ray) -> None:
+    cluster.connected(on)
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    taken = placement_group([{"CPU": 1}])
+    taken.wait(20)
+    try:
+        with pytest.raises(mt.RunError, match="has room for 2 workers of 1 CPUs, but others have used it for 1 s"):
+            cluster.connected(mt.Ray(nodes.address, workers=2, wait=1))
+    finally:
+        remove_placement_group(taken)
+
+
+def test_a_node_with_another_version_is_said(on: mt.Ray, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.connected(on)
+    theirs = cluster.installed()
+    monkeypatch.setattr(cluster, "installed", lambda: theirs | {"motet": "9.9"})
+    with pytest.raises(mt.RunError, match=rf"node .* has motet {theirs['motet']}, and this process 9\.9") as raised:
+        cluster.same_everywhere(ray)
+    assert "install motet 9.9 on every node" in raised.value.help
+
+
+def test_a_node_without_the_store_is_said(on: mt.Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("motet.run.ray.cluster.on_each_node", lambda package, look: {"10.0.0.2": False})
+    with pytest.raises(mt.RunError, match=r"node 10\.0\.0\.2 does not see the store") as raised:
+        cluster.shared(ray, tmp_path)
+    assert raised.value.help == "a store in a folder that all nodes mount"
+
+
+def test_another_ray_than_the_cluster_has_is_said(nodes: Any) -> None:
+    said = cluster.refused(
+        mt.Ray(nodes.address), RuntimeError("Version mismatch: The cluster was started with: Ray: 1")
+    )
+    assert "the cluster runs other versions than this process" in str(said)
+    assert "help: install one Python and one Ray on both" in str(said)
+
+
+def test_no_cluster_is_said_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(mt.RunError, match=f"there is no Ray cluster at {place}") as raised:
+        cluster.reached(*mt.Ray(place).place or ("", 0))
+    assert "ray start --head" in raised.value.help
+
+
+def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(mt.RunError, match=r'pip install "motet\[ray\]"'):
+        mt.Ray().runner(lambda node, cost: None, Path())
+
+
+def test_nothing_in_the_core_imports_it() -> None:
+    code = "import sys, motet, motet.cli, motet.serve; mt = motet.Ray(); sys.exit('ray' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ray", mt.Ray()),
+        ("ray://10.0.0.1:6379", mt.Ray("10.0.0.1:6379")),
+        ("ray,workers=4,cpus=0.5", mt.Ray(workers=4, cpus=0.5)),
+        ("ray,blocks=s3://films/rows,memory_gb=2", mt.Ray(blocks="s3://films/rows", memory_gb=2.0)),
+    ],
+)
+def test_what_on_says(text: str, said: mt.Ray) -> None:
+    assert mt.Ray.read(text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("spark", "nothing runs on 'spark'; there is: ray"),
+        ("ray,worker=4", "did you mean 'workers'"),
+        ("ray,workers=many", "'workers=many' says nothing"),
+        ("ray,workers", "'workers' says nothing"),
+        ("ray,workers=0", "it takes a worker or more"),
+        ("ray://nowhere", "is no address of a Ray cluster"),
+    ],
+)
+def test_what_on_cannot_say(text: str, said: str) -> None:
+    with pytest.raises(mt.GraphError, match=said):
+        mt.Ray.read(text)
+
+
+def test_replicas_that_could_not_share_their_events_are_refused(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    target = "tests/serve/served.py:goods"
+    with pytest.raises(mt.RunError, match="2 replicas on 1 nodes cannot share an event log in a file") as raised:
+        mt.Ray(workers=2).serve(Settings(target, str(tmp_path)))
+    assert "--events postgresql://" in raised.value.help
+
+
+def test_the_application_of_a_service_is_made_from_its_arguments() -> None:
+    cluster.ray()
+    from motet.run.ray.serving import app
+
+    told = {"target": "tests/serve/served.py:goods", "store": "/store", "workers": 3, "cpus": 2}
+    with pytest.raises(mt.RunError, match="3 replicas on 1 nodes cannot share"):
+        app(told)
+    deployed = app({**told, "events": "postgresql://here/events"})._bound_deployment
+    assert (deployed.name, deployed.num_replicas, deployed.ray_actor_options) == ("goods", 3, {"num_cpus": 2})
+
+
+GRAPH = """
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+import motet as mt
+
+class Item(mt.Entity):
+    item_id: mt.Key
+    name: mt.Text
+
+@dataclass(frozen=True)
+class Size(mt.Model):
+    costly: ClassVar[bool] = True
+
+    def __call__(self, text: mt.Text) -> mt.Number:
+        return mt.column(mt.Number, self, text=text)
+
+    def apply(self, state, batch):
+        print("said by a worker")
+        return np.array([float(len(text)) for text in batch["text"].to_pylist()])
+
+sizes = mt.Graph(size=Size()(Item.name))
+
+def data() -> mt.Data:
+    return mt.Data({Item: [{"item_id": i, "name": "x" * i} for i in range(20)]})
+"""
+
+
+def test_the_command_line_takes_a_graph_of_its_own_models_to_workers(tmp_path: Path) -> None:
+    (tmp_path / "sizes.py").write_text(GRAPH)
+    target = [f"{tmp_path}/sizes.py:sizes", "--store", str(tmp_path / "store"), "--quiet", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment.pop("RAY_ADDRESS", None)
+    command = [sys.executable, "-m", "motet", "prepare", *target, "--on", "ray"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == '{"version": 1, "rows": 20, "computed": 20, "problems": {}}\n'
+
+
+@dataclass
+class Replies:
+    """What clients were told until the server ended."""
+
+    statuses: list[int]
+    broken: int = 0
+
+
+def asking(port: int, replies: Replies, over: threading.Event) -> None:
+    while not over.is_set():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.connect()
+        except OSError:
+            return
+        try:
+            connection.request("POST", "/v1/ask", json.dumps({"buyer": "b1", "search": "tea", "amount": 3}))
+            replies.statuses.append(connection.getresponse().status)
+            if replies.statuses[-1] != 200:
+                return
+        except (OSError, http.client.HTTPException):
+            replies.broken += 1
+        finally:
+            connection.close()
+
+
+def test_a_replica_answers_as_the_graph_does_and_finishes_what_is_in_flight(tmp_path: Path) -> None:
+    fitted = prepared(tmp_path)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    target = ["tests/serve/served.py:goods", "--store", str(tmp_path), "--port", str(port)]
+    command = [sys.executable, "-m", "motet", "serve", *target, "--on", "ray,workers=1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+    environment.pop("RAY_ADDRESS", None)
+    served = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=environment)
+    try:
+        ask = {"buyer": "b3", "search": "tea", "amount": 2, "at": 2_000_000}
+        body = json.dumps(ask)
+        until, said = time.monotonic() + 90, b""
+        while time.monotonic() < until and not said:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            try:
+                connection.request("POST", "/v1/ask", body)
+                reply = connection.getresponse()
+                said = reply.read() if reply.status == 200 else b""
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.2)
+            finally:
+                connection.close()
+        assert json.loads(said)["answer"] == fitted.ask(**ask)
+        over, replies = threading.Event(), Replies([])
+        threads = [threading.Thread(target=asking, args=(port, replies, over)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while len(replies.statuses) < 8:
+            time.sleep(0.05)
+        served.send_signal(signal.SIGTERM)
+        out, errors = served.communicate(timeout=60)
+        over.set()
+        for thread in threads:
+            thread.join(20)
+    finally:
+        if served.poll() is None:
+            served.kill()
+            served.wait(20)
+    assert served.returncode == 0
+    assert 200 in replies.statuses
+    assert set(replies.statuses) <= {200, 404, 503}
+    assert replies.broken == 0
+    assert out == b""
+    assert errors.decode() == f"goods is served on http://127.0.0.1:{port} by 1 replicas on Ray\n"
+
+
+def test_the_table_of_capacity_is_what_is_computed() -> None:
+    said = (ROOT / "docs" / "scale.md").read_text().partition("<!-- capacity -->\n")[2].partition("\n<!--")[0]
+    assert said == capacity.table(capacity.units())
