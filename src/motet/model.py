@@ -65,6 +65,7 @@ class Model:
     crosses: reads requests and items each at their own grain and gives Scores of all against all.
     calls_llm: a call takes long, so on the request path it needs a deadline and, per candidate, a bound.
     deep: it is a neural network of several layers, its own or one that comes in a package.
+    packaged: the files of `motet.weights` that it may read, by what their names begin with.
     """
 
     version: ClassVar[int] = 1
@@ -72,6 +73,7 @@ class Model:
     crosses: ClassVar[bool] = False
     calls_llm: ClassVar[bool] = False
     deep: ClassVar[bool] = False
+    packaged: ClassVar[tuple[str, ...]] = ()
 
     if not TYPE_CHECKING:  # a type checker sees each model's own fields
 

@@ -47,6 +47,11 @@ def scored(model: Any, history: Sequence, items: type[Entity], content: Vector |
     fit = learnt_from(model, history, items)
     told: dict[str, Any] = {}
     if content is not None:
+        if not isinstance(cast(Any, content), Vector):
+            raise GraphError(
+                f"{model} reads content as vectors, and {name_of(content)} is a {content.kind}",
+                help=f"content=mt.Embed()(a text of {items.__name__})",
+            )
         if item_of(content.grain) is not items or len(content.grain) != 1:
             raise GraphError(
                 f"{model} reads content per {items.__name__}, and {name_of(content)} is none",
