@@ -17,6 +17,9 @@ from tests.contract.test_models import ASKS, FEATURES, GRAPHS, Film, Viewer, Vis
 LLM = mt.LLM("any", url="http://127.0.0.1:9/v1")
 
 
+models: Any = mt  # what a type checker would refuse is given on purpose
+
+
 class Mood(mt.Record):
     mood: mt.Category = mt.labels("glad", "sad")
 
@@ -80,38 +83,42 @@ def picture(title: Any) -> Any:
 
 
 WRONG: dict[str, Callable[[], Any]] = {
-    "als of a text": lambda: mt.ALS()(Visit.query, Film),
-    "als of other items": lambda: mt.ALS()(seen, Viewer),
-    "als of an event": lambda: mt.ALS()(seen, Visit),
-    "ease of a text": lambda: mt.EASE()(Visit.query, Film),
-    "item_knn of a text": lambda: mt.ItemKNN()(Visit.query, Film),
-    "two_tower of a text": lambda: mt.TwoTower()(Visit.query, Film),
-    "sasrec of a number": lambda: mt.SASRec()(seen.count(), Film),
-    "sasrec with a text as content": lambda: mt.SASRec()(seen, Film, content=Film.title),
-    "hstu of a text": lambda: mt.HSTU()(Visit.query, Film),
-    "hstu with a number as content": lambda: mt.HSTU()(seen, Film, content=Film.year),
-    "two_tower with content of another entity": lambda: mt.TwoTower()(seen, Film, content=mt.Embed()(Viewer.country)),
-    "popular of a text": lambda: mt.Popular()(Visit.query),
-    "logistic of a text": lambda: mt.Logistic()(Visit.query, target=Visit.liked),
-    "logistic of a time": lambda: mt.Logistic()(Visit.at, target=Visit.liked),
-    "logistic of a history": lambda: mt.Logistic()(seen, target=Visit.liked),
-    "logistic to a number": lambda: mt.Logistic()(*FEATURES, target=Visit.minutes),
-    "lightgbm of a text": lambda: mt.LightGBM()(Visit.query, target=Visit.liked),
-    "lightgbm of a reference": lambda: mt.LightGBM()(Visit.viewer, target=Visit.liked),
-    "dcn of a text": lambda: mt.DCN()(Visit.query, target=Visit.liked),
-    "dcn to a category": lambda: mt.DCN()(*FEATURES, target=Visit.asked_for),
-    "classify of a time": lambda: mt.Classify()(Visit.at, target=Visit.asked_for),
-    "classify to a number": lambda: mt.Classify()(Visit.query, target=Visit.minutes),
-    "bm25 of a number": lambda: mt.BM25()(Film.year, Visit.query),
-    "tfidf of a number": lambda: mt.TFIDF()(Film.year),
-    "embed of a number": lambda: mt.Embed()(Film.year),
-    "embed_image of a text": lambda: mt.EmbedImage()(Film.title),
-    "classify_image of a text": lambda: mt.ClassifyImage()(Film.title),
-    "extract of a number": lambda: mt.Extract(LLM, Mood, seconds=1)(Film.year),
-    "few_shot of a number": lambda: mt.FewShot(LLM, seconds=1)(Visit.minutes, near=FEATURES[3], target=Visit.asked_for),
-    "rerank by a number": lambda: mt.Rerank(LLM)(found(), Visit.query, Film.year),
-    "rerank of no candidates": lambda: mt.Rerank(LLM)(Visit.query, Visit.query, Film.title),
-    "write about no candidates": lambda: mt.Write(LLM, "{query}")(query=Visit.query),
+    "als of a text": lambda: models.ALS()(Visit.query, Film),
+    "als of other items": lambda: models.ALS()(seen, Viewer),
+    "als of an event": lambda: models.ALS()(seen, Visit),
+    "ease of a text": lambda: models.EASE()(Visit.query, Film),
+    "item_knn of a text": lambda: models.ItemKNN()(Visit.query, Film),
+    "two_tower of a text": lambda: models.TwoTower()(Visit.query, Film),
+    "sasrec of a number": lambda: models.SASRec()(seen.count(), Film),
+    "sasrec with a text as content": lambda: models.SASRec()(seen, Film, content=Film.title),
+    "hstu of a text": lambda: models.HSTU()(Visit.query, Film),
+    "hstu with a number as content": lambda: models.HSTU()(seen, Film, content=Film.year),
+    "two_tower with content of another entity": lambda: models.TwoTower()(
+        seen, Film, content=models.Embed()(Viewer.country)
+    ),
+    "popular of a text": lambda: models.Popular()(Visit.query),
+    "logistic of a text": lambda: models.Logistic()(Visit.query, target=Visit.liked),
+    "logistic of a time": lambda: models.Logistic()(Visit.at, target=Visit.liked),
+    "logistic of a history": lambda: models.Logistic()(seen, target=Visit.liked),
+    "logistic to a number": lambda: models.Logistic()(*FEATURES, target=Visit.minutes),
+    "lightgbm of a text": lambda: models.LightGBM()(Visit.query, target=Visit.liked),
+    "lightgbm of a reference": lambda: models.LightGBM()(Visit.viewer, target=Visit.liked),
+    "dcn of a text": lambda: models.DCN()(Visit.query, target=Visit.liked),
+    "dcn to a category": lambda: models.DCN()(*FEATURES, target=Visit.asked_for),
+    "classify of a time": lambda: models.Classify()(Visit.at, target=Visit.asked_for),
+    "classify to a number": lambda: models.Classify()(Visit.query, target=Visit.minutes),
+    "bm25 of a number": lambda: models.BM25()(Film.year, Visit.query),
+    "tfidf of a number": lambda: models.TFIDF()(Film.year),
+    "embed of a number": lambda: models.Embed()(Film.year),
+    "embed_image of a text": lambda: models.EmbedImage()(Film.title),
+    "classify_image of a text": lambda: models.ClassifyImage()(Film.title),
+    "extract of a number": lambda: models.Extract(LLM, Mood, seconds=1)(Film.year),
+    "few_shot of a number": lambda: models.FewShot(LLM, seconds=1)(
+        Visit.minutes, near=FEATURES[3], target=Visit.asked_for
+    ),
+    "rerank by a number": lambda: models.Rerank(LLM)(found(), Visit.query, Film.year),
+    "rerank of no candidates": lambda: models.Rerank(LLM)(Visit.query, Visit.query, Film.title),
+    "write about no candidates": lambda: models.Write(LLM, "{query}")(query=Visit.query),
     "draw of a history": lambda: picture(seen),
 }
 

@@ -129,7 +129,7 @@ GRAPHS: dict[str, Callable[[], Column]] = {
     "bm25": lambda: ranked(BM25()(Film.title, Visit.query)),
     "tfidf": lambda: ranked(tfidf(Film.title) @ tfidf(Visit.query, learnt_from=Film.title)),
     "embed": lambda: ranked(Embed("wordllama")(Film.title) @ Embed("wordllama")(Visit.query)),
-    "onnx": lambda: ONNX(_doubled())(x=Visit.viewer.age),
+    "onnx": lambda: Logistic()(ONNX(_doubled())(x=Visit.viewer.age), target=Visit.liked),
     "function": lambda: ranked(decade(Film.year)),
     "lambdarank": lambda: stacked("lambdarank"),
     "dcn": lambda: dcn(*FEATURES, Visit.viewer, seen, target=Visit.liked),

@@ -14,11 +14,11 @@ from motet.batch import Array, Batch, Ragged
 from motet.column import Number, Sequence, Vector, column
 from motet.errors import GraphError, needs
 from motet.model import Model, State
-from motet.models.behavior import sasrec_towers as towers
+from motet.models.behavior import sequence_towers as towers
 from motet.models.behavior.interactions import learnt_from
 from motet.models.behavior.known import places, plain
 from motet.models.behavior.outcome import checked
-from motet.models.behavior.sasrec_config import Config, Towers
+from motet.models.behavior.sequence_config import Config, Towers
 from motet.models.behavior.sequences import sequences
 from motet.node import item_of, name_of
 from motet.record import Entity
@@ -67,7 +67,7 @@ def scored(model: Any, history: Sequence, items: type[Entity], content: Vector |
 def learnt(model: Towers, batch: Batch, target: Any, net: str, timed: bool = False) -> State:
     """Both towers, learnt from histories. net: the module of this folder whose RECIPE the model is."""
     try:
-        trainer: Any = importlib.import_module("motet.models.behavior.sasrec_train")
+        trainer: Any = importlib.import_module("motet.models.behavior.sequence_train")
         recipe: Any = importlib.import_module(f"motet.models.behavior.{net}").RECIPE
     except ModuleNotFoundError:
         raise needs("torch", "torch") from None
