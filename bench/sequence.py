@@ -35,9 +35,9 @@ from motet.column import Key, Time
 from motet.data import Data
 from motet.graph import Graph
 from motet.models.behavior.sasrec import SASRec
-from motet.models.behavior.sasrec_batches import Histories
-from motet.models.behavior.sasrec_config import Config
-from motet.models.behavior.sasrec_trainer import Net, Trainer
+from motet.models.behavior.sequence_batches import Histories
+from motet.models.behavior.sequence_config import Config
+from motet.models.behavior.sequence_trainer import Net, Trainer
 from motet.past import past
 from motet.record import Entity, Event, outcome
 

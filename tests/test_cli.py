@@ -204,6 +204,11 @@ def test_models_are_listed_by_place(folder: Path) -> None:
     assert {name for name, row in rows.items() if row["depth"] == "deep"} >= {"SASRec", "Embed", "Extract", "Write"}
     assert {rows[name]["depth"] for name in ("BM25", "Popular", "LightGBM", "Classify")} == {"shallow"}
     assert all(row["says"] for row in rows.values())
+    assert rows["Embed"]["files"][1] == {"name": "wordllama", "mb": 18, "licence": "MIT"}
+    assert rows["Rerank"]["files"][0]["licence"] == "Apache-2.0"
+    runs_another = {"Draw", "Endpoint", "Function", "MLflow", "ONNX", "Sklearn", "Torch"}
+    assert {name for name, row in rows.items() if row["measured"] is None} == runs_another
+    assert rows["ALS"]["measured"]["data"] == "ml-100k"
 
 
 def test_an_escalation_is_measured_and_drawn(folder: Path) -> None:

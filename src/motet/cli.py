@@ -286,10 +286,14 @@ def events(
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """Lists the models that can be used, by what they do and how deep they are."""
+    """Lists the models that can be used: what they do, the files they may fetch and their licence, what they cost."""
     rows = loading.models()
-    width = max(len(row["model"]) for row in rows)
-    lines = [f"{row['place']:<10} {row['depth']:<9} {row['model']:<{width}}  {row['says']}" for row in rows]
+    parts = [(r["place"], r["depth"], r["model"], _fetched(r["files"]), _cost(r["measured"])) for r in rows]
+    widths = [max(map(len, column)) for column in zip(*parts, strict=True)]
+    lines = [
+        "  ".join([*(text.ljust(width) for text, width in zip(part, widths, strict=True)), row["says"]])
+        for part, row in zip(parts, rows, strict=True)
+    ]
     _say({"models": rows}, "\n".join(lines), as_json)
 
 
@@ -380,6 +384,19 @@ def _field(given: str, kinds: Mapping[str, type]) -> tuple[str, Any]:
         return name, value if kinds.get(name) is Text else json.loads(value)
     except json.JSONDecodeError:
         return name, value
+
+
+def _fetched(files: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{each['name']} {each['mb']} MB {each['licence']}" for each in files) or "-"
+
+
+def _cost(measured: dict[str, Any] | None) -> str:
+    if measured is None:
+        return "what it runs costs"
+    if "ms" in measured:
+        return f"{measured['ms']:g} ms a row of {measured['data']}"
+    seconds = f"{measured['cpu_seconds']:g}" if measured["cpu_seconds"] else "under 0.1"
+    return f"{seconds} s, {measured['memory_mb']} MB a fit on {measured['data']}"
 
 
 def _say(found: Any, text: str, as_json: bool) -> None:

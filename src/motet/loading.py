@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
 import sys
 import traceback
@@ -16,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+import motet
 import motet.models
-from motet import fitted
+from motet import fitted, weights
 from motet.data import Data
 from motet.errors import DataError, GraphError, MotetError, RunError, listed
 from motet.fitted import Fitted
@@ -133,10 +135,15 @@ def rollback(target: str, store: Path | None) -> int:
     return existing_store(store).rollback(name(target))
 
 
-def models() -> list[dict[str, str]]:
-    """Every model that comes with Motet: its place, whether it is shallow or deep, its name, where it is declared and
-    its first sentence."""
-    rows: list[dict[str, str]] = []
+def models() -> list[dict[str, Any]]:
+    """Every model that comes with Motet: its place, whether it is shallow or deep, its name, where it is declared, the
+    files that it may read (megabytes and licence), what it cost where that was measured, and its first sentence.
+
+    measured: on one machine of two cores, by bench/landscape.py and bench/costs.py. cpu_seconds, memory_mb: of a fit on
+    `data`. ms: processor time of a row of `data`.
+    """
+    measured = json.loads((Path(motet.__file__).parent / "measured.json").read_text("utf-8"))
+    rows: list[dict[str, Any]] = []
     for found in pkgutil.walk_packages(motet.models.__path__, "motet.models."):
         if not _is_called(found.name):
             continue
@@ -149,12 +156,21 @@ def models() -> list[dict[str, str]]:
                 "depth": "deep" if m.deep else "shallow",
                 "model": m.__name__,
                 "module": found.name,
+                "files": [_files(name) for name in m.packaged],
+                "measured": measured.get(m.__name__),
                 "says": _first(m),
             }
             for m in mine
             if _usable(m)
         ]
     return sorted(rows, key=lambda row: (row["place"], row["depth"], row["model"]))
+
+
+def _files(name: str) -> dict[str, Any]:
+    """What is fetched under a name."""
+    found = [asset for asset in weights.catalogue() if asset.name.partition("/")[0] == name]
+    licences = sorted({asset.licence for asset in found})
+    return {"name": name, "mb": round(sum(asset.bytes for asset in found) / 1e6), "licence": ", ".join(licences)}
 
 
 def _is_called(module: str) -> bool:

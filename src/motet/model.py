@@ -75,6 +75,7 @@ class Model:
     torch: its fit takes steps in torch, which a cluster may have a place of its own for.
     deep: it is a neural network of several layers, its own or one that comes in a package.
     reads_turns: the event's text that it reads is a conversation, so a chat gives all of its turns (motet.turns).
+    packaged: the files of `motet.weights` that it may read, by what their names begin with.
     """
 
     version: ClassVar[int] = 1
@@ -84,6 +85,7 @@ class Model:
     torch: ClassVar[bool] = False
     deep: ClassVar[bool] = False
     reads_turns: ClassVar[bool] = False
+    packaged: ClassVar[tuple[str, ...]] = ()
 
     if not TYPE_CHECKING:  # a type checker sees each model's own fields
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import Ridge
 
+from motet import loading
 from motet.candidates import retrieve
 from motet.column import Category, Column, Flag, Key, Number, Tags, Text, Time
 from motet.data import Data
@@ -24,13 +28,17 @@ from motet.models.behavior.item_knn import ItemKNN
 from motet.models.behavior.lightgbm import LightGBM
 from motet.models.behavior.logistic import Logistic
 from motet.models.behavior.popular import Popular
+from motet.models.behavior.sasrec import SASRec
 from motet.models.behavior.scikit import Sklearn
 from motet.models.behavior.two_tower import TwoTower
 from motet.models.content.bm25 import BM25
 from motet.models.content.classify import Classify
+from motet.models.content.embed import Embed
 from motet.models.content.tfidf import TFIDF
 from motet.models.function import function
+from motet.models.onnx import ONNX
 from motet.models.torch import Torch
+from motet.node import upstream
 from motet.past import past
 from motet.record import Entity, Event, outcome
 
@@ -91,6 +99,15 @@ def _net(layers: int) -> Any:
         return torch.nn.Sequential(torch.nn.Linear(13, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1), torch.nn.Sigmoid())
 
 
+def _doubled() -> Path:
+    """An ONNX file: one number in, twice as much out."""
+    path = Path(tempfile.mkdtemp()) / "doubled.onnx"
+    given, made = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "doubled", [given], [made])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
 def _trained(module: Any, inputs: Any, target: Any) -> None:
     torch = pytest.importorskip("torch")
     optimiser = torch.optim.Adam(module.parameters(), lr=0.01)
@@ -105,11 +122,14 @@ GRAPHS: dict[str, Callable[[], Column]] = {
     "ease": lambda: ranked(EASE(l2=5)(seen, Film)),
     "two_tower": lambda: ranked(TwoTower(dim=4, length=6, epochs=2)(seen, Film)),
     "hstu": lambda: ranked(HSTU(dim=4, blocks=1, length=6, epochs=2)(seen, Film, content=tfidf(Film.title))),
+    "sasrec": lambda: ranked(SASRec(dim=4, blocks=1, length=6, epochs=2)(seen, Film)),
     "item_knn": lambda: ranked(ItemKNN(k=5, shrinkage=1)(seen, Film)),
     "popular within": lambda: ranked(Popular(within="3d")(Visit.film)),
     "popular": lambda: ranked(Popular(half_life_days=2)(Visit.film)),
     "bm25": lambda: ranked(BM25()(Film.title, Visit.query)),
     "tfidf": lambda: ranked(tfidf(Film.title) @ tfidf(Visit.query, learnt_from=Film.title)),
+    "embed": lambda: ranked(Embed("wordllama")(Film.title) @ Embed("wordllama")(Visit.query)),
+    "onnx": lambda: Logistic()(ONNX(_doubled())(x=Visit.viewer.age), target=Visit.liked),
     "function": lambda: ranked(decade(Film.year)),
     "lambdarank": lambda: stacked("lambdarank"),
     "dcn": lambda: dcn(*FEATURES, Visit.viewer, seen, target=Visit.liked),
@@ -131,6 +151,27 @@ GRAPHS: dict[str, Callable[[], Column]] = {
     "torch, trained": lambda: Torch(_net(2), train=_trained)(*FEATURES, target=Visit.liked),
     "scikit regressor": lambda: Sklearn(Ridge())(*FEATURES, target=Visit.minutes),
 }
+APART = {
+    "Draw": "a late value, drawn by an endpoint: tests/models/content/test_draw.py",
+    "EmbedImage": "reads pictures: tests/models/content/test_vision.py",
+    "ClassifyImage": "reads pictures: tests/models/content/test_vision.py",
+    "Extract": "a language model reads each text: tests/models/content/test_extract.py",
+    "FewShot": "a language model reads each text: tests/models/content/test_shots.py",
+    "Rerank": "a language model reads each candidate: tests/models/content/test_rerank.py",
+    "Write": "a late value, written by a language model: tests/models/content/test_write.py",
+    "Endpoint": "another server's model: tests/models/test_endpoint.py",
+    "MLflow": "where MLflow is installed: tests/models/test_mlflow.py",
+}
+"""Models whose rows another process makes or that read no such table as this, and where the same is asked of them."""
+
+
+def test_every_model_is_held_to_the_contract_or_has_a_reason() -> None:
+    nodes: list[Any] = [column.node for make in GRAPHS.values() for column in upstream((make(),))]
+    nodes += [fit for node in nodes for fit in node.fits]
+    made = {type(node.model).__name__ for node in nodes if hasattr(node, "model")}
+    assert {row["model"] for row in loading.models()} - made == set(APART)
+
+
 ASKS: list[dict[str, Any]] = [
     {"viewer": "v0", "query": "sea 4", "at": 3600.0 * 300},
     {"viewer": "v1", "query": "town", "at": 3600.0 * 300},

@@ -19,7 +19,7 @@ from motet.llm.account import carried
 from motet.llm.client import Client, Prompt, Reply, Schema, Usage
 from motet.llm.gguf import in_eight_bits
 
-__all__ = ["LLM", "Client", "Prompt", "Reply", "Schema", "Usage", "carried", "llm_of"]
+__all__ = ["LLM", "PACKAGED", "Client", "Prompt", "Reply", "Schema", "Usage", "carried", "llm_of"]
 
 PACKAGED = ("smollm2-135m",)
 

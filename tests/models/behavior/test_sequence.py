@@ -15,12 +15,12 @@ from motet.batch import Array, Batch, Ragged  # noqa: E402
 from motet.column import Key, Time  # noqa: E402
 from motet.errors import GraphError  # noqa: E402
 from motet.model import State  # noqa: E402
-from motet.models.behavior import sasrec_towers as towers  # noqa: E402
+from motet.models.behavior import sequence_towers as towers  # noqa: E402
 from motet.models.behavior.hstu import HSTU  # noqa: E402
 from motet.models.behavior.hstu_net import SPANS, spans  # noqa: E402
 from motet.models.behavior.hstu_net import Users as TimedUsers  # noqa: E402
-from motet.models.behavior.sasrec_train import onnx_of  # noqa: E402
 from motet.models.behavior.sequence import ItemTower, UserTower  # noqa: E402
+from motet.models.behavior.sequence_train import onnx_of  # noqa: E402
 from motet.models.behavior.steps import Noise  # noqa: E402
 from motet.models.behavior.two_tower import TwoTower  # noqa: E402
 from motet.models.behavior.two_tower_net import in_batch  # noqa: E402

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from motet.batch import Batch
 from motet.column import Number, Sequence, Vector
 from motet.model import Model, State
-from motet.models.behavior.sasrec_config import Config
 from motet.models.behavior.sequence import check, learnt, scored
+from motet.models.behavior.sequence_config import Config
 from motet.record import Entity
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motet.models.behavior.sasrec_config import Config
-from motet.models.behavior.sasrec_trainer import Recipe, over_all_items
+from motet.models.behavior.sequence_config import Config
+from motet.models.behavior.sequence_trainer import Recipe, over_all_items
 from motet.models.behavior.steps import Noise
 
 SPANS = 48  # kinds of how long ago something was: by powers of the root of two, from one second to half a year

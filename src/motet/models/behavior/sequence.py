@@ -14,11 +14,11 @@ from motet.batch import Array, Batch, Ragged
 from motet.column import Number, Sequence, Vector, column
 from motet.errors import GraphError, needs
 from motet.model import Model, State
-from motet.models.behavior import sasrec_towers as towers
+from motet.models.behavior import sequence_towers as towers
 from motet.models.behavior.interactions import learnt_from
 from motet.models.behavior.known import places, plain
 from motet.models.behavior.outcome import checked
-from motet.models.behavior.sasrec_config import Config, Towers
+from motet.models.behavior.sequence_config import Config, Towers
 from motet.models.behavior.sequences import sequences
 from motet.node import item_of, name_of
 from motet.record import Entity
@@ -47,6 +47,11 @@ def scored(model: Any, history: Sequence, items: type[Entity], content: Vector |
     fit = learnt_from(model, history, items)
     told: dict[str, Any] = {}
     if content is not None:
+        if not isinstance(cast(Any, content), Vector):
+            raise GraphError(
+                f"{model} reads content as vectors, and {name_of(content)} is a {content.kind}",
+                help=f"content=mt.Embed()(a text of {items.__name__})",
+            )
         if item_of(content.grain) is not items or len(content.grain) != 1:
             raise GraphError(
                 f"{model} reads content per {items.__name__}, and {name_of(content)} is none",
@@ -62,7 +67,7 @@ def scored(model: Any, history: Sequence, items: type[Entity], content: Vector |
 def learnt(model: Towers, batch: Batch, target: Any, net: str, timed: bool = False) -> State:
     """Both towers, learnt from histories. net: the module of this folder whose RECIPE the model is."""
     try:
-        trainer: Any = importlib.import_module("motet.models.behavior.sasrec_train")
+        trainer: Any = importlib.import_module("motet.models.behavior.sequence_train")
         recipe: Any = importlib.import_module(f"motet.models.behavior.{net}").RECIPE
     except ModuleNotFoundError:
         raise needs("torch", "torch") from None

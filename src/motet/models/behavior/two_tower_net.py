@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from motet.models.behavior.sasrec_config import Towers
-from motet.models.behavior.sasrec_trainer import Recipe
+from motet.models.behavior.sequence_config import Towers
+from motet.models.behavior.sequence_trainer import Recipe
 from motet.models.behavior.steps import Noise
 
 WIDER = 4  # times the vectors' width: the layer between

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,11 @@ class BM25(Model):
             raise GraphError(f"{self}: k1 is at least 0, and b between 0 and 1", help="BM25(k1=1.2, b=0.75)")
 
     def __call__(self, documents: Text, query: Text) -> Number:
+        for each in (documents, query):
+            if not isinstance(cast(Any, each), Text):
+                raise GraphError(
+                    f"BM25 reads words, and {name_of(each)} is a {each.kind}", help="mt.BM25()(Film.plot, Visit.query)"
+                )
         item = item_of(documents.grain)
         if item is None or event_of(documents.grain) is not None or event_of(query.grain) is None:
             raise GraphError(

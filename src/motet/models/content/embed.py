@@ -39,6 +39,7 @@ class Embed(Model):
     version: ClassVar[int] = 2
     costly: ClassVar[bool] = True
     deep: ClassVar[bool] = True
+    packaged: ClassVar[tuple[str, ...]] = KNOWN
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from motet.batch import Batch, Value
 from motet.column import Category, Column, Tags, Text, column
 from motet.errors import GraphError, RunError
-from motet.llm import LLM, Client, Prompt, Reply, carried
+from motet.llm import LLM, PACKAGED, Client, Prompt, Reply, carried
 from motet.model import Model, State
 from motet.models.behavior.outcome import outcome
 from motet.models.content import fields as record_fields
@@ -96,6 +96,7 @@ class Extract(Model, Generic[R]):
     costly: ClassVar[bool] = True
     calls_llm: ClassVar[bool] = True
     deep: ClassVar[bool] = True
+    packaged: ClassVar[tuple[str, ...]] = PACKAGED
 
     def __post_init__(self) -> None:
         given = cast(Any, self.record)

@@ -13,7 +13,7 @@ from motet.batch import Array, Batch
 from motet.candidates import Candidates, held, ranked
 from motet.column import Number, Text, column
 from motet.errors import GraphError, RunError
-from motet.llm import LLM, Prompt, carried
+from motet.llm import LLM, PACKAGED, Prompt, carried
 from motet.model import Model, State
 from motet.models.behavior.outcome import checked
 
@@ -42,6 +42,7 @@ class Rerank(Model):
 
     calls_llm: ClassVar[bool] = True
     deep: ClassVar[bool] = True
+    packaged: ClassVar[tuple[str, ...]] = PACKAGED
 
     def __post_init__(self) -> None:
         checked(self, "characters", 1)

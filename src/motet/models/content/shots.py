@@ -15,7 +15,7 @@ import numpy as np
 from motet.batch import Array, Batch, Codes, take
 from motet.column import Category, Column, Text, Vector, column, learn
 from motet.errors import GraphError, RunError
-from motet.llm import LLM, Client, Prompt, carried
+from motet.llm import LLM, PACKAGED, Client, Prompt, carried
 from motet.model import Model, State
 from motet.models.behavior.outcome import check_frame, checked, outcome
 from motet.models.content import fields
@@ -53,6 +53,7 @@ class FewShot(Model):
     costly: ClassVar[bool] = True
     calls_llm: ClassVar[bool] = True
     deep: ClassVar[bool] = True
+    packaged: ClassVar[tuple[str, ...]] = PACKAGED
 
     def __post_init__(self) -> None:
         checked(self, "shots", 1)

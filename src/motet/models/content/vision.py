@@ -57,6 +57,7 @@ class Vision(Model):
 
     costly: ClassVar[bool] = True
     deep: ClassVar[bool] = True
+    packaged: ClassVar[tuple[str, ...]] = KNOWN
 
     def __post_init__(self) -> None:
         example = f'{type(self).__name__}("efficientnet-lite0"), or the path to an ONNX file'
@@ -179,6 +180,8 @@ class ClassifyImage(Vision):
     """
 
     labels: tuple[str, ...] = ()
+
+    packaged: ClassVar[tuple[str, ...]] = (*KNOWN, "imagenet")
 
     def __post_init__(self) -> None:
         super().__post_init__()

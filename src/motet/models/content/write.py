@@ -19,7 +19,7 @@ from motet.batch import Batch, Codes, Pairs, Ragged, take
 from motet.candidates import Candidates, root_of
 from motet.column import Category, Column, Late, Number, Tags, Text, Unready, column
 from motet.errors import GraphError, listed
-from motet.llm import LLM, Client, Prompt, Reply
+from motet.llm import LLM, PACKAGED, Client, Prompt, Reply
 from motet.model import Model, State
 from motet.models.content.claims import Facts, goes_round, unfounded
 from motet.record import Entity
@@ -51,6 +51,7 @@ class Write(Model):
 
     calls_llm: ClassVar[bool] = True
     deep: ClassVar[bool] = True
+    packaged: ClassVar[tuple[str, ...]] = PACKAGED
 
     def __post_init__(self) -> None:
         if not names_in(self.instruction):

@@ -12,12 +12,12 @@ torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
 from motet.errors import DataError  # noqa: E402
-from motet.models.behavior import sasrec_net as net  # noqa: E402
-from motet.models.behavior import sasrec_towers as towers  # noqa: E402
-from motet.models.behavior.sasrec_batches import Histories  # noqa: E402
-from motet.models.behavior.sasrec_config import Config  # noqa: E402
-from motet.models.behavior.sasrec_train import Last, fit, onnx_of  # noqa: E402
-from motet.models.behavior.sasrec_trainer import Net, Trainer  # noqa: E402
+from motet.models.behavior import sequence_net as net  # noqa: E402
+from motet.models.behavior import sequence_towers as towers  # noqa: E402
+from motet.models.behavior.sequence_batches import Histories  # noqa: E402
+from motet.models.behavior.sequence_config import Config  # noqa: E402
+from motet.models.behavior.sequence_train import Last, fit, onnx_of  # noqa: E402
+from motet.models.behavior.sequence_trainer import Net, Trainer  # noqa: E402
 from motet.models.behavior.steps import Noise  # noqa: E402
 
 SMALL = Config(dim=16, blocks=1, length=8, batch=32, epochs=25, rate=1e-2, patience=25)

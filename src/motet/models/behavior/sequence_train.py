@@ -1,6 +1,6 @@
 """How models of histories are trained: windows of like length, Adam, averaged weights, the epoch that validates best.
 
-Numbers in, numbers out: nothing here knows a graph. What comes out needs no torch (sasrec_towers.py).
+Numbers in, numbers out: nothing here knows a graph. What comes out needs no torch (sequence_towers.py).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from motet.batch import Array
 from motet.errors import DataError
-from motet.models.behavior.sasrec_batches import Histories
-from motet.models.behavior.sasrec_config import Config, Towers
-from motet.models.behavior.sasrec_towers import Reading
-from motet.models.behavior.sasrec_trainer import RECIPE, Net, Recipe, Trainer, ndcg
+from motet.models.behavior.sequence_batches import Histories
+from motet.models.behavior.sequence_config import Config, Towers
+from motet.models.behavior.sequence_towers import Reading
+from motet.models.behavior.sequence_trainer import RECIPE, Net, Recipe, Trainer, ndcg
 from motet.models.behavior.steps import Noise, tensor
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
@@ -52,7 +52,7 @@ def fit(
     seed: int = 0,
     progress: Tick = lambda epoch, epochs, loss, rate: None,
 ) -> dict[str, Array]:
-    """Learns both towers from histories and returns them as plain arrays (read by sasrec_towers.py).
+    """Learns both towers from histories and returns them as plain arrays (read by sequence_towers.py).
 
     values: int [N] item codes below n_items, one history behind the other, oldest first. offsets: int64
         [histories + 1]. content: float32 [n_items, c], a row of zeros where there is none. times: int64 [N], seconds,

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motet.batch import Array
-from motet.models.behavior.sasrec_batches import Histories, batches
-from motet.models.behavior.sasrec_config import Config, Towers
-from motet.models.behavior.sasrec_net import CatalogueLoss, Items, Users
+from motet.models.behavior.sequence_batches import Histories, batches
+from motet.models.behavior.sequence_config import Config, Towers
+from motet.models.behavior.sequence_net import CatalogueLoss, Items, Users
 from motet.models.behavior.steps import Noise, Share, Steps, alone, tensor
 
 STEPS = 16  # an epoch has at least so many: few histories are gone through several times

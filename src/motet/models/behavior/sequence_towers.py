@@ -1,6 +1,6 @@
 """Models of histories as they are served: the two towers read from plain arrays, without torch.
 
-state: what sasrec_train.fit returned, a dict of arrays that np.savez takes:
+state: what sequence_train.fit returned, a dict of arrays that np.savez takes:
     codes int [m] the items seen in training, residuals float32 [m, d] their own vectors, unknown float32 [d],
     users uint8 the users' tower as ONNX; with content also mean float32 [c] and basis float32 [c, d].
 """

@@ -1,7 +1,7 @@
-"""The torch half of SASRec: its towers, its attention and its loss. Only training needs this file.
+"""The torch half of models of histories: towers, attention, the loss over all items. Only training needs this file.
 
 Two things that a training step usually spends most of its time on are written by hand, each equal to
-what it replaces (tests/models/behavior/test_sasrec_net.py): the loss over the whole catalogue, and causal
+what it replaces (tests/models/behavior/test_sequence_net.py): the loss over the whole catalogue, and causal
 attention over short sequences.
 """
 
