@@ -21,7 +21,7 @@ dialogues of which the seeker said that they had liked them or would (only there
 Published on the same test dialogues, all: UniCRS .051/.224/.428 (Wang et al. 2022, KDD), learnt from the 9,000 training
 dialogues that are not here, with a pretrained dialogue model and a knowledge graph.
 
-answers: of the first turns, about the best two films, by SmolLM2-135M. nonexistent: sentences that are about something
+answers: of the first turns, about the best film, by SmolLM2-135M. nonexistent: sentences that are about something
 else than the film they stand for: that do not begin with its title, or hold a capitalised name or a number that is
 neither in the title nor in its columns. supported_share: sentences that claim nothing beside the columns, the seeker's
 words not counted; written_share: those that the language model wrote, where the others are facts that stand in.
@@ -30,6 +30,7 @@ words not counted; written_share: those that the language model wrote, where the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -117,7 +118,7 @@ SYSTEMS: dict[str, tuple[mt.Number, ...]] = {"conversation": SAID, "recommender"
 
 
 def ranked(by: tuple[mt.Number, ...], new: bool) -> mt.Candidates:
-    found = mt.retrieve(Film, k=300, by=by, exclude=mentioned if new else None)
+    found = mt.retrieve(Film, k=200, by=by, exclude=mentioned if new else None)
     more = (heard.fits, Film.year) if by is not DONE else ()
     rank = mt.LightGBM("lambdarank", trees=150, leaves=15, learning_rate=0.05, min_rows=50)
     return rank(found, *by, *more, target=Turn.named).otherwise(found)
@@ -237,23 +238,21 @@ def said(found: Estimate) -> dict[str, Any]:
     return {**figures, "n": found.n}
 
 
-def compared(given: Path) -> dict[str, Any]:
+def compared(given: Path, store: Path) -> dict[str, Any]:
     """Recalls of each system, by protocol."""
     made: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as store:
-        train, test = data_of(given, "valid", "test")
-        tested = Tested(graph().fit(train, store=store, quiet=True), test)
-        made["all"] = {name: tested.recalls(f"{name}_all", np.ones(len(tested.new), bool)) for name in SYSTEMS}
-        made["new"] = {name: tested.recalls(f"{name}_new", tested.new) for name in SYSTEMS}
-        show("all", made["all"])
-        show("new", made["new"])
-    with tempfile.TemporaryDirectory() as store:
-        train, test = data_of(given, "test", "valid")
-        tested = Tested(graph().fit(train, store=store, quiet=True), test)
-        yes = liked(given)
-        accepted = np.array([pair in yes for pair in zip(tested.dialogs, tested.films, strict=True)])
-        made["accepted"] = {name: tested.recalls(f"{name}_new", accepted & tested.new) for name in SYSTEMS}
-        show("accepted", made["accepted"])
+    train, test = data_of(given, "valid", "test")
+    tested = Tested(graph().fit(train, store=store, quiet=True), test)
+    made["all"] = {name: tested.recalls(f"{name}_all", np.ones(len(tested.new), bool)) for name in SYSTEMS}
+    made["new"] = {name: tested.recalls(f"{name}_new", tested.new) for name in SYSTEMS}
+    show("all", made["all"])
+    show("new", made["new"])
+    train, test = data_of(given, "test", "valid")
+    tested = Tested(graph().fit(train, store=store, quiet=True), test)
+    yes = liked(given)
+    accepted = np.array([pair in yes for pair in zip(tested.dialogs, tested.films, strict=True)])
+    made["accepted"] = {name: tested.recalls(f"{name}_new", accepted & tested.new) for name in SYSTEMS}
+    show("accepted", made["accepted"])
     return made
 
 
@@ -267,26 +266,23 @@ def _shown(figure: dict[str, Any]) -> str:
     return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
 
 
-def answers(given: Path, n: int) -> dict[str, Any]:
+def answers(given: Path, n: int, store: Path) -> dict[str, Any]:
     """So many answers to the first turns of the test dialogues, each sentence looked at by itself."""
     write = mt.Write(llm, "Answer {query} using only {films}.")
-    best = mt.retrieve(Film, k=50, by=[*SAID, *DONE], where=heard.fits).top(2)
+    best = mt.retrieve(Film, k=50, by=[*SAID, *DONE], where=heard.fits).top(1)
     reply = write(query=heard.query, films=best).within(seconds=3600, otherwise="")
     counted: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as store:
-        train, test = data_of(given, "valid", "test")
-        fitted = mt.Graph(best=best, reply=reply).fit(train, store=store, quiet=True)
-        context = fitted.context(test)
-        asked = test.asked[Turn]
-        titles = set(films(given / "redial-conversations")["title"].to_list())
-        began = time.perf_counter()
-        for low in range(0, n, BLOCK):
-            run = context.batch(Turn, asked[low : min(low + BLOCK, n)])
-            pairs: Pairs = run.value(best)
-            facts = facts_of({name: run.value(getattr(Film, name)) for name in TOLD}, pairs.items)
-            for row, text in enumerate(run.value(reply).to_pylist()):
-                counted.update(looked_at(text, facts[pairs.offsets[row] : pairs.offsets[row + 1]], titles))
-            print(f"{min(low + BLOCK, n):,} answers, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    train, test = data_of(given, "valid", "test")
+    context = mt.Graph(best=best, reply=reply).fit(train, store=store, quiet=True).context(test)
+    asked, titles = test.asked[Turn], set(films(given / "redial-conversations")["title"].to_list())
+    began = time.perf_counter()
+    for low in range(0, n, BLOCK):
+        run = context.batch(Turn, asked[low : min(low + BLOCK, n)])
+        pairs: Pairs = run.value(best)
+        facts = facts_of({name: run.value(getattr(Film, name)) for name in TOLD}, pairs.items)
+        for row, text in enumerate(run.value(reply).to_pylist()):
+            counted.update(looked_at(text, facts[pairs.offsets[row] : pairs.offsets[row + 1]], titles))
+        print(f"{min(low + BLOCK, n):,} answers, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     sentences = counted["sentences"]
     made: dict[str, Any] = {"answers": counted["answers"], "empty": counted["empty"], "sentences": sentences}
     made |= {"nonexistent": counted["nonexistent"], "unsupported": counted["unsupported"]}
@@ -324,10 +320,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     parser.add_argument("--answers", type=int, default=1000, help="answers that are written and checked; 0 for none")
+    parser.add_argument("--store", type=Path, help="a folder that keeps what was fitted for the next run")
     given = parser.parse_args()
-    made = compared(given.data)
+    with contextlib.ExitStack() as until:
+        store = given.store or Path(until.enter_context(tempfile.TemporaryDirectory()))
+        made = compared(given.data, store)
+        written = answers(given.data, given.answers, store) if given.answers else {}
     headline = {f"recall_{k}": {name: made["all"][name][f"recall_{k}"] for name in SYSTEMS} for k in KS}
-    written = answers(given.data, given.answers) if given.answers else {}
     print("\n".join(f"{name}: {value}" for name, value in written.items()))
     if given.json:
         print(
