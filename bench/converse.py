@@ -152,6 +152,7 @@ def dialogues(
     mentions, asked = list[dict[str, Any]](), list[dict[str, Any]]()
     for number, (_, rows) in enumerate(turns.group_by("dialog_id", maintain_order=True)):
         dialog, at, before = f"{split}-{rows['dialog_id'][0]}", start + 1000 * number, 0
+        last: list[str] = []
         for row in rows.sort("turn_id").to_dicts():
             at += 10
             named = [name for name in row["context_entities"][before:] if name in known]
@@ -274,15 +275,18 @@ def answers(given: Path, n: int, store: Path) -> dict[str, Any]:
     counted: Counter[str] = Counter()
     train, test = data_of(given, "valid", "test")
     context = mt.Graph(best=best, reply=reply).fit(train, store=store, quiet=True).context(test)
-    asked, titles = test.asked[Turn], set(films(given / "redial-conversations")["title"].to_list())
+    titles = set(films(given / "redial-conversations")["title"].to_list())
+    texts: list[str] = context.batch(Turn, test.asked[Turn]).value(Turn.said).to_pylist()
+    first = {text: row for row, text in reversed(list(enumerate(texts))) if text}
+    asked = test.asked[Turn][sorted(first.values())[:n]]
     began = time.perf_counter()
-    for low in range(0, n, BLOCK):
-        run = context.batch(Turn, asked[low : min(low + BLOCK, n)])
+    for low in range(0, len(asked), BLOCK):
+        run = context.batch(Turn, asked[low : low + BLOCK])
         pairs: Pairs = run.value(best)
         facts = facts_of({name: run.value(getattr(Film, name)) for name in TOLD}, pairs.items)
         for row, text in enumerate(run.value(reply).to_pylist()):
             counted.update(looked_at(text, facts[pairs.offsets[row] : pairs.offsets[row + 1]], titles))
-        print(f"{min(low + BLOCK, n):,} answers, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        print(f"{counted['answers']:,} answers, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     sentences = counted["sentences"]
     made: dict[str, Any] = {"answers": counted["answers"], "empty": counted["empty"], "sentences": sentences}
     made |= {"nonexistent": counted["nonexistent"], "unsupported": counted["unsupported"]}
@@ -298,6 +302,7 @@ def looked_at(text: str, facts: list[Facts], titles: set[str]) -> Iterator[str]:
     yield "answers"
     if not facts:
         yield "empty"
+        return
     starts = [0]
     for each in facts[1:]:
         starts.append(text.find(f" {each.title}", starts[-1] + 1) + 1)
