@@ -107,6 +107,7 @@ def years(text: str) -> set[float | None]:
         ("ALIEN IS GREAT", []),
         ("something like Solaris (1972)", []),
         ("alien (1986)", []),
+        ("something like Alien (1986)", []),
         ("get", []),
     ],
 )
