@@ -112,3 +112,8 @@ def test_what_cannot_be_searched_is_refused() -> None:
     ):
         with pytest.raises(GraphError, match="help:"):
             build()
+
+
+def test_no_pairs_have_no_scores() -> None:
+    nothing = np.zeros(0, np.int64)
+    assert Matches(None, [["tea"]], 3).at(nothing, nothing).tolist() == []

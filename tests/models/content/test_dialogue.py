@@ -100,12 +100,14 @@ def years(text: str) -> set[float | None]:
         ('"It" scared me', ["It"]),
         ("\u201cIt\u201d scared me", ["It"]),
         ("I saw It yesterday", ["It"]),
+        ("I liked that one It was slow", []),
         ("it was great, turn up the heat", []),
         ("I like it", []),
         ("like heat films", []),
         ("ALIEN IS GREAT", []),
         ("something like Solaris (1972)", []),
         ("alien (1986)", []),
+        ("something like Alien (1986)", []),
         ("get", []),
     ],
 )
@@ -170,6 +172,8 @@ def test_a_stretch_of_years_can_be_left_out() -> None:
         ("I don't like horror, sci-fi or romance", lambda g: not g & {"Horror", "Sci-Fi", "Romance"}),
         ("no horror but a drama", lambda g: "Horror" not in g and "Drama" in g),
         ("no horror, comedy", lambda g: "Horror" not in g and "Comedy" in g),
+        ("with my crime family", lambda g: True),
+        ("I don't like him as a person and yet most of what he did was funny", lambda g: "Comedy" in g),
         ("horror is not my thing", lambda g: "Horror" not in g),
         ("crime that isn't scary", lambda g: "Crime" in g and "Horror" not in g),
         ("a comedy\nwith romance", lambda g: {"Comedy", "Romance"} <= g),
@@ -201,6 +205,8 @@ def test_a_question_about_an_item_finds_that_item() -> None:
     assert fitting("no crime\ntell me about Heat") == {"Heat (1995)"}
     assert fitting("a comedy\n> Clueless (1995)\ntell me more about that one") == {"Clueless (1995)"}
     assert said(heard.intent, "tell me about Heat") == "about"
+    assert fitting("Is Groundhog Day any good?") == {"Groundhog Day (1993)"}
+    assert said(heard.intent, "Groundhog Day was good") == "like this"
 
 
 def test_intents() -> None:

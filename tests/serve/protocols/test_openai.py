@@ -69,6 +69,20 @@ def test_the_graph_writes_and_its_answer_goes_along(client: openai.OpenAI, write
     assert "number" in whole["answer"]["reply"]
 
 
+def test_a_graph_that_reads_no_conversation_is_asked_the_last_message(client: openai.OpenAI) -> None:
+    turns: list[ChatCompletionMessageParam] = [
+        {"role": "user", "content": "cup"},
+        {"role": "assistant", "content": "pot"},
+        *HELLO,
+    ]
+    fields: Any = {"ask": {"amount": 3.0, "at": 2_000_000}}
+    long, short = (
+        client.chat.completions.create(model="goods", messages=each, user="b3", extra_body=fields)
+        for each in (turns, HELLO)
+    )
+    assert (long.model_extra or {})["motet"]["answer"] == (short.model_extra or {})["motet"]["answer"]
+
+
 def test_fields_come_as_metadata_too(client: openai.OpenAI) -> None:
     said = client.chat.completions.create(model="goods", messages=HELLO, metadata={"buyer": "b3", "amount": "3"})
     assert said.choices[0].finish_reason == "stop"

@@ -107,6 +107,8 @@ class Matches:
         made = np.full(len(requests), np.nan, np.float32)
         order = np.argsort(requests, kind="stable")
         asked, starts = np.unique(requests[order], return_index=True)
-        for request, pairs in zip(asked.tolist(), np.split(order, starts[1:]), strict=True):
+        ends = np.append(starts[1:], len(order)) if len(order) else starts
+        for request, start, end in zip(asked.tolist(), starts, ends, strict=True):
+            pairs = order[start:end]
             made[pairs] = self.dense(slice(request, request + 1))[0, items[pairs]]
         return made

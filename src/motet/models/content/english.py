@@ -19,8 +19,8 @@ COMMON = frozenset(
         "never new next nice night no nobody none not nothing now of off ok old older on once one only open or "
         "other others our out over own part party people play please pretty put rather really red right room run "
         "same saturday saw say see seen she short should show side since so some somebody someone something "
-        "sometimes son soon still stop story such sunday sure take talk tell than thank thanks that the their them "
-        "then there these they thing things think this those thought three through time times to today together "
+        "sometimes son soon still stop story stuff such sunday sure take talk tell than thank thanks that the their "
+        "them then there these they thing things think this those thought three through time times to today together "
         "tomorrow tonight too town true try two under until up us use very wait walk want war was watch way we "
         "weekend well went were what when where which while who why wife will with woman women wonder wonderful "
         "word work world would wrong year years yes yesterday you young your"
@@ -80,3 +80,6 @@ FILLER = frozenset(
         "what whatever when which while who will with without wont would yeah yes yet you your"
     )
 )
+
+# Words before a tag that make it somebody's own: to watch with my family is no family film.
+WHOSE = frozenset(_WORD.findall("my your our his her their whole entire"))

@@ -52,7 +52,7 @@ class Titles:
     """Finds titles as people write them: without their year, articles in front or at the end, without subtitles.
 
     A title of one word, or of common words alone, counts only where something says that it is one: quotes, its year,
-    capitals inside a sentence, or a word such as "like" before it.
+    capitals inside a sentence, or a word such as "like" before it; one common word ("It") needs both of these.
     common: further words that are no titles by themselves.
     """
 
@@ -124,10 +124,13 @@ class Titles:
         strange = [word for word in inside if word not in self._common and not word.isdigit()]
         if len(inside) > 1 and strange:
             return Named(rows, start, stop)
-        evidence = _is_quoted(text, start, stop) or (plain and _has_capitals(text, words, at, end))
         cued = (first > 0 and words[first - 1].word in CUES) or _continues(text, start, before) or _is_to(words, first)
         kind = end + 1 < len(words) and words[end + 1].word in KINDS
-        return Named(rows, start, stop) if evidence or (cued and strange and not kind) else None
+        capital = plain and _has_capitals(text, words, at, end)
+        if len(inside) == 1 and not strange:
+            return Named(rows, start, stop) if (capital and cued) or _is_quoted(text, start, stop) else None
+        meant = capital or (cued and strange and not kind) or _is_quoted(text, start, stop)
+        return Named(rows, start, stop) if meant else None
 
 
 def _names(title: str) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from motet.models.content import periods
-from motet.models.content.english import BEING, FILLER, FINE, GREETING, JOINING, NEGATIVE, SEEN
+from motet.models.content.english import BEING, FILLER, FINE, GREETING, JOINING, NEGATIVE, SEEN, WHOSE
 from motet.models.content.periods import Period
 from motet.models.content.titles import Named, Titles, Token, straight, tokens
 from motet.turns import Turn
@@ -16,6 +16,7 @@ from motet.turns import Turn
 ANYTIME = Period()
 INTENTS = ("find", "like this", "refine", "about", "smalltalk")
 LONGEST = 64  # words of a query
+REACH = 8  # words after a negative one that it still denies
 
 _CLAUSE = re.compile(r"[.;!?,]|\b(?:but|though|although|however|because)\b", re.IGNORECASE)
 _BUT = re.compile(r"\b(?:any|every)thing (?:but|except)\b", re.IGNORECASE)
@@ -29,8 +30,8 @@ _ANEW = re.compile(
 _ABOUT = re.compile(
     r"\b(?:tell me (?:more |something )?about|more about|describe|details (?:of|on|about)"
     r"|what(?:'s| is| was)\b.*\babout"
-    r"|who (?:is|was|stars|starred|directed|plays)|what (?:year|genre|kind)|when (?:was|did)|"
-    r"(?:is|was) .{1,60} (?:good|scary|funny))\b",
+    r"|who (?:is|was|stars|starred|directed|plays)|what (?:year|genre|kind)|when (?:was|did))\b"
+    r"|(?:^|[.!?,]\s*)(?:is|was) _+ [^.!?]{0,30}\?",
     re.IGNORECASE,
 )
 _PLACE = re.compile(
@@ -146,7 +147,7 @@ class Reader:
         while at < len(words):
             for n in range(min(self._longest, len(words) - at), 0, -1):
                 known = self._tags.get(" ".join(word.word for word in words[at : at + n]))
-                if known is not None:
+                if known is not None and not (at and words[at - 1].word in WHOSE):
                     found.append(Tagged(known[0], words[at].start, words[at + n - 1].end, known[1]))
                     at += n - 1
                     break
@@ -200,8 +201,10 @@ class _Scope:
             return None
         sign = 0 if own and any(word in SEEN for word in words[negative:]) else -1
         at = inside[negative].start
-        being = _is_being(words, negative)
-        return (start if being and not any(thing[0] > at for thing in own) else at), end, sign
+        if _is_being(words, negative) and not any(thing[0] > at for thing in own):
+            return start, end, sign
+        beyond = inside[negative + REACH + 1 : negative + REACH + 2]
+        return at, beyond[0].start if beyond else end, sign
 
 
 def _is_negative(word: str) -> bool:

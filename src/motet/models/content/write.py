@@ -78,7 +78,7 @@ class Write(Model):
         facts = facts_of(about, pairs.items)
         queries = [self._asked(batch, name, row) for row in range(batch.rows)]
         asked = [queries[int(row)] for row in pairs.requests.tolist()]
-        along = None if batch.said is None else _Along(pairs, batch.said).take
+        along = None if batch.said is None else Along(pairs, batch.said).take
         said = self.sentences(asked, facts, _labels(about), until, batch.note, batch.left, along)
         texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
         return pa.array(texts, pa.large_string())
@@ -142,7 +142,7 @@ class Write(Model):
         return self.instruction.format(**values, **{items: "the facts"})
 
 
-class _Along:
+class Along:
     """Tells each request's text as it grows: a sentence once all before it are there, whichever is written first."""
 
     def __init__(self, pairs: Pairs, said: Callable[[int, str], None]) -> None:
