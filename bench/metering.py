@@ -34,12 +34,11 @@ from _reference import USERS, WORDS, Ask, Item, graph, items, write_ranker
 from threadpoolctl import threadpool_limits
 
 import motet as mt
-from motet.apply import Apply, Fit
+from motet.apply import Apply
 from motet.batch import Array, Batch
-from motet.cost import Cost
 from motet.metrics.distributions import binomial
 from motet.model import State
-from motet.run.runner import check_rows
+from motet.run.runner import Local, check_rows
 from motet.serve.engine import Limits
 from motet.serve.server import Server
 from motet.serve.version import Row, Running, Version
@@ -50,11 +49,8 @@ WARM = 5  # rounds that are not counted
 BAR = 0.02
 
 
-class Bare:
+class Bare(Local):
     """Does the models' work, and meters nothing."""
-
-    def fit(self, node: Fit, batch: Batch, target: Any) -> tuple[State, Cost]:
-        raise AssertionError("nothing is fitted while it is served")
 
     def apply(self, node: Apply, state: State, batch: Batch) -> Any:
         value = node.model.apply(state, batch)
