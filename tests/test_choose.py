@@ -55,6 +55,21 @@ def test_requests_of_which_nobody_knows_the_outcome_choose_nothing(tmp_path: Pat
         desk.choose(tickets(300), unknown, mt.Worth(correct=1.0), store=tmp_path, quiet=True)
 
 
+def test_options_of_one_name_are_told_apart_and_the_best_is_kept_whichever_comes_first(tmp_path: Path) -> None:
+    """Two escalations that nobody has named are labelled alike."""
+    little, much = (guess.label.escalate(expert, budget=budget) for budget in (0.01, 0.6))
+    data = tickets(600)
+    for options in ((little, much), (much, little)):
+        graph = mt.Graph(topic=mt.choose(*options))
+        found = graph.choose(data, data, mt.Worth(correct=1.0, wrong=-1.0), store=tmp_path, quiet=True)
+        assert len({row.name for row in found.rows}) == 2
+        best = max(found.rows, key=lambda row: row.quality.value or 0)
+        assert found.chosen == best.name
+        assert (best.quality.value or 0) > 0.9
+        kept = found.graph.fit(data, store=tmp_path, quiet=True).evaluate(data)
+        assert kept.figure("topic", "accuracy") == best.quality
+
+
 def test_none_lives_on_what_another_has_embedded(tmp_path: Path) -> None:
     asks = [
         {"buyer": "b1", "at": i, "search": f"tea number {i}", "amount": 1.0, "item": 1, "stars": 5.0} for i in range(40)

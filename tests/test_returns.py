@@ -161,7 +161,7 @@ def test_a_flag_is_worth_what_is_caught_less_false_alarms(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"worth": lambda: mt.Worth(caught=5.0)}, "no output of the graph has outcomes"),
+        ({"worth": lambda: mt.Worth(caught=5.0, false_alarm=-1.0)}, "no output of the graph has outcomes"),
         ({"prices": lambda: mt.Prices(tokens={"gpt": (1.0, 2.0)})}, "no language model of the graph is called 'gpt'"),
         ({"worth": lambda: mt.Worth(hit=0.02), "output": lambda: "tops"}, "'tops' is no output"),
         ({"worth": lambda: mt.Worth()}, "a Worth says"),

@@ -91,7 +91,7 @@ def test_only_what_is_taken_in_time_by_who_asked_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda row: row | {"item": str(row["item"])}, "none of 51 events took what one of 50 answers held"),
+        (lambda row: row | {"item": f"item {row['item']}"}, "none of 51 events took what one of 50 answers held"),
         (lambda row: row | {"buyer": row["buyer"][1:]}, "to 'b0' with .*, an event is of '0' with"),
         (lambda row: row | {"item": None}, "none of 0 events"),
     ],
@@ -125,6 +125,22 @@ def test_answers_whose_time_is_not_over_are_left_out(tmp_path: Path) -> None:
     assert judged(tmp_path, answers, happened).early == 0
     with pytest.raises(mt.DataError, match=r"the events end before 1e.06 s have passed since any of the 3,000 answers"):
         served(graph, tmp_path / "answers.jsonl", happened, 0.02, within=1e6)
+
+
+def test_a_key_is_one_however_it_is_written(tmp_path: Path) -> None:
+    answers, happened = logged()
+    told = judged(tmp_path, answers, happened)
+    for write in (str, float):
+        assert judged(tmp_path, answers, [row | {"item": write(row["item"])} for row in happened]).values == told.values
+
+
+def test_viewers_who_got_both_versions_are_no_comparison_of_viewers_and_the_rest_is_told(tmp_path: Path) -> None:
+    answers, happened = logged()
+    both = [line | {"ask": {"buyer": "b0"}, "version": 1 + i % 2} for i, line in enumerate(answers[:10])]
+    found = judged(tmp_path, answers + both, happened)
+    assert set(found.values) == {1, 2}
+    assert found.differences == {}
+    assert "versions cannot be compared by viewers" in str(found)
 
 
 def test_times_may_be_written_as_iso_8601(tmp_path: Path) -> None:

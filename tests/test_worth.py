@@ -81,10 +81,10 @@ def test_a_model_that_falls_silent_gains_nothing_by_it(tmp_path: Path) -> None:
 def test_an_outcome_is_no_amount_to_decide_by() -> None:
     for amount in (Payment.loss, Payment.loss * 2.0 + Payment.amount):
         with pytest.raises(mt.DataError, match=r"Payment\.loss is an outcome") as refused:
-            mt.Worth(caught=amount)
+            mt.Worth(caught=amount, false_alarm=-1.0)
         assert "Payment.amount" in refused.value.help
     earlier = mt.past(Purchase.stars, by=Purchase.buyer).mean()
-    assert mt.Worth(caught=earlier).caught is earlier
+    assert mt.Worth(caught=earlier, false_alarm=-1.0).caught is earlier
 
 
 def test_points_are_no_probability(tmp_path: Path) -> None:
@@ -124,7 +124,11 @@ def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) ->
         (lambda: mt.Worth(hit=wrong(True)), "hit=True is no amount"),
         (lambda: mt.Worth(caught=wrong("amount")), "caught='amount' is no amount"),
         (lambda: mt.Worth(hit=-1.0), "would be a loss"),
-        (lambda: mt.Worth(correct=-2.0, wrong=-1.0), "worth less than wrong"),
+        (lambda: mt.Worth(correct=-2.0, wrong=-1.0), "worth no more than wrong"),
+        (lambda: mt.Worth(correct=0.0), "worth no more than wrong"),
+        (lambda: mt.Worth(caught=-3.0, false_alarm=-1.0), "would be no gain"),
+        (lambda: mt.Worth(caught=3.0), "everything is flagged"),
+        (lambda: mt.Prices(tokens=wrong({3: (1.0, 2.0)})), "are no prices by the name"),
         (lambda: mt.Worth(hit=1.0, wrong=-1.0), "of one kind"),
         (lambda: mt.Worth(correct=1.0, false_alarm=-1.0), "of one kind"),
     ],

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from motet.fitted import Fitted
 
 PER = 1_000  # requests that costs, values and nets are given for
+UNPRICED = "nothing has a price here, so all costs are 0: mt.Prices(cpu_hour=0.04), --cpu-hour 0.04"
 Live = Mapping[str, tuple[Apply, Cost]]
 
 
@@ -90,6 +91,11 @@ def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
             rows = max((len(fitted.data.tables[record]) for record in node.grain), default=1)
             found += _rows(fitted, node.fingerprint, cost_key(node), rows, llm_name(node))
     return found
+
+
+def unpriced(*costs: float) -> list[str]:
+    """What a report says where all of these are nothing, since what is free may look worth keeping."""
+    return [] if any(costs) else [UNPRICED]
 
 
 def labelling(fitted: Fitted, prices: Prices) -> float:

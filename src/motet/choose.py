@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -10,7 +11,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.table import Table as Grid
 
 from motet.batch import Array
-from motet.bills import PER, Bill, amounts_of, billed, check_asked, chosen, groups_of, llms, problems_of, replayed
+from motet.bills import (
+    PER,
+    Bill,
+    amounts_of,
+    billed,
+    check_asked,
+    chosen,
+    groups_of,
+    llms,
+    problems_of,
+    replayed,
+    unpriced,
+)
 from motet.data import Data
 from motet.errors import GraphError
 from motet.evaluation import Evaluation, Figure
@@ -89,7 +102,8 @@ class Chosen(Generic[G]):
         said = [f"n={self.n:,} requests replayed; money per {PER:,} requests; behind: net of the chosen one less this"]
         if near := [row.name for row in self.rows if row.behind is not None and not row.behind.sure]:
             said.append(f"these requests do not tell {self.chosen} from {', '.join(near)}")
-        return "\n".join([*printed(grid, width=200), "", *said, *warned(self.problems)])
+        said += unpriced(*(row.bill.total for row in self.rows))
+        return "\n".join([*printed(grid), "", *said, *warned(self.problems)])
 
 
 def chosen_of(
@@ -105,19 +119,29 @@ def chosen_of(
     check_asked(test, worth, prices, requests, needs_worth=True)
     places = [column for column in outline.columns if isinstance(column.node, Choice)]
     if len(places) != 1:
-        raise GraphError(f"the graph has {len(places)} places to choose for, and one is asked for", help=HELP)
+        named = f": {', '.join(map(outline.name, places))}" if places else ""
+        raise GraphError(f"the graph has {len(places)} places to choose for, and one is asked for{named}", help=HELP)
     node = places[0].node
     assert isinstance(node, Choice)
     prices.check(llms(outline))
-    graphs = {outline.name(each): outline.rewritten({node.fingerprint: each.node}) for each in node.options}
-    tried = [_tried(name, fit(graph), test, worth, prices, relevant, requests) for name, graph in graphs.items()]
-    best = max(tried, key=lambda each: each.net.value or 0.0)
+    graphs = [outline.rewritten({node.fingerprint: option.node}) for option in node.options]
+    tried = [
+        _tried(name, fit(graph), test, worth, prices, relevant, requests)
+        for name, graph in zip(_names(outline, node), graphs, strict=True)
+    ]
+    best = max(tried, key=lambda each: -math.inf if each.net.value is None else each.net.value)
     rows = tuple(_option(each, best) for each in tried)
     problems = problems_of({each.name: each.found for each in tried})
-    return Chosen(rows, best.name, best.found.n, graphs[best.name], problems)
+    return Chosen(rows, best.name, best.found.n, graphs[tried.index(best)], problems)
 
 
-@dataclass(frozen=True)
+def _names(outline: Outline, node: Choice) -> list[str]:
+    """What the options are called; those that are called alike are numbered."""
+    names = [outline.name(option) for option in node.options]
+    return [f"{name} #{i}" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
+
+
+@dataclass(frozen=True, eq=False)
 class _Tried:
     """An alternative, replayed. worths: what each counted request was worth, money per 1,000 such, float64 [n]."""
 

@@ -120,8 +120,26 @@ def evaluate(
     _say(found.to_dict(), str(found), as_json)
 
 
+OF_LOG = ("happened", "within")  # options of `motet returns` that a log is judged by
+OF_BOTH = ("target", "hit", "output", "from_log", "as_json")
+
+
+def _check_mode(context: typer.Context, of_log: bool) -> None:
+    """Errors: an option is given that would have no effect: a log is judged by few, a replay by the others."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    told = {str(param.name): param.opts[-1] for param in context.command.params}
+    for name in given:
+        if of_log and name not in (*OF_LOG, *OF_BOTH):
+            kept = ", ".join(told[each] for each in (*OF_LOG, "hit", "output"))
+            raise DataError(f"{told[name]} has no effect on what a log tells", help=f"a log is judged by {kept}")
+        if not of_log and name in OF_LOG:
+            raise DataError(f"{told[name]} is for a log of answers", help="--from-log FILE")
+
+
 @app.command()
 def returns(
+    context: typer.Context,
     target: Target,
     at: At = None,
     last: Last = None,
@@ -151,6 +169,9 @@ def returns(
     as_json: Json = False,
 ) -> None:
     """Measures what each optional model brings and costs; with --hit, --caught or --correct, whether it is worth it."""
+    _check_mode(context, from_log is not None)
+    if picture is not None:
+        plots.picture(picture)  # before anything is fitted for nothing
     graph = loading.graph(target)
     if from_log is not None:
         judged = served(graph, from_log, _rows(happened), _given(hit), output=output, within=seconds_of(within))
@@ -159,16 +180,16 @@ def returns(
     train, test = loading.split(graph, data, at=at, last=last, by=by)
     kept = loading.current(target, store) if keep else None  # before anything is fitted for nothing
     prices = Prices(cpu_hour, gpu_hour, dict(_price(each) for each in tokens or ()))
-    nothing = hit is None and caught is None and correct is None
+    nothing = hit is None and caught is None and correct is None and not wrong and not false_alarm
     worth = None if nothing else Worth(hit, _worth_of(graph, caught), false_alarm, correct, wrong)
     optional(graph)  # before anything is fitted for nothing
     fitted = graph.fit(train, store=store, seed=seed, quiet=quiet)
     found = fitted.returns(test, worth, prices, output=output, requests=requests)
-    if picture is not None:
-        plots.frontier(found, picture)
+    _say(found.to_dict(), str(found), as_json)
     if kept is not None:
         fitted.store.keep_report(loading.name(target), kept, "returns", found.to_dict())
-    _say(found.to_dict(), str(found), as_json)
+    if picture is not None:
+        plots.frontier(found, picture)
 
 
 @app.command()
@@ -190,12 +211,14 @@ def escalation(
     """Measures what it buys to ask the strong model about some requests: quality and cost over their share."""
     graph, data = loading.graph(target), loading.needed(target)
     escalated(graph, name)  # before anything is fitted for nothing
+    if picture is not None:
+        plots.picture(picture)
     train, test = loading.split(graph, data, at=at, last=last, by=by)
     prices = Prices(cpu_hour, gpu_hour, dict(_price(each) for each in tokens or ()))
     found = graph.fit(train, store=store, seed=seed, quiet=quiet).escalation(test, prices, name=name)
+    _say(found.to_dict(), str(found), as_json)
     if picture is not None:
         plots.escalation(found, picture)
-    _say(found.to_dict(), str(found), as_json)
 
 
 @app.command()

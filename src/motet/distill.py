@@ -24,6 +24,7 @@ from motet.bills import (
     llms,
     problems_of,
     replayed,
+    unpriced,
 )
 from motet.column import Category, Column, Flag, Number
 from motet.data import Data
@@ -170,18 +171,21 @@ class Distilled(Generic[G]):
             mark = "->" if side.role == self.chosen else ""
             figures = (_shown(side.quality), f"{side.milliseconds:.3g}", f"{side.bill.total:.4g}")
             grid.add_row(mark, side.role, side.name, side.metric, *figures, _shown(side.value), _shown(side.net))
-        return "\n".join([*printed(grid, width=200), "", *self._said(), *warned(self.problems)])
+        return "\n".join([*printed(grid), "", *self._said(), *warned(self.problems)])
 
     def _said(self) -> list[str]:
         silent = f" (of {self.silent:,} more the teacher said nothing)" if self.silent else ""
+        apart = f"labelling is {self.labelling:.4g} of its cost"
+        labelled = apart if self.labelling else "what labelling took is part of its fit's cost"
         lines = [
             f"agreement of the student with the teacher: {self.agreement}",
             f"quality that the student loses: {self.lost or 'no outcome is known'}",
             f"net of the student less the teacher's: {self.gain or 'nothing tells'}",
-            f"the student learnt from {self.learnt:,} events{silent}; labelling is {self.labelling:.4g} of its cost",
+            f"the student learnt from {self.learnt:,} events{silent}; {labelled}",
         ]
         spread = f"what is fitted, labelled and prepared is spread over {self.lasting:,}"
-        return [*lines, f"n={self.n:,} requests replayed; money per {PER:,} requests; {spread}"]
+        free = unpriced(self.teacher.bill.total, self.student.bill.total)
+        return [*lines, f"n={self.n:,} requests replayed; money per {PER:,} requests; {spread}", *free]
 
 
 @dataclass(frozen=True)
@@ -263,7 +267,7 @@ def _checked(student: Any, teacher: Any, sample: Any) -> tuple[Apply, Fit]:
             help=f"teach what says a {teacher.kind}: {STUDENT}",
         )
     _check_grain(student, teacher)
-    if not isinstance(sample, int) or sample < 1:
+    if not isinstance(sample, int) or isinstance(sample, bool) or sample < 1:
         raise GraphError(
             f"a sample of {sample!r} events teaches nothing", help="mt.distill(teacher, student, sample=1_000)"
         )

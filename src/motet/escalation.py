@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 
 from motet.apply import Apply, Fit
 from motet.batch import Array, Codes, concat
-from motet.bills import PER, forget, llm_name, llms
+from motet.bills import PER, forget, llm_name, llms, unpriced
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, listed
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from motet.fitted import Fitted
 
 BUDGETS = tuple(step / 20 for step in range(21))
+ROUNDING = 1e-9  # of requests: 0.35 of 100 are 35
 SHOWN = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 HELP = "label = cheap.escalate(strong, budget=0.2); mt.Graph(label=label)"
 
@@ -95,18 +96,29 @@ class Escalation:
         return "\n".join(
             [
                 *(f"{name} alone: right {right}, {PER:,} cost {cost:.4g}" for name, right, cost in alone),
-                *printed(grid, width=160),
+                *printed(grid),
                 *self._equal(),
                 f"above random escalation by {self.area} on average over all budgets, at worst by {self.worst}",
                 f"calibration error {self.calibration_error}",
+                *self._rest(),
+                *unpriced(self.cheap_cost, self.strong_cost),
                 *warned(self.problems),
             ]
         )
 
+    def _rest(self) -> list[str]:
+        most = max(point.asked for point in self.points)
+        gain = f"about {1 - most:.1%} of the requests {self.strong_name} is expected to gain nothing"
+        return [f"{gain}: no budget asks about those"] if most < 1 else []
+
     def _equal(self) -> list[str]:
+        if (self.strong.value or 0) <= (self.cheap.value or 0):
+            return [f"{self.strong_name} is no better than {self.cheap_name} here"]
         if self.equal_share.value == 1.0:
             return [f"as good as {self.strong_name} alone only where it is asked about all of the requests"]
-        saved = [] if self.cost_saved.value is None else [f"which saves {self.cost_saved} of its cost"]
+        part = self.cost_saved.value
+        does = "costs more: it saves" if part is not None and part < 0 else "saves"
+        saved = [] if part is None else [f"which {does} {self.cost_saved} of its cost"]
         return [
             f"as good as {self.strong_name} alone where it is asked about {self.equal_share} of the requests",
             *saved,
@@ -130,8 +142,10 @@ class _Replay:
 
 @dataclass(frozen=True)
 class _Prices:
-    """Money per request: of the cheap model and the router, of the strong one besides, of the strong one alone."""
+    """Money per request: of the cheap model alone, of it and the router, of the strong one besides, of the strong one
+    alone."""
 
+    alone: float
     cheap: float
     more: float
     strong: float
@@ -162,7 +176,7 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
         *names,
         intervals.mean(seen.cheap, seen.groups),
         intervals.mean(seen.strong, seen.groups),
-        PER * money.cheap,
+        PER * money.alone,
         PER * money.strong,
         own,
         points,
@@ -236,13 +250,13 @@ def _shared(node: Escalate, spent: dict[str, float], n: int) -> _Prices:
         return sum(spent.get(name, 0.0) for name in names) / n
 
     cheap, strong = read(node.cheap, node.odds), read(node.strong)
-    return _Prices(total(cheap), total(strong - cheap), total(strong))
+    return _Prices(total(read(node.cheap)), total(cheap), total(strong - cheap), total(strong))
 
 
 def _taken(seen: _Replay, budget: float | None) -> Array:
     """Which requests the strong model is asked about, bool [n]; without a budget those that the price wants."""
     found = np.zeros(len(seen.cheap), np.bool_)
-    most = seen.wanted if budget is None else min(seen.worth, int(budget * len(found) + 0.5))
+    most = seen.wanted if budget is None else min(seen.worth, int(budget * len(found) + ROUNDING))
     found[seen.order[:most]] = True
     return found
 

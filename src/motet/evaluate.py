@@ -101,7 +101,7 @@ def places(pairs: Pairs, target: Array) -> Array:
 
 def asked(context: Context, event: Any, relevant: Any) -> Array:
     """The rows of the events that are replayed. Errors: the test part asks none."""
-    rows = context.data.asked[event]
+    rows = context.data.asked.get(event, np.zeros(0, np.int64))
     if relevant is not None:
         flag = argument(Model(), relevant)
         if not isinstance(flag, Column):

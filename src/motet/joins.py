@@ -43,7 +43,7 @@ def lines(path: Path, viewer: str, output: str, key: str) -> list[Answered]:
             try:
                 found.append(_line(json.loads(line), viewer, output, key))
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                raise DataError(f"line {number} of {path.name} is no answer: {error!r}", help=HELP) from None
+                raise DataError(f"line {number} of {path.name} is no answer: {_why(error)}", help=HELP) from None
     if not found:
         raise DataError(f"{path.name} holds no answer", help=HELP)
     return found
@@ -53,13 +53,28 @@ def _line(said: Any, viewer: str, output: str, key: str) -> Answered:
     items = cast("Sequence[Mapping[str, Any]]", said["answer"][output])
     rival = said.get("rival")
     ours = cast("Mapping[str, Sequence[bool]]", said.get("ours", {})).get(output, [True] * len(items))
-    keys = {item[key]: bool(mine) for item, mine in zip(items, ours, strict=True)}
-    whose = said["ask"].get(viewer)
-    hash(whose)
+    keys = {str(_key(item[key])): bool(mine) for item, mine in zip(items, ours, strict=True)}
+    whose = _key(said["ask"].get(viewer))
     likely = float(said["propensity"])
     if not 0 < likely <= 1:
         raise ValueError(f"propensity={likely} is not above 0 and at most 1")
     return Answered(_when(said["at"]), whose, int(said["version"]), likely, keys, None if rival is None else int(rival))
+
+
+def _why(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _key(said: Any) -> str | None:
+    """A key as both sides may write it: 7, 7.0 and "7" are one."""
+    if said is None or isinstance(said, (list, dict)):
+        return _no_key(said)
+    return str(int(said)) if isinstance(said, float) and said.is_integer() else str(said)
+
+
+def _no_key(said: Any) -> None:
+    if said is not None:
+        raise ValueError(f"{said} is no key")
 
 
 def _when(said: Any) -> float:
@@ -79,13 +94,13 @@ def taken(event: type[Event], viewer: str, entity: Any, happened: Iterable[Mappi
     end = -math.inf
     for number, row in enumerate(happened, 1):
         try:
-            at, whose, what = _when(row[event.time_field()]), row.get(viewer), row.get(item)
+            at, whose, what = _when(row[event.time_field()]), _key(row.get(viewer)), _key(row.get(item))
             end = max(end, at)
-            hash(what)
             if what is not None and whose is not None:
                 found[whose].append((at, what))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise DataError(f"line {number} of what happened is no {event.__name__}: {error!r}", help=EVENTS) from None
+            text = f"line {number} of what happened is no {event.__name__}: {_why(error)}"
+            raise DataError(text, help=EVENTS) from None
     for rows in found.values():
         rows.sort(key=lambda row: row[0])
     return found, end

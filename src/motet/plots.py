@@ -25,7 +25,7 @@ def frontier(found: Returns, file: Path | str) -> Path:
     model surely matters. The thin line joins what nothing else beats at its cost. What has no figure is left out, and
     the title says so. Errors: another kind of file, matplotlib is not installed.
     """
-    file = _picture(file)
+    file = picture(file)
     per = _shown_for(max(abs(cost) for _, cost in _costs(found)))
     panels = ["all", *dict.fromkeys(part.name for row in found.rows for part in row.slices)]
     size = 2.4 + 3.6 * len(panels), 3.6
@@ -44,7 +44,7 @@ def frontier(found: Returns, file: Path | str) -> Path:
 def escalation(found: Escalation, file: Path | str) -> Path:
     """The share that is right over the share that the strong model is asked about, with 95 % intervals, against
     either model alone and escalation at random. Errors: as of `frontier`."""
-    file = _picture(file)
+    file = picture(file)
     figure, axes = _library().subplots(figsize=(8, 5), layout="constrained")
     asked = [point.asked for point in found.points]
     low, high = ([_end(point.quality, end) for point in found.points] for end in ("low", "high"))
@@ -68,11 +68,13 @@ def _end(figure: Estimate, end: str) -> float | None:
     return figure.value if bound is None else bound
 
 
-def _picture(file: Path | str) -> Path:
-    """Errors: another kind of file."""
+def picture(file: Path | str) -> Path:
+    """Where something may be drawn. Errors: another kind of file, or no folder to lie in."""
     file = Path(file)
     if file.suffix not in KINDS:
         raise DataError(f"{file.name!r} is no picture", help=f"one of {', '.join(KINDS)}: returns.png")
+    if not file.absolute().parent.is_dir():
+        raise DataError(f"there is no folder {file.parent} to draw {file.name} in", help="mkdir it first")
     return file
 
 

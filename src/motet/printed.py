@@ -9,9 +9,11 @@ from rich.table import Table
 
 from motet.metrics.intervals import Estimate
 
+WIDE = 1_000  # characters: a figure is never cut, a terminal that is narrower breaks the line
 
-def printed(table: Table, width: int) -> list[str]:
-    """Its lines, no wider than so many characters, without colours."""
+
+def printed(table: Table, width: int = WIDE) -> list[str]:
+    """Its lines, without colours."""
     console = Console(width=width, no_color=True, highlight=False)
     with console.capture() as captured:
         console.print(table)

@@ -9,13 +9,26 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table as Grid
 
 from motet.batch import Array
-from motet.bills import PER, Bill, amounts_of, billed, check_asked, chosen, groups_of, llms, problems_of, replayed
+from motet.bills import (
+    PER,
+    Bill,
+    amounts_of,
+    billed,
+    check_asked,
+    chosen,
+    groups_of,
+    llms,
+    problems_of,
+    replayed,
+    unpriced,
+)
 from motet.data import Data
 from motet.errors import DataError
+from motet.evaluate import target_of
 from motet.evaluation import Answered, Evaluation, Measured, compared
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import Verdict, shared, verdict
-from motet.node import upstream
+from motet.node import item_of, upstream
 from motet.outline import Outline
 from motet.places import Place, places
 from motet.printed import amount, money, printed, warned
@@ -93,7 +106,8 @@ class Returns:
             said.append("slices: the intervals of a model's nets hold for all of them at once")
         said.append(f"money per {PER:,} requests; what is prepared is spread over {self.amortised:,}")
         left = [f"no measured output reads {name}" for name in self.unmeasured]
-        return "\n".join([*printed(grid, width=200), "", *said, *left, *warned(self.problems)])
+        free = unpriced(self.bill.total)
+        return "\n".join([*printed(grid), "", *said, *free, *left, *warned(self.problems)])
 
 
 def optional(outline: Outline) -> list[Place]:
@@ -133,6 +147,7 @@ def returns(
             beside.append(place.name)
             continue
         assert place.instead is not None
+        _check_measured(fitted.outline, place, measured)
         other = refit(fitted.outline.rewritten({place.at.fingerprint: place.instead.node}))
         theirs, less = replayed(other, test, relevant)
         replays[f"without {place.strong}"] = theirs
@@ -141,6 +156,17 @@ def returns(
     if not rows:
         raise DataError(f"{measured!r} reads no optional model", help=OTHERWISE)
     return Returns(tuple(rows), bill, ours.n, lasting, tuple(beside), problems_of(replays))
+
+
+def _check_measured(outline: Outline, place: Place, output: str) -> None:
+    """Errors: without the model nothing is answered that could be measured."""
+    assert place.instead is not None
+    left = outline.rewritten({place.at.fingerprint: place.instead.node}).answered[output]
+    if item_of(left.grain) is None and target_of(left) is None:
+        raise DataError(
+            f"without {place.strong} nothing is left of {output!r} that could be measured",
+            help=f"say what answers instead: {place.strong}.otherwise(cheap)",
+        )
 
 
 def _row(

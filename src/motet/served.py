@@ -61,8 +61,8 @@ class Preference:
 class Served:
     """values: of each version, had it answered everybody, per 1,000 requests. differences: of each version to the one
     that answered most, by viewers, per 1,000 requests too; what viewers had done before is taken out of it (CUPED).
-    preferences: of versions that were interleaved, of answers which are in none of the above. refused: why there are
-    none of the above, where preferences are told all the same. n: answers that are
+    preferences: of versions that were interleaved, of answers which are in none of the above. refused: why some of
+    the above cannot be told, where the others are all the same. n: answers that are
     judged. early: answers that are not, since the events end before the time in which what is taken counts for them.
     nobody: answers that are not, since they name nobody whom an event could be of. joined: of so many events, those
     that count for an answer."""
@@ -94,7 +94,7 @@ class Served:
         early = f"; {self.early:,} answers left out: their time was not over when the events end" if self.early else ""
         nobody = f"; {self.nobody:,} answers left out: they name nobody" if self.nobody else ""
         said = f"n={self.n:,} answers; {joined}{early}{nobody}; money per {PER:,} requests"
-        return "\n".join([*(printed(grid, width=160) if self.values else []), "", *lines, "", said])
+        return "\n".join([*(printed(grid) if self.values else []), "", *lines, "", said])
 
 
 def served(
@@ -161,11 +161,15 @@ def _alone(
         return {}, {}, None, ""
     compared = _Compared.of(rows, hit)
     try:
-        return compared.values(), compared.differences(), compared.most, ""
+        values = compared.values()
     except DataError as error:
         if needed:
             raise
         return {}, {}, compared.most, error.what
+    try:
+        return values, compared.differences(), compared.most, ""
+    except DataError as error:
+        return values, {}, compared.most, f"versions cannot be compared by viewers: {error.what}"
 
 
 @dataclass(frozen=True)
@@ -205,12 +209,19 @@ class _Compared:
 
     def differences(self) -> dict[int, Sequential]:
         most = self.most
-        share = {number: float(self.propensities[self.versions == number].mean()) for number in self.numbers}
         return {
-            one: difference(self._arm(one), self._arm(most), share=share[one] / (share[one] + share[most]))
+            one: difference(self._arm(one), self._arm(most), share=self._share(one, most))
             for one in self.numbers
             if one != most
         }
+
+    def _share(self, one: int, most: int) -> float:
+        """The part of both versions' answers that was to be the one's; it may have been another at another time."""
+        mine, theirs = self.versions == one, self.versions == most
+        if (mine | theirs).all():
+            return float(np.where(mine, self.propensities, 1 - self.propensities).mean())
+        likely, other = (float(self.propensities[rows].mean()) for rows in (mine, theirs))
+        return likely / (likely + other)
 
     def _arm(self, number: int) -> Arm:
         mine = self.versions == number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -42,14 +42,19 @@ class Prices:
     def __post_init__(self) -> None:
         tokens: Any = self.tokens
         pairs: Any = [*tokens.values()] if isinstance(tokens, Mapping) else [None]
-        if not all(type(pair) in (tuple, list) and len(pair) == 2 for pair in pairs):
+        named = isinstance(tokens, Mapping) and all(isinstance(name, str) for name in cast("Mapping[Any, Any]", tokens))
+        if not named or not all(type(pair) in (tuple, list) and len(pair) == 2 for pair in pairs):
             raise DataError(
                 f"tokens={self.tokens!r} are no prices by the name of a language model",
                 help='mt.Prices(tokens={"gpt-5-mini": (0.25, 2.0)}), a million tokens read and a million written',
             )
-        given = [self.cpu_hour, self.gpu_hour, *(price for pair in pairs for price in pair)]
-        if not all(is_amount(price) and price >= 0 for price in given):
-            raise DataError(f"{self} has a price below zero, or none", help="mt.Prices(cpu_hour=0.04)")
+        given: dict[str, Any] = {"cpu_hour": self.cpu_hour, "gpu_hour": self.gpu_hour}
+        for name, pair in self.tokens.items():
+            given |= {f"tokens[{name!r}] read": pair[0], f"tokens[{name!r}] written": pair[1]}
+        for name, price in given.items():
+            if not is_amount(price) or price < 0:
+                help = 'mt.Prices(cpu_hour=0.04, tokens={"gpt-5-mini": (0.25, 2.0)})'
+                raise DataError(f"{name}={price!r} is a price below zero, or none", help=help)
 
     def check(self, known: Mapping[str, LLM]) -> None:
         """Errors: a price for a language model that is not there, or for GPUs where none says that it takes one."""
@@ -98,17 +103,21 @@ class Worth:
             raise DataError("a Worth is of one kind: wrong goes with correct, and false_alarm with caught", help=HELP)
         if self.hit is not None and self.hit < 0:
             raise DataError(f"hit={self.hit} would be a loss", help="mt.Worth(hit=0.02)")
+        if isinstance(self.caught, (int, float)) and self.caught <= 0:
+            raise DataError(f"caught={self.caught} would be no gain", help=HELP)
+        if self.caught is not None and self.false_alarm == 0:
+            raise DataError("where a false alarm costs nothing, everything is flagged, by any model", help=HELP)
         for name in ("false_alarm", "wrong"):
             if getattr(self, name) > 0:
                 raise DataError(f"{name}={getattr(self, name)} would be a gain", help=f"{name}=-0.05")
-        if self.correct is not None and self.correct < self.wrong:
-            raise DataError(f"correct={self.correct} is worth less than wrong={self.wrong}", help=HELP)
+        if self.correct is not None and self.correct <= self.wrong:
+            raise DataError(f"correct={self.correct} is worth no more than wrong={self.wrong}", help=HELP)
         if isinstance(self.caught, Number) and self.caught.after:
             later = next(c for c in upstream((self.caught,), fits=False) if c.after)
             raise DataError(
                 f"a Flag is decided by what is caught, {self.caught.node.label()},"
                 f" and {later.node.label()} is an outcome: not known then",
-                help="an amount that is known when the event is asked: mt.Worth(caught=Payment.amount)",
+                help="an amount that is known before: mt.Worth(caught=Payment.amount, false_alarm=-5.0)",
             )
 
     def fits(self, measured: Measured) -> bool:

@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 
 import motet as mt
+from motet import loading
 from motet.batch import Batch
 from motet.errors import GraphError
 from motet.model import Model, State
 from motet.serve.beside import Share
 from motet.serve.log import Log, opened
+from motet.serve.metrics import Metrics
 from motet.serve.server import Beside
 from motet.serve.trial import examples
 from motet.serve.version import Version
+from motet.serve.versions import Versions
 from tests.serve.served import NAME, Served, prepared, served
 from tests.shop import Buyer, Item, Purchase
 
@@ -150,6 +153,24 @@ def test_a_canary_answers_its_share_of_viewers_always_the_same_ones(tmp_path: Pa
     ]
 
 
+def test_a_canary_may_be_defined_otherwise(tmp_path: Path) -> None:
+    """Versions 1 and 2 are of two definitions of one graph, as after a model was changed."""
+    other = tmp_path / "other.py"
+    other.write_text(
+        "import motet as mt\nfrom tests.serve.test_versions import Moody, Purchase\n"
+        "moods = mt.Graph(mood=Moody()(Purchase.amount + 0, Purchase.stars))\n"
+    )
+    store = tmp_path / "store"
+    loading.graph(f"{other}:moods").fit(town(2.0), store=store, quiet=True).prepare(name=NAME)
+    current = prepared(store, moods, town(1.0))
+    with served(current, beside=Beside(canary=Share(1, 0.25, f"{other}:moods"))) as running:
+        said = {mood_of(running, f"n{i}") for i in range(60)}
+    assert said == {(2, 1.0, 0.75), (1, 2.0, 0.25)}
+    with pytest.raises(GraphError, match="version 1 is of another definition of goods") as refused:
+        Versions(NAME, Metrics(), lambda version: None).beside(Version(current, 2), Share(1, 0.5))
+    assert "before.py:goods@1=5%" in refused.value.help
+
+
 def test_a_shadow_answers_nobody_and_is_compared(tmp_path: Path) -> None:
     current = prepared(tmp_path, moods, town(1.0))
     publish(tmp_path, 2.0)
@@ -174,7 +195,15 @@ def test_examples_are_the_last_events_as_asks(tmp_path: Path) -> None:
     assert examples(version)[-1] == {"buyer": "b3", "amount": 2.0, "search": ""}
 
 
-@pytest.mark.parametrize(("text", "share"), [("7=5%", Share(7, 0.05)), ("7=0.5", Share(7, 0.5)), ("7", Share(7, 0.1))])
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("7=5%", Share(7, 0.05)),
+        ("7=0.5", Share(7, 0.5)),
+        ("7", Share(7, 0.1)),
+        ("a.py:g@7=5%", Share(7, 0.05, "a.py:g")),
+    ],
+)
 def test_a_share_is_read_as_people_write_it(text: str, share: Share) -> None:
     assert Share.read(text, usual=0.1) == share
 

@@ -26,22 +26,26 @@ SAMPLE = 0.1  # share that a shadow or an interleaved version gets, where nothin
 
 @dataclass(frozen=True)
 class Share:
-    """A version by its number, and how much it gets: 0.05 is one in twenty."""
+    """A version by its number, and how much it gets: 0.05 is one in twenty. target: the graph that it is a version of,
+    where that is defined otherwise than the one that is served."""
 
     number: int
     share: float
+    target: str | None = None
 
     @staticmethod
     def read(text: str, usual: float | None = None) -> Share:
-        """7=5%, or 7=0.05; 7 alone where there is a usual share."""
-        number, equals, share = text.partition("=")
+        """7=5%, or 7=0.05; 7 alone where there is a usual share; before.py:films@7=5% of another definition."""
+        target, _, rest = text.rpartition("@")
+        number, equals, share = rest.partition("=")
         try:
             part = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1) if equals else usual
             if part is not None and 0 < part <= 1:
-                return Share(int(number), part)
+                return Share(int(number), part, target or None)
         except ValueError:
             pass
-        raise GraphError(f"{text!r} is no share of a version", help="VERSION=SHARE, such as 7=5%")
+        help = "VERSION=SHARE, such as 7=5%, or before.py:films@7=5% of another definition of the graph"
+        raise GraphError(f"{text!r} is no share of a version", help=help)
 
 
 @dataclass(frozen=True)

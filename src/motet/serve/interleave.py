@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -18,6 +19,7 @@ from motet.serve.version import Version
 
 Items = Sequence[Mapping[str, Any]]
 Teams = Mapping[str, list[bool]]
+PATIENCE, MOMENT = 1.0, 0.2  # times what the current version took, and seconds at least, that a rival has besides
 
 
 class Interleaved:
@@ -45,12 +47,14 @@ class Interleaved:
         early: Callable[[Answer], None] | None,
     ) -> Reply:
         """As `Engine.ask`; the reply says which items are the version's own."""
+        began = time.monotonic()
         ours, theirs = _Asked(engine, version, row, size, ends), _Asked(engine, self.rival, row, 0, ends)
         try:
             first = await ours.first()
-            shown, teams = self._drafted(version, first, await self._rivals(theirs))
+            shown, teams = self._drafted(version, first, await self._rivals(theirs, time.monotonic() - began))
             if early is not None and not ours.reply.done():
                 early({**first, **shown})
+                ours.more = early
             reply = await ours.reply
         finally:
             for each in (ours, theirs):
@@ -58,9 +62,11 @@ class Interleaved:
             await asyncio.gather(ours.reply, theirs.reply, return_exceptions=True)
         return replace(reply, answer={**reply.answer, **shown}, rival=self.rival.number, ours=teams)
 
-    async def _rivals(self, asked: _Asked) -> Answer:
+    async def _rivals(self, asked: _Asked, taken: float) -> Answer:
+        """What the rival says at once; nobody waits much longer for it than for the current version."""
         try:
-            return await asked.first()
+            async with asyncio.timeout(max(PATIENCE * taken, MOMENT)):
+                return await asked.first()
         except Exception:
             self._failed()
             return {}
@@ -82,18 +88,25 @@ class Interleaved:
 
 
 class _Asked:
-    """One version, asked. reply: a task."""
+    """One version, asked. reply: a task. more: told what is said after what it says at once: texts as they grow."""
 
     def __init__(self, engine: Engine, version: Version, row: Mapping[str, Any], size: int, ends: float | None) -> None:
         self._early = asyncio.get_running_loop().create_future()
+        self.more: Callable[[Answer], None] = _unheard
         asked = engine.ask(version, row, size=size, ends=ends, early=self._tell)
         self.reply: asyncio.Task[Reply] = asyncio.create_task(asked)
 
     def _tell(self, answer: Answer) -> None:
-        if not self._early.done():
+        if self._early.done():
+            self.more(answer)
+        else:
             self._early.set_result(answer)
 
     async def first(self) -> Answer:
         """What it says at once. Errors: those of the ask."""
         await asyncio.wait((self.reply, self._early), return_when=asyncio.FIRST_COMPLETED)
         return self._early.result() if self._early.done() else self.reply.result().answer
+
+
+def _unheard(answer: Answer) -> None:
+    """Before the lists are drafted nothing of the answer is shown."""

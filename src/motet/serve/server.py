@@ -168,13 +168,13 @@ class Server:
         self.version = self._versions.first(self.version)
         self.answers = self.beside.answers and Answers(self.beside.answers)
         if share := self.beside.canary:
-            found = self._versions.beside(self.version, share.number)
+            found = self._versions.beside(self.version, share)
             self.canary = found and Canary(found, share.share)
         if share := self.beside.shadow:
-            found = self._versions.beside(self.version, share.number)
+            found = self._versions.beside(self.version, share)
             self.shadow = found and Shadow(found, share.share, self.metrics, self._caught_up)
         if share := self.beside.interleave:
-            found = self._versions.beside(self.version, share.number)
+            found = self._versions.beside(self.version, share)
             failed = partial(self.metrics.failed, share.number)
             self.interleaved = found and Interleaved(found, share.share, failed)
 

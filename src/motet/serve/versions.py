@@ -6,8 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from motet.errors import MotetError
+from motet import loading
+from motet.errors import GraphError, MotetError
 from motet.fitted import published
+from motet.outline import Outline
+from motet.serve.beside import Share
 from motet.serve.metrics import Metrics
 from motet.serve.trial import Row, examples, try_out
 from motet.serve.version import Version
@@ -54,15 +57,22 @@ class Versions:
             return None
         return new if self._proved(new, now, asks or examples(new)) else None
 
-    def beside(self, now: Version, number: int, asks: Sequence[Row] = ()) -> Version | None:
+    def beside(self, now: Version, share: Share, asks: Sequence[Row] = ()) -> Version | None:
         """A version to run beside the one that answers, None where it is refused. Errors: it cannot be loaded."""
-        new = self.load(now, number)
+        outline = loading.graph(share.target) if share.target else now.outline
+        made = now.fitted.store.version(self.name, share.number).manifest
+        if made["fingerprint"] != outline.fingerprint:
+            raise GraphError(
+                f"version {share.number} is of another definition of {self.name} than {share.target or 'is served'}",
+                help=f"say where it is defined: before.py:{self.name}@{share.number}=5%",
+            )
+        new = self.load(now, share.number, outline)
         return new if self._proved(new, now, asks or examples(new)) else None
 
-    def load(self, like: Version, number: int) -> Version:
-        """Another version of the same graph from the same store."""
-        store = like.fitted.store.root
-        return Version(published(like.outline, name=self.name, store=store, quiet=True, version=number), number)
+    def load(self, like: Version, number: int, outline: Outline | None = None) -> Version:
+        """Another version of the same graph from the same store. outline: how that one is defined."""
+        graph, store = outline or like.outline, like.fitted.store.root
+        return Version(published(graph, name=self.name, store=store, quiet=True, version=number), number)
 
     def _proved(self, new: Version, old: Version | None, asks: Sequence[Row]) -> bool:
         try:
