@@ -22,7 +22,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ from threadpoolctl import threadpool_limits
 import motet as mt
 from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
+from motet.cells import Cells
 from motet.cost import Cost
 from motet.metrics.distributions import binomial
 from motet.model import State
+from motet.run.rows import Kept, Rows
 from motet.run.runner import check_rows
 from motet.serve.engine import Limits
 from motet.serve.server import Server
@@ -60,6 +62,9 @@ class Bare:
         value = node.model.apply(state, batch)
         check_rows(node, value, batch.rows)
         return value
+
+    def rows(self, node: Apply, rows: Rows, new: Array, cells: Cells) -> Iterator[Kept]:
+        raise AssertionError("nothing is kept while it is served")
 
 
 class Unmetered(Version):
