@@ -56,17 +56,22 @@ def _module(path: str, file: Path) -> ModuleType:
         sys.path.insert(0, str(Path.cwd()))
     named = Path(path).resolve() if ".." in Path(path).parts else Path(path)
     dotted = ".".join(named.with_suffix("").parts)
-    above = dotted.partition(".")[0]
-    if importlib.util.find_spec(above) is None:  # of a file outside this folder; without it no class could be pickled
-        sys.modules[above] = ModuleType(above)
     spec = importlib.util.spec_from_file_location(dotted, file)
     if spec is None or spec.loader is None:
         raise RunError(f"{path} is no Python file", help="name a graph as FILE.py:GRAPH")
     made, loader = importlib.util.module_from_spec(spec), spec.loader
     sys.modules[dotted] = made
+    _found_by_pickle(dotted)
     _run(path, lambda: loader.exec_module(made))
     LOADED.append(str(file))
     return made
+
+
+def _found_by_pickle(dotted: str) -> None:
+    """A class is pickled by its module's name, whose first part must be one too: of a file elsewhere it is none."""
+    above, dot, _ = dotted.partition(".")
+    if dot and not (above.isidentifier() and importlib.util.find_spec(above)):
+        sys.modules[above] = ModuleType(above)
 
 
 def _run(path: str, work: Callable[[], Any]) -> Any:

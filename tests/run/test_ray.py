@@ -21,9 +21,14 @@ import pytest
 
 import motet as mt
 from bench import _kills, capacity
+from motet.apply import Apply
 from motet.batch import Array, Batch
+from motet.cells import Cells, row_hashes
 from motet.fitted import published
 from motet.run.ray import cluster
+from motet.run.ray.part import Part, Sent
+from motet.run.ray.rows import Task, Worker
+from motet.run.rows import Rows
 from motet.serve.process import Settings
 from tests.contract.test_models import ASKS, GRAPHS, rows
 from tests.serve.served import prepared
@@ -101,9 +106,8 @@ def test_prepared_columns_are_equal_and_metered(on: mt.Ray, tmp_path: Path) -> N
         np.testing.assert_allclose(here, there, atol=1e-6)
 
 
-@pytest.mark.parametrize("scheme", ["file", "local"])  # a file system of Arrow's, and one of fsspec's
-def test_workers_may_commit_to_another_file_system(on: mt.Ray, tmp_path: Path, scheme: str) -> None:
-    place = mt.Ray(on.address, workers=2, wait=30, blocks=f"{scheme}://{tmp_path}/blocks")
+def test_workers_may_commit_to_another_file_system(on: mt.Ray, tmp_path: Path) -> None:
+    place = mt.Ray(on.address, workers=2, wait=30, blocks=f"local://{tmp_path}/blocks")  # one of fsspec's
     fitted = mt.Graph(length=Odd()(Item.name)).fit(shop(items=20), store=tmp_path / "store", quiet=True)
     assert fitted.prepare(on=place).new == 20
     names = stored(fitted.data, Item, "name").to_pylist()
@@ -143,6 +147,20 @@ def test_what_fails_there_is_said_as_it_is_here(on: mt.Ray, tmp_path: Path) -> N
     fitted = mt.Graph(length=Odd("fails")(Item.name)).fit(shop(), store=tmp_path, quiet=True)
     with pytest.raises(mt.RunError, match="failed: ValueError: the text is odd"):
         fitted.prepare(on=on)
+
+
+def test_a_block_that_was_committed_is_not_computed_again(on: mt.Ray, tmp_path: Path) -> None:
+    connected, node = cluster.connected(on), Odd("fails")(Item.name).node
+    assert isinstance(node, Apply)
+    texts, cells = stored(shop(), Item, "name"), Cells(tmp_path)
+    hashes = row_hashes("column", [texts])
+    cells.add(hashes[:3], np.ones(3))
+    blocks = [np.arange(3), np.arange(2, 5)]
+    made = Rows(mt.State(), {"text": texts}, ["text"], hashes)
+    worker = Worker(Sent.of(connected, Task(Part.of(node), made, blocks, str(tmp_path), None, "run", 4)))
+    said = worker({"item": np.arange(2)})["done"]
+    assert (said[0].kept.rows, said[0].error) == (3, None)
+    assert "the text is odd" in str(said[1].error)
 
 
 def test_rows_that_kill_their_workers_are_refused(on: mt.Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
