@@ -1,12 +1,13 @@
 """What a row of each model of content costs, and `motet models` says: processor time of an ask, in one batch.
 
-    OMP_WAIT_POLICY=PASSIVE python bench/costs.py --data DIR [--json] [--keep bench/landscape.out]
+    OMP_WAIT_POLICY=PASSIVE python bench/costs.py --data DIR [--json] [--keep bench/landscape.out] [--only NAME ...]
 
 DIR holds banking77/. A graph of one model is fitted on 500 training texts and asked a few test texts at once, twice;
 the second is what counts, so weights are loaded. ms is processor time an ask, with all that the graph needs beside the
 model: parsing, and for rankings the search. Language models are the packaged one, 135 million parameters. Pictures are
 made here, 640 by 480, and are decoded. Draw is an endpoint's and is not measured.
---keep writes src/motet/measured.json: these figures, and processor time and memory of the fits in that file.
+--keep writes src/motet/measured.json: these figures, and processor time and memory of the fits in that file; with
+--only, which takes names as below, those of the others stay.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Mood(mt.Record):
 
 embed = mt.Embed("minilm-l6")
 found = mt.retrieve(Answer, k=10, by=[mt.BM25()(Answer.words, Query.text), mt.Popular()(Query.answer)])
+heard = mt.Dialogue()(Query.text, Answer.words)
+meaning = embed(Answer.words)
 SAID: dict[str, tuple[int, Callable[[], Any]]] = {
     "Embed": (100, lambda: embed(Query.text)),
     "TFIDF": (100, lambda: mt.TFIDF()(Query.text)),
@@ -70,6 +73,9 @@ SAID: dict[str, tuple[int, Callable[[], Any]]] = {
             seconds=60, otherwise=""
         ),
     ),
+    "Dialogue": (100, lambda: heard.query),
+    "Pool": (100, lambda: mt.retrieve(Answer, k=10, by=[meaning @ mt.Pool()(heard.named, meaning)])),
+    "Template": (100, lambda: mt.Template()(found.top(3))),
     "EmbedImage": (4, lambda: mt.EmbedImage()(Query.photo)),
     "ClassifyImage": (4, lambda: mt.ClassifyImage()(Query.photo).label),
 }
@@ -116,10 +122,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     parser.add_argument("--keep", type=Path, help="what bench/landscape.py printed")
+    parser.add_argument("--only", nargs="+", choices=SAID, default=list(SAID))
     given = parser.parse_args()
     data, asked = texts(given.data)
     made: dict[str, Any] = {}
-    for name, (n, column) in SAID.items():
+    for name in given.only:
+        n, column = SAID[name]
         taken = ms(column(), data, asked[: 2 * n])
         made[name] = {"data": "pictures" if name.endswith("Image") else DATA, "ms": float(f"{taken:.2g}")}
         print(f"{name:<14} {made[name]['ms']:g} ms", flush=True)
@@ -127,7 +135,8 @@ def main() -> None:
         rows = json.loads(given.keep.read_text().splitlines()[-1])["rows"]
         of = ("data", "cpu_seconds", "memory_mb")
         fits = {r["model"]: {name: r[name] for name in of} for r in rows if " " not in r["model"]}
-        KEPT.write_text(json.dumps(fits | made, indent=1) + "\n")
+        kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+        KEPT.write_text(json.dumps(kept | fits | made, indent=1) + "\n")
     if given.json:
         print(json.dumps({"costs": made}))
 

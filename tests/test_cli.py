@@ -232,9 +232,15 @@ def test_an_escalation_is_measured_and_drawn(folder: Path) -> None:
         ("evaluate FILE:shop --last 1 --by byer", "did you mean 'buyer'"),
         ("evaluate FILE:shop --at 2300-01-01", "would have no events"),
         ("escalation FILE:shop", "nothing is escalated in this graph"),
-        ("returns FILE:shop --caught amount", "no model of this graph is optional"),
+        ("returns FILE:shop --caught amount --false-alarm -1", "no model of this graph is optional"),
         ("returns FILE:shop --hit 1 --tokens gpt", "'gpt' is no price of tokens"),
-        ("returns FILE:shop --caught price", "neither an amount nor a Number of Purchase"),
+        ("returns FILE:shop --wrong -1", "a Worth says"),
+        ("returns FILE:shop --within 2d", "--within is for a log of answers"),
+        ("returns FILE:shop --happened x.jsonl", "help: --from-log FILE"),
+        ("returns FILE:shop --from-log x.jsonl --cpu-hour 1", "--cpu-hour has no effect on what a log tells"),
+        ("returns FILE:shop --hit 1 --picture nowhere/a.png", "there is no folder nowhere to draw a.png in"),
+        ("escalation FILE:shop --picture a.jpg", "nothing is escalated"),
+        ("returns FILE:shop --caught price --false-alarm -1", "neither an amount nor a Number of Purchase"),
     ],
 )
 def test_what_cannot_be_done_is_one_plain_error(
