@@ -14,7 +14,6 @@ QUERY = "something tense by Mann"
     [
         "is a crime film from 1995 about a detective.",
         "is something tense: thieves and the detective who hunts them.",
-        "offers action by Mann.",
     ],
 )
 def test_what_the_columns_or_the_query_hold_may_be_said(sentence: str) -> None:
@@ -24,6 +23,7 @@ def test_what_the_columns_or_the_query_hold_may_be_said(sentence: str) -> None:
 @pytest.mark.parametrize(
     ("sentence", "claim"),
     [
+        ("offers action by Mann.", "Mann"),
         ("is a crime film from 1996.", "1996"),
         ("is a crime film with Al Pacino.", "Pacino"),
         ("is a comedy about thieves.", "Comedy"),

@@ -48,15 +48,16 @@ def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str]) -
     """What the sentence claims without the facts: numbers, names, labels that other items have, and words of
     content where there is more than one.
 
-    names: every name that a Category or Tags column of the items holds. Words of the query may be repeated.
+    names: every name that a Category or Tags column of the items holds. Words of the query may be repeated, but no name
+    and no number is true of an item because somebody asked for it.
     It knows words, not meaning, and errs towards refusing: a capitalised word inside a sentence is a name.
     """
-    known = _words(f"{facts} {query}")
+    known = _words(str(facts))
     claims = [number for number in _NUMBER.findall(sentence) if number not in known]
     claims += [word for word in _inner_names(sentence) if not _founded(word, known)]
     said = _words(sentence)
     claims += [name for name in names if _founded(name, said) and not _founded(name, known)]
-    stems = {word[:_STEM] for word in known | _NEUTRAL}
+    stems = {word[:_STEM] for word in known | _words(query) | _NEUTRAL}
     loose = sorted(word for word in said if word not in _NEUTRAL and word[:_STEM] not in stems)
     return claims + (loose if len(loose) > _LOOSE else [])
 
