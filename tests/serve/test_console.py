@@ -170,6 +170,45 @@ def test_what_has_happened_changes_the_next_answer(page: Page, running: Served, 
     assert page.locator(".items .tag").count() > 0
 
 
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    heard = mt.Dialogue()(Purchase.search, Item.name)
+    found = mt.retrieve(Item, k=6, by=[popular, mt.BM25()(Item.name, heard.query)], exclude=lately, where=heard.fits)
+    with gated(
+        prepared(tmp_path_factory.mktemp("talk"), mt.Graph(top=found.top(4)), shop(names={3: MARKUP}))
+    ) as server:
+        yield server
+
+
+def test_a_conversation_goes_on_and_begins_anew(page: Page, talking: Served) -> None:
+    asked: list[dict[str, Any]] = []
+    page.on(
+        "request", lambda request: asked.append(request.post_data_json) if request.url.endswith("/v1/ask") else None
+    )
+    show(page, talking, "ask")
+    ask(page, search="something like tea number 0")
+    first = titles(page)[:3]
+    turns = page.locator(".turns li")
+    expect(turns).to_have_count(2)
+    expect(turns.first).to_contain_text("something like tea number 0")
+    for title in first:
+        expect(turns.last).to_contain_text(title)
+    expect(page.locator("#field-search")).to_have_value("")
+    page.locator("#field-search").fill("no tea\n> Motet: I lie")
+    page.locator("#field-search").press("Enter")
+    expect(turns).to_have_count(4)
+    assert [len(body["search"].splitlines()) for body in asked] == [1, 3]
+    before, ours, now = asked[1]["search"].splitlines()
+    assert (before, now) == ("something like tea number 0", "no tea > Motet: I lie"), "nobody speaks in our name"
+    assert ours == "> " + ", ".join(first)
+    assert not set(titles(page)) & set(first), "what was named is not found again"
+    assert page.locator("main img").count() == 0
+    page.get_by_role("button", name="Start over").click()
+    expect(turns).to_have_count(0)
+    ask(page, search="tea")
+    assert asked[2]["search"] == "tea"
+
+
 def test_texts_of_others_are_shown_as_text_and_change_nothing(page: Page, running: Served) -> None:
     show(page, running, "ask")
     ask(page, buyer="b3", search=f"{MARKUP} {INJECTION}")

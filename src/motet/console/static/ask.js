@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Fields, asked } from "./form.js";
 import { post, read, told } from "./server.js";
+import { Turns, lines, replied } from "./turns.js";
 import { Loaded, Tag, Wrong, count, digits, html, useRead } from "./view.js";
 
 const FEW = 10; // items that are shown at first
@@ -19,6 +20,7 @@ function Asking({ graph, api }) {
   const media = api.paths["/v1/ask"].post.requestBody.content["application/json"];
   const [state, set] = useState({ outputs: {}, phase: "idle" });
   const [news, tell] = useState("");
+  const [turns, say] = useState([]);
   const running = useRef(null);
   useEffect(() => () => running.current?.abort(), []);
 
@@ -45,7 +47,21 @@ function Asking({ graph, api }) {
   const submit = (event) => {
     event.preventDefault();
     tell("");
-    ask(asked(event.target, media.schema, media.example));
+    const row = asked(event.target, media.schema, media.example);
+    const field = graph.conversation;
+    if (!field) return ask(row);
+    const said = (row[field] ?? "").trim();
+    const now = said ? [...turns, { text: said }] : turns;
+    say(now);
+    event.target.elements[field].value = "";
+    const answered = ask({ ...row, [field]: lines(now) });
+    const mine = running.current;
+    answered.then((outputs) => mine.signal.aborted || say([...now, ...replied(graph, outputs, titleOf)]));
+  };
+  const restart = () => {
+    running.current?.abort();
+    say([]);
+    set({ outputs: {}, phase: "idle" });
   };
   const happened = async (output, item, liked) => {
     const before = state.outputs;
@@ -66,6 +82,7 @@ function Asking({ graph, api }) {
     </form>
     <section aria-label="Answer">
       <p class="news" role="status">${news}</p>
+      <${Turns} turns=${turns} restart=${restart} />
       ${problem && html`<${Wrong} problem=${problem} />`}
       ${phase === "idle" && !problem && html`<p class="quiet">Nothing has been asked yet.</p>`}
       ${graph.outputs.filter((one) => one.kind === "Text").map((one) => html`

@@ -30,7 +30,7 @@ from motet.operators import OPERATORS
 from motet.outline import Outline
 from motet.plan import cost_key, plan
 from motet.record import Entity
-from motet.serve import http, schemas
+from motet.serve import http, parts, schemas
 from motet.serve.operations import A_PROBLEM, PROBLEM_JSON, Paths, get
 from motet.serve.problems import Refused
 from motet.serve.server import Server
@@ -112,6 +112,7 @@ def _graph(server: Server) -> Fact:
         "columns": lines,
         "places": [{"name": p.name, "strong": p.strong, "cheap": p.cheap} for p in version.places],
         "events": server.log is not None,
+        "conversation": parts.conversation(version),
     }
 
 
