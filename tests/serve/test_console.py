@@ -181,7 +181,7 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_a_conversation_goes_on_and_begins_anew(page: Page, talking: Served) -> None:
-    asked: list[dict[str, Any]] = []
+    asked: list[Any] = []
     page.on(
         "request", lambda request: asked.append(request.post_data_json) if request.url.endswith("/v1/ask") else None
     )
