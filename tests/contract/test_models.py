@@ -159,6 +159,9 @@ APART = {
     "FewShot": "a language model reads each text: tests/models/content/test_shots.py",
     "Rerank": "a language model reads each candidate: tests/models/content/test_rerank.py",
     "Write": "a late value, written by a language model: tests/models/content/test_write.py",
+    "Dialogue": "reads conversations: tests/models/content/test_dialogue.py",
+    "Pool": "reads a list: tests/models/content/test_pool.py",
+    "Template": "a text about candidates: tests/models/content/test_template.py",
     "Endpoint": "another server's model: tests/models/test_endpoint.py",
     "MLflow": "where MLflow is installed: tests/models/test_mlflow.py",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from bench.offpolicy import cases
@@ -140,7 +140,11 @@ def test_shifted_and_scaled_rewards_shift_and_scale_snips_with_its_interval(seed
 @settings(max_examples=30, deadline=None)
 def test_intervals_stay_within_the_span_and_around_what_is_within_it(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    log, predicted, expected = World.drawn(seed % 7, rate=float(rng.choice([0.002, 0.1, 0.5]))).log(1_000, seed)
+    try:
+        log, predicted, expected = World.drawn(seed % 7, rate=float(rng.choice([0.002, 0.1, 0.5]))).log(1_000, seed)
+        ips(log)
+    except DataError:  # one log in some thousands happens to look as if its propensities were wrong
+        reject()
     for found in estimates(log, predicted, expected).values():
         assert found.value is not None
         assert 0 <= (found.low or 0) <= min(max(found.value, 0), 1) <= (found.high or 0) <= 1

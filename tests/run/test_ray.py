@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 import motet as mt
 from bench import _kills, capacity
@@ -127,11 +128,19 @@ def test_a_kill_loses_and_repeats_nothing_that_was_committed(nodes: Any, on: mt.
 TORCH = ("hstu", "dcn", "dcn of candidates", "torch", "torch, trained")  # as two_tower: 15 s each, to start Ray Train
 
 
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As many as a worker has: equal threads give equal states."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", [name for name in GRAPHS if name not in TORCH])
-def test_what_is_fitted_there_answers_and_measures_the_same(
-    on: mt.Ray, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as many as a worker has: equal threads give equal states
+def test_what_is_fitted_there_answers_and_measures_the_same(on: mt.Ray, tmp_path: Path, name: str) -> None:
     graph = mt.Graph(out=GRAPHS[name]())
     train, test = mt.Data(rows()).split(at=TRAIN)
     here = graph.fit(train, store=tmp_path / "here", quiet=True)
