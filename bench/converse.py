@@ -48,6 +48,8 @@ import numpy as np
 import polars as pl
 
 import motet as mt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the examples are no part of the package
 from examples.films.talk import GENRES
 from motet.batch import Pairs
 from motet.evaluation import Answered

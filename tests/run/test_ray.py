@@ -36,8 +36,10 @@ from tests.serve.served import prepared
 from tests.shop import Item, shop, stored
 
 ray: Any = pytest.importorskip("ray", reason='needs Ray: pip install "motet[ray]"')
-# Ray's own, at its import.
-pytestmark = pytest.mark.filterwarnings("ignore:Using extra keyword arguments on .Field. is deprecated")
+pytestmark = [  # Ray's own, at its import
+    pytest.mark.filterwarnings("ignore:Using extra keyword arguments on .Field. is deprecated"),
+    pytest.mark.filterwarnings("ignore:`use_:DeprecationWarning"),
+]
 ROOT = Path(__file__).resolve().parents[2]
 SOON = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 TRAIN = 190 * 3_600_000_000
