@@ -29,7 +29,8 @@ class Text(mt.Entity):
 
 @dataclass(frozen=True)
 class Slow(mt.Model):
-    """Takes a while for each row and writes down when it began which, and where. Told to, it ends its own actor."""
+    """Takes a while for each row and writes down when it began which, and where. Told to, it ends its own actor, or
+    begins no row: so that what is to be killed has not ended meanwhile, on a slow machine."""
 
     log: str
     seconds: float = 0.02
@@ -42,6 +43,8 @@ class Slow(mt.Model):
     def apply(self, state: mt.State, batch: Batch) -> Array:
         texts = batch["text"].to_pylist()
         for text in texts:
+            while Path(f"{self.log}.hold").exists() and not Path(f"{self.log}.end").exists():
+                time.sleep(0.005)
             with suppress(FileNotFoundError):
                 Path(f"{self.log}.end").unlink()
                 _end_actor()
@@ -64,13 +67,15 @@ def _end_actor() -> None:
 
 @dataclass
 class Seen:
-    """What a run has cost. computed: how often rows were begun. processes: that worked.
+    """What a run has cost. computed: how often rows were begun. processes: that worked; where another has taken over
+    before the killed one is back, no more than there were. left: rows that were not committed when it was killed.
 
     lost, repeated: rows that were committed and are gone, or were begun again after they had been committed.
     """
 
     computed: int
     processes: int
+    left: int
     lost: int
     repeated: int
     right: bool
@@ -78,7 +83,7 @@ class Seen:
 
 def killed(folder: Path, on: mt.Ray, kill: Callable[[list[int], Path], None], rows: int = ROWS) -> Seen:
     """One prepare, in whose middle something is killed. kill: given the processes that work, and the log."""
-    log = folder / "log"
+    log, hold = folder / "log", folder / "log.hold"
     log.touch()
     column = Slow(str(log))(Text.text)
     graph = mt.Graph(value=column)
@@ -93,15 +98,18 @@ def killed(folder: Path, on: mt.Ray, kill: Callable[[list[int], Path], None], ro
         fitted.prepare(on=on)
         over.set()
 
-    working, until, struck = threading.Thread(target=work), random.uniform(0.1, 0.6), False
+    working, until, struck, left = threading.Thread(target=work), random.uniform(0.1, 0.5), False, 0
     working.start()
     while working.is_alive():
         known = cells.known(hashes)
         committed[known & (committed > time.time_ns())] = time.time_ns()
         if not struck and known.mean() >= until:
             struck = True
-            time.sleep(random.uniform(0, 0.1))
+            time.sleep(random.uniform(0, 0.05))
+            hold.touch()
             kill(sorted({int(line.split()[2]) for line in log.read_text().splitlines()}), log)
+            left = int((~cells.known(hashes)).sum())
+            hold.unlink()
         time.sleep(0.002)
     if not (struck and over.is_set()):
         raise RuntimeError("nothing was killed, or the prepare failed")
@@ -111,6 +119,7 @@ def killed(folder: Path, on: mt.Ray, kill: Callable[[list[int], Path], None], ro
     return Seen(
         len(begun),
         len({line.split()[2] for line in log.read_text().splitlines()}),
+        left,
         int((~known & (committed < time.time_ns())).sum()),
         sum(bool(at > committed[row]) for row, at in begun),
         bool(np.array_equal(values, np.arange(float(rows)))),

@@ -122,7 +122,7 @@ def test_workers_may_commit_to_another_file_system(on: mt.Ray, tmp_path: Path) -
 def test_a_kill_loses_and_repeats_nothing_that_was_committed(nodes: Any, on: mt.Ray, tmp_path: Path, kind: str) -> None:
     kill = {"worker": _kills.a_worker, "actor": _kills.an_actor, "node": _kills.a_node(nodes)}[kind]
     seen = _kills.killed(tmp_path, on, kill, rows=40)
-    assert seen.processes > 2, "nothing was killed while it worked"
+    assert seen.left > 0, "nothing was killed while it worked"
     assert (seen.lost, seen.repeated, seen.right) == (0, 0, True)
     assert 40 <= seen.computed <= 48
 
