@@ -27,13 +27,18 @@ def answer(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]
     A key that is not known (a new viewer) is answered as one without a past; a missing time is now.
     Errors: DataError for a field that does not exist, is missing, is of another type or is an outcome.
     """
+    run = asking(outline, context, asks)
+    columns = {name: plain(run, column) for name, column in outline.answered.items()}
+    return [{name: values[i] for name, values in columns.items()} for i in range(len(asks))]
+
+
+def asking(outline: Outline, context: Context, asks: Sequence[Mapping[str, Any]]) -> Batched:
+    """The batch that asks are. Errors: as of `answer`."""
     event = outline.event
     if event is None:
         raise GraphError(f"{outline} is asked by no event", help="give it an output that depends on one")
     refuse(outcomes(event, asks))
-    run = context.asked(event, intake.asked(event, asks, context.entities()))
-    columns = {name: plain(run, column) for name, column in outline.answered.items()}
-    return [{name: values[i] for name, values in columns.items()} for i in range(len(asks))]
+    return context.asked(event, intake.asked(event, asks, context.entities()))
 
 
 def plain(run: Batched, column: Any) -> list[Any]:

@@ -26,10 +26,10 @@ class Answered:
     rival: the version whose items took turns with its own, None where it answered alone."""
 
     at: float
-    viewer: Any
+    viewer: str | None
     version: int
     propensity: float
-    items: Mapping[Any, bool]
+    items: Mapping[str, bool]
     rival: int | None
 
 
@@ -67,14 +67,11 @@ def _why(error: Exception) -> str:
 
 def _key(said: Any) -> str | None:
     """A key as both sides may write it: 7, 7.0 and "7" are one."""
-    if said is None or isinstance(said, (list, dict)):
-        return _no_key(said)
-    return str(int(said)) if isinstance(said, float) and said.is_integer() else str(said)
-
-
-def _no_key(said: Any) -> None:
-    if said is not None:
+    if isinstance(said, (list, dict)):
         raise ValueError(f"{said} is no key")
+    if said is None:
+        return None
+    return str(int(said)) if isinstance(said, float) and said.is_integer() else str(said)
 
 
 def _when(said: Any) -> float:

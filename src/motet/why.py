@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from motet import intake
-from motet.answer import Answer
+from motet.answer import Answer, asking
 from motet.batch import Array, Pairs, is_scores
 from motet.candidates import Candidates, Retrieve, root_of
 from motet.column import Column
-from motet.errors import GraphError
 from motet.node import item_of
 from motet.outline import Outline
-from motet.rows.asks import outcomes
-from motet.rows.problems import refuse
 from motet.run.context import Batched, Context
 
 
@@ -28,10 +24,7 @@ def why(
 
     Errors: as of `answer`.
     """
-    if outline.event is None:
-        raise GraphError(f"{outline} is asked by no event", help="give it an output that depends on one")
-    refuse(outcomes(outline.event, asks))
-    run = context.asked(outline.event, intake.asked(outline.event, asks, context.entities()))
+    run = asking(outline, context, asks)
     found = {name: _reasons(outline, run, outline.answered[name]) for name in outputs}
     return [{name: items[i] for name, items in found.items()} for i in range(len(asks))]
 

@@ -49,7 +49,7 @@ class Heard(Record):
 class Dialogue(Model):
     """Reads what somebody said, turn by turn, against an entity's titles, tags and years: dialogue state tracking.
 
-    By rules, in English, some 0.2 ms a conversation, and nothing is fitted: titles are looked up whatever their number,
+    By rules, in English, some 0.3 ms a conversation, and nothing is fitted: titles are looked up whatever their number,
     a new item is known at once. Later turns refine earlier ones ("no horror", "newer", "more like the second one",
     "dramas instead") or take them back. What is not understood stays in the query. A text with line breaks is a turn a
     line, the latest last, the assistant's behind "> "; of more than 8,000 characters the latest turns are read.
