@@ -2,6 +2,7 @@
 
 It measures nothing itself. Unit costs are read from the last outputs of bench/serve.py and bench/cluster.py; a number
 of cores is taken to do so many times what one core did there, which holds for processes that share nothing but memory.
+The table is written into docs/scale.md as well: run it after either of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "scale.md"
+BEGIN, END = "<!-- capacity -->\n", "\n<!-- /capacity -->"
 CORES = 2  # of the machine that both were measured on
 SIZES = (2, 8, 32, 128)
 HOUR = 3600
@@ -62,6 +65,11 @@ def table(found: Units) -> str:
     return "\n".join([head, "|---" * (len(SIZES) + 1) + "|", *lines])
 
 
+def written() -> str:
+    """The table that docs/scale.md holds."""
+    return PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+
+
 def _gb(megabytes: float) -> str:
     return f"{megabytes / 1024:.1f} GB"
 
@@ -77,6 +85,7 @@ def main() -> None:
     given = parser.parse_args()
     found = units()
     print(table(found))
+    PAGE.write_text(PAGE.read_text().replace(written(), table(found)))
     if given.json:
         print(json.dumps({name: round(value, 2) for name, value in vars(found).items()}))
 

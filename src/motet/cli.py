@@ -286,7 +286,9 @@ def serve(
     if ray is None:
         serving.serve(settings)
     else:
-        ray.serve(settings)
+        from motet.serve import on_ray
+
+        on_ray.serve(settings, ray)
 
 
 @app.command()

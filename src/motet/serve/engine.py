@@ -1,14 +1,12 @@
-"""Requests become batches: what arrives while the engine works is its next batch.
+"""Asks are answered in batches: what arrives while the engine works is its next batch (serve/batching.py).
 
-No timer: a free thread begins once the event loop has read what has arrived, a thread that becomes free takes what
-waits by then, so a lone request never waits for company. A batch that is alone may use several cores. Late values
-(a language model that writes) run beside the engine's threads, which go on.
+A batch that is alone may use several cores. Late values (a language model that writes) run beside the engine's
+threads, which go on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections import deque
@@ -19,6 +17,7 @@ from typing import Any
 
 from motet.answer import Answer
 from motet.errors import MotetError
+from motet.serve.batching import Batching
 from motet.serve.trace import SPAN
 from motet.serve.version import Running, Version
 
@@ -98,16 +97,19 @@ class Engine:
         ran: Callable[[Running, Sequence[Request]], None] = lambda running, batch: None,
     ) -> None:
         self.limits, self._catch_up, self._measured, self._ran = limits, catch_up, measured, ran
-        self.waiting: deque[Request] = deque()
         self.bytes = 0
-        self._lock = threading.Lock()
-        self._idle: list[threading.Condition] = []  # the threads that wait, the latest last: its caches are warm
-        self._coming, self._busy, self._open = 0, 0, True
+        self._batching = Batching[Request](limits.threads, limits.batch, lambda request: request.future.done())
+        self._open = True
         self._seconds = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._called = False
         self._late = ThreadPoolExecutor(LATE_BATCHES, "motet-late")
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(limits.threads)]
+
+    @property
+    def waiting(self) -> deque[Request]:
+        """The requests whose turn has not come."""
+        return self._batching.waiting
 
     def start(self) -> None:
         """Begins to work, for the running event loop."""
@@ -117,9 +119,8 @@ class Engine:
 
     async def stop(self) -> None:
         """Finishes what waits; takes nothing new."""
-        with self._lock:
-            self._open = False
-            self._wake(len(self._idle))
+        self._open = False
+        self._batching.close()
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
@@ -153,12 +154,7 @@ class Engine:
             over.cancel()
             self.bytes -= size
             if request.begun is None:
-                self._withdraw(request)
-
-    def _withdraw(self, request: Request) -> None:
-        """One that nobody waits for takes nobody's place."""
-        with self._lock, contextlib.suppress(ValueError):
-            self.waiting.remove(request)
+                self._batching.withdraw(request)
 
     def _expire(self, request: Request) -> None:
         """Where a request lost its time in the queue it was refused all the same, only late: it may try again."""
@@ -183,48 +179,19 @@ class Engine:
 
     def _call(self) -> None:
         self._called = False
-        with self._lock:
-            self._wake(min(len(self._idle), len(self.waiting)))
-
-    def _wake(self, threads: int) -> None:
-        for _ in range(threads):
-            self._idle.pop().notify()
-            self._coming += 1
-
-    def _take(self, mine: threading.Condition) -> tuple[list[Request], int]:
-        """The next batch, shared fairly among the threads that are coming for one, and how many cores it may use.
-
-        Empty when all is done.
-        """
-        with self._lock:
-            self._coming += 1
-            while self._open and not self.waiting:
-                self._coming -= 1
-                self._idle.append(mine)
-                mine.wait()
-            share = -(-len(self.waiting) // self._coming)
-            self._coming -= 1
-            taken: list[Request] = []
-            while self.waiting and len(taken) < min(share, self.limits.batch):
-                request = self.waiting.popleft()
-                if not request.future.done():
-                    request.begun = time.perf_counter()
-                    taken.append(request)
-            alone = not self.waiting and not self._busy
-            self._busy += 1
-            return taken, self.limits.cores if alone else 1
+        self._batching.call()
 
     def _work(self) -> None:
-        mine = threading.Condition(self._lock)
-        while self._open or self.waiting:
-            batch, cores = self._take(mine)
-            if batch:
-                self._run(batch, cores)
-            with self._lock:
-                self._busy -= 1
+        worker = self._batching.worker()
+        while not self._batching.ended():
+            with self._batching.turn(worker) as (batch, alone):
+                if batch:
+                    self._run(batch, self.limits.cores if alone else 1)
 
     def _run(self, batch: list[Request], cores: int) -> None:
         began = time.perf_counter()
+        for request in batch:
+            request.begun = began
         for version in dict.fromkeys(request.version for request in batch):
             for mine in _alike([request for request in batch if request.version is version]):
                 try:

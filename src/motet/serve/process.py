@@ -92,7 +92,9 @@ def answer(
 
 def answering(settings: Settings, cores: int, shared: Path | None = None) -> tuple[Server, Gate]:
     """What one process answers with. cores: that a batch which is alone may use."""
-    threadpool_limits(1)  # batches run side by side: threads inside one would take the other's core
+    # Batches run side by side: threads inside one, of products or of the tokenizer, would take the other's core.
+    threadpool_limits(1)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     graph, name = loading.graph(settings.target), loading.name(settings.target)
     made = fitted.published(graph, name=name, store=settings.store, quiet=True)
     assert made.version is not None

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from motet.run.runner import Runner, Spent
-    from motet.serve.process import Settings
 
 SCHEME = "ray://"
 ON = "--on ray, --on ray://10.0.0.1:6379 or --on ray,workers=4,cpus=2"
@@ -80,9 +79,3 @@ class Ray:
         from motet.run.ray.runner import OnRay
 
         return OnRay(self, spent, store)
-
-    def serve(self, settings: Settings) -> None:
-        """Serves from replicas until a signal ends it."""
-        from motet.run.ray.serving import serve
-
-        serve(settings, self)

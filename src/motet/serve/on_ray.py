@@ -41,7 +41,7 @@ SAID = re.compile(r"(?:motet\.errors\.)?(?:Graph|Data|Run)Error: (.+)")
 
 
 def app(args: Mapping[str, Any]) -> Any:
-    """The application of a RayService: import_path motet.run.ray.serving:app. args: the fields of `Settings` that are
+    """The application of a RayService: import_path motet.serve.on_ray:app. args: the fields of `Settings` that are
     not about listening, and of `Ray` workers, cpus and memory_gb."""
     places = {field.name for field in dataclasses.fields(Ray)}
     on = Ray(**{name: value for name, value in args.items() if name in places})
