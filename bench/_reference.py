@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import motet as mt
 from motet.batch import Array
 from motet.models.content.minilm import MiniLM
 
+Embed = Callable[[list[str]], Array]
 USERS, ITEMS, WIDTH, K, TOP = 100_000, 10_000, 32, 100, 10
 HERE = Path(__file__).resolve().parent
 NODES = 20  # of the longer chain
@@ -131,15 +133,16 @@ def prepared(folder: Path, made: mt.Graph, name: str) -> str:
 
 
 class ByHand:
-    """The three models, called one after the other by hand: no graph, no HTTP, no JSON."""
+    """The three models, called one after the other by hand: no graph, no HTTP, no JSON. embed: Motet's own embedder, if
+    no other is given."""
 
-    def __init__(self, ranker: Path) -> None:
+    def __init__(self, ranker: Path, embed: Embed | None = None) -> None:
         import onnxruntime
 
         options: Any = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.rank: Any = onnxruntime.InferenceSession(str(ranker), options, providers=["CPUExecutionProvider"])
-        self.embed, self.items = MiniLM("fp32").embed, vectors()
+        self.embed, self.items = embed or MiniLM("fp32").embed, vectors()
 
     def __call__(self, asks: list[dict[str, Any]]) -> list[tuple[list[int], list[float]]]:
         """Items and scores of each ask, best first."""

@@ -3,10 +3,11 @@
     python bench/serve.py --data DIR [--json] [--seconds 10] [--rounds 3]
 
 The graph: MiniLM-L6 (fp32) embeds a query, the 100 nearest of 10,000 items are found exactly, a DLRM scores them, the
-best ten are answered (bench/_reference.py). The limit: the same three models called by hand in this process, no HTTP,
-no JSON, no graph: one at a time on one thread, 8 and 16 at a time on two threads. Then the server, one process, is
-asked by wrk over 1, 8 and 32 connections, every query a new one. By turns, so that both see the same machine; ratios
-are medians of the rounds. --data is not read: items and queries are drawn at random.
+best ten are answered (bench/_reference.py). The limit: the same three models called by hand in this process as one
+would without Motet, MiniLM as torch exports it (bench/_bare.py), no HTTP, no JSON, no graph: one at a time on one
+thread, 8 and 16 at a time on two threads. Beside it, as `own`, the same with Motet's embedder, which pads nothing. Then
+the server, one process, is asked by wrk over 1, 8 and 32 connections, every query a new one. By turns, so that all see
+the same machine; ratios are medians of the rounds. --data is not read: items and queries are drawn at random.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from _bare import embedder, write_encoder
 from _reference import NODES, TOP, USERS, WORDS, ByHand, chain, graph, prepared, requests, write_ranker
 from _server import Load, Serving, needs_wrk, serving
 
@@ -65,24 +67,29 @@ def same(server: Serving, models: ByHand) -> None:
 
 
 def measured(folder: Path, seconds: float, rounds: int) -> dict[str, float]:
-    models = ByHand(folder / "ranker.onnx")
-    target = prepared(folder, graph(folder / "ranker.onnx"), "served")
+    ranker, encoder = folder / "ranker.onnx", folder / "encoder.onnx"
+    write_encoder(encoder)
+    bare, own = ByHand(ranker, embedder(encoder)), ByHand(ranker)
+    target = prepared(folder, graph(ranker), "served")
     taken: dict[str, list[float]] = {}
 
     def keep(name: str, value: float) -> None:
         taken.setdefault(name, []).append(value)
 
     with serving(target, folder, requests(1)[0]) as server:
-        same(server, models)
+        same(server, bare)
         asked(server, 32, 2)
         for turn in range(rounds):
             for connections, batch, threads in POINTS:
-                most, alone = limit(models, batch, threads, seconds)
+                most, alone = limit(bare, batch, threads, seconds)
+                by_own, _ = limit(own, batch, threads, seconds)
                 cpu = server.cpu()
                 found = asked(server, connections, seconds)
                 keep(f"limit_{connections}", most)
                 keep(f"rps_{connections}", found.per_second)
                 keep(f"ratio_{connections}", found.per_second / most)
+                keep(f"own_{connections}", by_own)
+                keep(f"ratio_own_{connections}", found.per_second / by_own)
                 keep(f"p50_ms_{connections}", found.p50_ms)
                 keep(f"p99_ms_{connections}", found.p99_ms)
                 keep(f"bad_{connections}", found.bad)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from motet.batch import Array, Batch, Pairs
+from motet.batch import Array, Pairs
 from motet.model import NOTHING, Model, State, digest
 from motet.node import Column, Grain, Node, Run, event_of, given, item_of, name_of, union, upstream
 
@@ -159,10 +159,15 @@ class Apply(Node):
         names = ", ".join(name_of(c) for c in aligned_of(self.args))
         return f"{self.model}({names})"
 
+    @cached_property
+    def _by_pair(self) -> bool:
+        """Whether its inputs are of several grains, so that only pairs of them have a value."""
+        return not self.model.crosses and any(c.grain != self.grain and c.grain for c in aligned_of(self.args))
+
     def evaluate(self, run: Run) -> Any:
-        if self.model.crosses or not any(c.grain != self.grain and c.grain for c in aligned_of(self.args)):
+        if not self._by_pair:
             args = {name: run.value(column_of(arg)) for name, arg in self.args.items()}
-            return run.apply(self, self._state(run), Batch(args, rows=run.rows(self.grain)))
+            return run.apply(self, self._state(run), args, run.rows(self.grain))
         return PerPair(run, Column(self))
 
     def evaluate_at(self, run: Run, pairs: Pairs) -> Any:
@@ -172,7 +177,7 @@ class Apply(Node):
             name: run.value(arg.column) if isinstance(arg, Whole) else run.at(arg, pairs)
             for name, arg in self.args.items()
         }
-        return run.apply(self, self._state(run), Batch(args, rows=len(pairs.items), groups=pairs.offsets))
+        return run.apply(self, self._state(run), args, len(pairs.items), pairs.offsets)
 
     def _state(self, run: Run) -> State:
         return run.state(self.fit) if self.fit else NOTHING

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
-from motet.batch import Array, Batch, Pairs, is_scores
+from motet.batch import Array, Pairs, is_scores
 from motet.errors import GraphError
 from motet.model import State, digest
 from motet.scan import Scan
@@ -46,7 +46,10 @@ class Run(Protocol):
         ...
 
     def state(self, fit: Any) -> State: ...
-    def apply(self, node: Any, state: State, batch: Batch) -> Any: ...
+    def apply(self, node: Any, state: State, columns: Mapping[str, Any], rows: int, groups: Array | None = None) -> Any:
+        """What a node's model gives for these columns, one value a row. groups: offsets per request, of candidates."""
+        ...
+
     def in_time(self, column: Column, seconds: float) -> Any:
         """The column's value, None where it is not there in time."""
         ...
@@ -307,11 +310,13 @@ def union(columns: tuple[Column, ...]) -> Grain:
     return frozenset[Any]().union(*(c.grain for c in columns))
 
 
+@lru_cache(maxsize=1024)
 def event_of(grain: Grain) -> Any:
     """The event of a grain, None where there is none."""
     return next((r for r in grain if r.is_event), None)
 
 
+@lru_cache(maxsize=1024)
 def item_of(grain: Grain) -> Any:
     """The entity of a grain, None where there is none."""
     return next((r for r in grain if not r.is_event), None)

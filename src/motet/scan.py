@@ -1,31 +1,29 @@
-"""Exact search by a few queries at a time, which reads a quarter of the items' memory.
+"""Exact search by the queries of a batch, which reads half of the items' memory.
 
-A lone query takes longer to read the items than to multiply them. A copy of them in 8 bits gives every score up to
-a known error, and only what may be among the best is scored exactly.
+A few queries take longer to read the items than to multiply them. A copy of them in 16 bits (bfloat16), which
+processors also multiply several times as fast, gives every score up to a known error; only what may be among the best
+is scored from its own vector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motet import kernels, search
+from motet import search
 from motet.search import Found, Matrix
 from motet.windows import Windows
 
-FEW = 6  # queries from which on one exact product is as fast
+FEW = 32  # queries: what a server answers at once, at most
 HELD = 512  # items that are rounded at a time
 SMALL = 1 << 20  # numbers that a processor's own cache holds: there is nothing to save
-LEVELS = 127  # of an item's number, to either side of zero
-DIGIT = 63  # the highest digit that a query's number is written with, to either side of zero
-BASE = 2 * DIGIT + 1
-STEPS = DIGIT * BASE + DIGIT  # of a query's number, in two digits
-ROUNDING = 1e-6  # of sums of float32, as a part of the product of both lengths
-TINY = np.float32(1e-30)
+ROUNDING = 2.0**-23  # of each number that is added up, as a part of the product of both lengths
+LARGEST = 1e30  # beyond it sums of products may be no numbers
+TINY = 1e-30  # what numbers too small for a processor's own format may add up to
+BFLOAT16 = "bfloat16"
 
 
 class Scan:
@@ -44,16 +42,23 @@ class Scan:
         """As `search.top`: the k items of the highest inner product, exactly."""
         if not self._worth(queries) or self._coarse is None:
             return search.top(queries, self._items, k, exclude=exclude, allowed=allowed)
-        about, error = self._coarse.scores(queries), self._coarse.error
+        least, spread = self._coarse.least(queries)
         if allowed is not None:
-            about[~search.per_query(allowed, len(queries))] = -np.inf
+            least[~search.per_query(allowed, len(queries))] = -np.inf
         if exclude is not None:
-            about[search.named(exclude, slice(0, len(queries)), len(self._items))] = -np.inf
+            least[search.named(exclude, slice(0, len(queries)), len(self._items))] = -np.inf
         # At least k items score this much, so what cannot is not among the best.
-        reached = search.highest(about - error, k)[1][:, -1:]
-        rows, codes = np.nonzero((about + error >= reached) & (about > -np.inf))
-        scores = np.einsum("pd,pd->p", queries[rows], self._items[codes])
-        return search.ranked(rows, codes, scores, len(queries), k)
+        reached = np.maximum(search.kth(least, k), np.finfo(np.float32).min)
+        rows, codes = search.places(least + spread >= reached)
+        return search.ranked(rows, codes, self._scores(queries, rows, codes), len(queries), k)
+
+    def _scores(self, queries: Matrix, rows: NDArray[np.int64], codes: NDArray[np.int64]) -> Matrix:
+        """The score of each pair, one query after the other. Each is a sum by itself: equal to the bit in any batch."""
+        scores, ends = np.empty(len(rows), np.float32), np.searchsorted(rows, np.arange(len(queries) + 1))
+        for row, query in enumerate(queries):
+            mine = slice(ends[row], ends[row + 1])
+            np.einsum("pd,d->p", self._items[codes[mine]], query, out=scores[mine])
+        return scores
 
     def _worth(self, queries: Matrix) -> bool:
         few = 0 < len(queries) <= FEW and self._items.size >= SMALL and queries.shape[1] == self._items.shape[1]
@@ -61,41 +66,50 @@ class Scan:
 
     @cached_property
     def _coarse(self) -> Coarse | None:
-        """Made at the first use; None where an item is no number."""
-        return Coarse.of(self._items) if np.isfinite(self._items).all() else None
+        """Made at the first use; None where an item holds what is no number, or too large."""
+        return Coarse.of(self._items) if max(self._items.max(), -self._items.min()) < LARGEST else None
 
 
 class Coarse(NamedTuple):
-    """Items in 8 bits. unit: what 1 is worth in each, float32 [m]. error: how far a score may be off, of a query of
-    length 1, float32 [m]."""
+    """Items rounded to bfloat16, as numkong multiplies them. length: of each as it is rounded, float32 [m]. lost: the
+    length of what that took away, float32 [m]."""
 
-    product: Callable[[NDArray[np.uint8]], NDArray[np.int32]]
-    unit: Matrix
-    error: Matrix
+    packed: Any
+    length: Matrix
+    lost: Matrix
 
     @staticmethod
     def of(items: Matrix) -> Coarse:
-        parts = [_rounded(items[start : start + HELD]) for start in range(0, len(items), HELD)]
-        coarse, unit, error = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return Coarse(kernels.product_with(coarse), unit, error)
+        numkong = _numkong()
+        rounded = numkong.astype(items, BFLOAT16)
+        parts = [_lengths(items[at : at + HELD], rounded[at : at + HELD]) for at in range(0, len(items), HELD)]
+        length, lost = (np.concatenate(part).astype(np.float32) for part in zip(*parts, strict=True))
+        return Coarse(numkong.dots_pack(rounded, BFLOAT16), length, lost)
 
-    def scores(self, queries: Matrix) -> Matrix:
-        """About the scores of each query divided by its length: float32 [n, m]."""
-        step = np.maximum(np.abs(queries).max(axis=1, keepdims=True), TINY) / STEPS
-        number = np.rint(queries / step)
-        high = np.rint(number / BASE)
-        digits = np.concatenate([high, number - BASE * high]) + kernels.ZERO
-        product = self.product(digits.astype(np.uint8)).astype(np.float32)
-        length = np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), TINY)
-        return (BASE * product[: len(queries)] + product[len(queries) :]) * (step / length) * self.unit
+    def least(self, queries: Matrix) -> tuple[Matrix, Matrix]:
+        """The least that each query's scores can be, float32 [n, m], and how much more the most is, float32 [m]. Both
+        are divided by the query's length."""
+        numkong = _numkong()
+        unit = queries / np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
+        rounded = numkong.astype(unit.astype(np.float32), BFLOAT16)
+        about = np.asarray(numkong.dots_packed(rounded, self.packed))
+        # By Cauchy and Schwarz: what the items lose, and what the queries and the sums lose.
+        lost = np.linalg.norm(unit - _widened(rounded), axis=1).max() + queries.shape[1] * ROUNDING
+        error = (self.lost + lost * self.length + TINY).astype(np.float32)
+        return np.subtract(about, error, out=about), 2 * error
 
 
-def _rounded(items: Matrix) -> tuple[NDArray[np.int8], Matrix, Matrix]:
-    """Items in 8 bits, what 1 is worth in each, and how far a score may be off."""
-    unit = np.maximum(np.abs(items).max(axis=1), TINY) / LEVELS
-    coarse = np.rint(items / unit[:, None]).astype(np.int8)
-    meant = coarse * unit[:, None]
-    # Cauchy and Schwarz: what the items lose, and what the query loses, which is half a step in each dimension.
-    lost = np.sqrt(items.shape[1]) / (2 * STEPS) + ROUNDING
-    error = np.linalg.norm(items - meant, axis=1) + lost * np.linalg.norm(meant, axis=1)
-    return coarse, unit, error.astype(np.float32)
+def _lengths(items: Matrix, rounded: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    meant = _widened(rounded)
+    return np.linalg.norm(meant, axis=1), np.linalg.norm(items - meant, axis=1)
+
+
+def _widened(rounded: Any) -> NDArray[np.float64]:
+    return np.asarray(_numkong().astype(rounded, "float32")).astype(np.float64)
+
+
+def _numkong() -> Any:
+    """Loaded where it is needed: what searches no vectors does without."""
+    import numkong
+
+    return numkong

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motet import kernels
 from motet.errors import DataError
 from motet.windows import Windows
 
@@ -99,11 +98,33 @@ def highest(scores: Matrix, k: int) -> Found:
     """The k highest of each row of `scores` [n, m], descending, equal scores by lower code; NaN is -inf."""
     if np.isnan(scores.max(initial=-np.inf)):
         scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
-    found, width = _padding(len(scores), k), min(k, scores.shape[1])
-    if found[0].size and width:
-        best, codes = kernels.highest(scores, width)
-        found[0][:, :width], found[1][:, :width] = np.where(best > -np.inf, codes, -1), best
-    return found
+    edge = kth(scores, k)
+    kept = scores >= edge
+    if np.count_nonzero(kept) > len(scores) * k:
+        kept = _first_equal(scores, edge, k)
+    rows, codes = places(kept & (scores > -np.inf))
+    return ranked(rows, codes, scores[rows, codes], len(scores), k)
+
+
+def kth(scores: Matrix, k: int) -> Matrix:
+    """The k-th highest of each row of `scores` [n, m], which has no NaN: [n, 1], -inf where there are fewer."""
+    least = scores.shape[1] - k
+    if least < 0:
+        return np.full((len(scores), 1), -np.inf, np.float32)
+    return np.partition(scores, least, axis=1)[:, least, None]
+
+
+def places(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row, code) of what holds, by row and then code."""
+    rows, codes = np.divmod(np.flatnonzero(chosen), max(1, chosen.shape[1]))
+    return rows, codes
+
+
+def _first_equal(scores: Matrix, edge: Matrix, k: int) -> NDArray[np.bool_]:
+    """What is above the edge, and of what lies on it the first that there is room for."""
+    above, equal = scores > edge, scores == edge
+    room = k - above.sum(axis=1, keepdims=True)
+    return above | (equal & (np.cumsum(equal, axis=1) <= room))
 
 
 def fuse(lists: Sequence[NDArray[np.integer[Any]]], k: int | None = None) -> Found:
@@ -232,7 +253,9 @@ class Index:
             pairs = np.arange(len(queries))[:, None] * len(self) + codes
             keep &= ~np.isin(pairs, rows * len(self) + hidden)
         rows, columns = np.nonzero(keep)
-        return ranked(rows, codes[rows, columns], scores[rows, columns], len(queries), k)
+        codes, scores = codes[rows, columns], scores[rows, columns]
+        by_code = np.lexsort((codes, rows))
+        return ranked(rows, codes[by_code], scores[by_code], len(queries), k)
 
 
 def _library() -> Any:
@@ -253,14 +276,17 @@ def _check(queries: Matrix, d: int, k: int, beside: int = 0) -> None:
 
 
 def ranked(rows: NDArray[Any], codes: NDArray[Any], scores: NDArray[Any], n: int, k: int) -> Found:
-    """The first k (row, code, score) of each row as padded arrays: descending, equal scores by lower code."""
-    order = np.lexsort((codes, -scores, rows))
-    rows, codes, scores = rows[order], codes[order], scores[order]
-    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    kept = place < k
-    out = _padding(n, k)
-    out[0][rows[kept], place[kept]] = codes[kept]
-    out[1][rows[kept], place[kept]] = scores[kept]
+    """The first k of each row's (code, score), which come by row and then code, as padded arrays: descending, equal
+    scores by lower code."""
+    ends: NDArray[np.int64] = np.searchsorted(rows, np.arange(n + 1))
+    sizes = np.diff(ends)
+    table: Matrix = np.full((n, int(sizes.max(initial=0))), -np.inf, np.float32)
+    table[np.arange(table.shape[1]) < sizes[:, None]] = scores
+    order = np.argsort(-table, axis=1, kind="stable")[:, :k]
+    out, width = _padding(n, k), min(k, table.shape[1])
+    kept = np.arange(width) < sizes[:, None]  # what is not there is last
+    out[0][:, :width][kept] = codes[(ends[:-1, None] + order)[kept]]
+    out[1][:, :width] = np.take_along_axis(table, order, axis=1)
     return out
 
 

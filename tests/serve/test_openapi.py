@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.routing import Route
 
-from motet.serve.app import application
+from motet.serve.app import routed
 from motet.serve.log import Log
 from motet.serve.log_sqlite import SqliteJournal
 from tests.serve.llm_endpoint import speaking, writing
@@ -61,7 +61,7 @@ def test_the_ask_is_the_event_without_its_outcomes(shop_server: Served) -> None:
 
 
 def test_everything_that_is_there_is_in_the_document(shop_server: Served) -> None:
-    routes = [route for route in application(shop_server.server).routes if isinstance(route, Route)]
+    routes = [route for route in routed(shop_server.server).routes if isinstance(route, Route)]
     there = {route.path.replace(":text}", "}") for route in routes} - HIDDEN
     versioned = {path for path in there if "/versions/" in path}  # the same as without a version
     assert set(shop_server.call("GET", "/openapi.json").json["paths"]) >= there - versioned - {"/v1/embeddings"}

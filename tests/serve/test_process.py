@@ -65,15 +65,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def motet_serve(store: Path, log: Path, *options: str) -> Generator[Running]:
+def motet_serve(
+    store: Path, log: Path, *options: str, target: str = f"{Path(__file__).with_name('served.py')}:{NAME}"
+) -> Generator[Running]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     motet = [sys.executable, "-c", "from motet.cli import main; main()", "serve"]
-    target = [f"{Path(__file__).with_name('served.py')}:{NAME}", "--store", str(store), "--port", str(port)]
+    places = [target, "--store", str(store), "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     with log.open("w") as said:
-        process = subprocess.Popen([*motet, *target, *options], stderr=said, text=True, cwd=ROOT, env=environment)
+        process = subprocess.Popen([*motet, *places, *options], stderr=said, text=True, cwd=ROOT, env=environment)
     running = Running(process, port, log)
     try:
         until = time.monotonic() + 60

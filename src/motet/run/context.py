@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -131,7 +130,7 @@ class Context:
                 now = time.perf_counter(), time.process_time()
                 self.kept += Cost(seconds=now[0] - began[0], cpu_seconds=now[1] - began[1])
             for problem in kept.passing:
-                self.note(column, f"{problem}, tried again by the next prepare")
+                self.note(column.node, f"{problem}, tried again by the next prepare")
             self.computed[column.fingerprint] += kept.rows
             done += kept.rows
             self.tick(column, done, len(new))
@@ -146,9 +145,9 @@ class Context:
         """What a node may spend, over all batches."""
         return self._allowances.setdefault(node.fingerprint, Allowance(budget))
 
-    def note(self, column: Column, problem: str) -> None:
-        """Counts that a column, or a row of it, could not be had as it was to be, and why."""
-        key = (column.node.label(), problem)
+    def note(self, node: Node, problem: str) -> None:
+        """Counts that a node's value, or a row of it, could not be had as it was to be, and why."""
+        key = (node.label(), problem)
         # A reason may name what it failed at, and a server runs for long.
         with self._noting:
             self.notes[key if key in self.notes or len(self.notes) < REASONS else (key[0], "other reasons")] += 1
@@ -368,11 +367,13 @@ class Batched(Run):
     def state(self, fit: Fit) -> State:
         return self.context.states[fit.fingerprint]
 
-    def apply(self, node: Apply, state: State, batch: Batch) -> Any:
-        note = partial(self.context.note, Column(node))  # of some rows: the model has answered all the same
+    def apply(
+        self, node: Apply, state: State, columns: Mapping[str, Any], rows: int, groups: Array | None = None
+    ) -> Any:
+        note = partial(self.context.note, node)  # of some rows: the model has answered all the same
         said = None if self.heard is None else partial(self.heard, Column(node))
-        known = replace(batch, seconds=self.seconds, cores=self.cores, left=self.left, note=note, said=said)
-        made = self.runner.apply(node, state, known)
+        batch = Batch(columns, rows, groups, self.seconds, self.left, self.cores, note=note, said=said)
+        made = self.runner.apply(node, state, batch)
         problems: Sequence[str | None] = getattr(made, "problems", ())
         for problem in filter(None, problems):
             note(problem)
@@ -428,4 +429,4 @@ class Batched(Run):
 
     def note(self, column: Column, problem: str, rows: Array | None = None) -> None:
         self.fell.append((column, problem, rows))
-        self.context.note(column, problem)
+        self.context.note(column.node, problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,11 +19,20 @@ from motet.serve.http import json_reply
 from motet.serve.metrics import CONTENT
 from motet.serve.protocols import events, facts, inference, openai, own, why
 from motet.serve.server import Server
+from motet.serve.straight import Straight
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 PROTOCOLS: tuple[openapi.Spoken, ...] = (own, why, events, facts, openai, inference)
 
 
-def application(server: Server) -> Starlette:
+def application(server: Server) -> ASGIApp:
+    """All endpoints; the graph's own is found first."""
+    return Straight(routed(server), *own.routes(server))
+
+
+def routed(server: Server) -> Starlette:
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncGenerator[None]:
         await server.start()

@@ -27,6 +27,7 @@ from motet.serve.listener import Listener, listening, many_files
 from motet.serve.log import Log, journal_at, opened
 from motet.serve.server import Beside, Server
 from motet.serve.trace import Traces
+from motet.serve.trial import examples
 from motet.serve.version import Version
 
 LOOPBACK = "127.0.0.1"
@@ -69,7 +70,8 @@ def serve(settings: Settings) -> None:
             answer(settings, sock, begun=lambda: _say(_where(settings, sock)))
             return
         with TemporaryDirectory(prefix="motet-") as shared:
-            work = partial(answer, settings, sock, Path(shared))
+            common = shareable(settings) if workers.copyable(partial(shareable, settings)) else None
+            work = partial(answer, settings, sock, Path(shared), common)
             said = f"{_where(settings, sock)} by {settings.workers} workers"
             workers.supervise(settings.workers, work, sock, Path(shared), begun=lambda: _say(said))
 
@@ -82,30 +84,54 @@ def check_access(settings: Settings) -> None:
         _say(f"warning: whoever reaches {settings.host} may ask: --api-key-file FILE asks for a key")
 
 
-def answer(
-    settings: Settings, sock: socket, shared: Path | None = None, begun: Callable[[], None] = lambda: None
-) -> None:
-    """What one process does. shared: a folder that all workers share. begun: called once it answers."""
-    server, app = answering(settings, max(1, len(os.sched_getaffinity(0)) // settings.workers), shared)
-    Listener(app, server, begun).run([sock])
+def shareable(settings: Settings) -> Version:
+    """What answers, loaded and tried out, for workers that begin as copies of this process: of what it holds in memory
+    there is one, however many they are."""
+    version = loaded(settings)
+    asks = examples(version)
+    for some in ([ask] for ask in asks), (asks,):
+        for rows in some:
+            version.begin(rows).early()
+    return version
 
 
-def answering(settings: Settings, cores: int, shared: Path | None = None) -> tuple[Server, Gate]:
-    """What one process answers with. cores: that a batch which is alone may use."""
+def loaded(settings: Settings) -> Version:
+    """What is published, as it answers."""
     # Batches run side by side: threads inside one, of products or of the tokenizer, would take the other's core.
     threadpool_limits(1)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     graph, name = loading.graph(settings.target), loading.name(settings.target)
     made = fitted.published(graph, name=name, store=settings.store, quiet=True)
     assert made.version is not None
+    return Version(made, made.version)
+
+
+def answer(
+    settings: Settings,
+    sock: socket,
+    shared: Path | None = None,
+    common: Version | None = None,
+    begun: Callable[[], None] = lambda: None,
+) -> None:
+    """What one process does. shared: a folder that all workers share. common: what they begin with. begun: called once
+    it answers."""
+    server, app = answering(settings, max(1, len(os.sched_getaffinity(0)) // settings.workers), shared, common)
+    Listener(app, server, begun).run([sock])
+
+
+def answering(
+    settings: Settings, cores: int, shared: Path | None = None, common: Version | None = None
+) -> tuple[Server, Gate]:
+    """What one process answers with. cores: that a batch which is alone may use."""
+    version, name = common or loaded(settings), loading.name(settings.target)
     beside = Beside(
         Share.read(settings.canary) if settings.canary else None,
         Share.read(settings.shadow, SAMPLE) if settings.shadow else None,
         Share.read(settings.interleave, SAMPLE) if settings.interleave else None,
         Path(settings.answers) if settings.answers else None,
     )
-    log, traces = Log(journal_at(settings.events, name, made.store.root)), Traces.wanted(name)
-    server = Server(name, Version(made, made.version), Limits(cores=cores), beside, shared, log, traces)
+    log, traces = Log(journal_at(settings.events, name, version.fitted.store.root)), Traces.wanted(name)
+    server = Server(name, version, Limits(cores=cores), beside, shared, log, traces)
     keys = Keys.read(Path(settings.keys)) if settings.keys else None
     return server, Gate(application(server), server, keys, traces)
 

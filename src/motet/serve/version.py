@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,8 +65,7 @@ class Version:
         return [one | other for one, other in zip(early, late, strict=True)]
 
 
-@dataclass(frozen=True)
-class Spent:
+class Spent(NamedTuple):
     """What one call of a model took. ended: seconds since 1970."""
 
     node: Apply | Fit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import multiprocessing
@@ -29,6 +30,7 @@ SOON, LATEST = 0.1, 10.0  # seconds until a worker is started again: doubled eac
 EARLY = 10.0  # seconds; a worker that lived longer begins with SOON again
 PATIENCE = 60.0  # seconds that workers have to finish
 ENDS = (signal.SIGTERM, signal.SIGINT)
+FORK = multiprocessing.get_context("fork")
 BEGUN = "begun"  # a file that is there once a worker answers
 
 Work = Callable[[Callable[[], None]], None]
@@ -87,10 +89,26 @@ def supervise(workers: int, work: Work, sock: socket, shared: Path, begun: Calla
         raise KeyboardInterrupt
 
 
+def copyable(work: Callable[[], object]) -> bool:
+    """Whether a process that has done this work may still be copied: it has one thread, for the copy has no other, and
+    what that was about to do would never be done. A copy of this process tries it; why it fails is not said."""
+
+    def attempt() -> None:
+        with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None), contextlib.suppress(BaseException):
+            work()
+            os._exit(len(os.listdir("/proc/self/task")) > 1)
+        os._exit(1)
+
+    process = FORK.Process(target=attempt)
+    process.start()
+    process.join()
+    return process.exitcode == 0
+
+
 def _started(work: Work, shared: Path) -> ForkProcess:
-    """A worker begins as a copy of this process, which has imported everything, has one thread and computes nothing:
-    what neither of them changes they share."""
-    process = multiprocessing.get_context("fork").Process(target=_work, args=(work, shared, os.getpid()))
+    """A worker begins as a copy of this process, which has loaded what it can, has one thread and computes nothing
+    more: what neither of them changes they share."""
+    process = FORK.Process(target=_work, args=(work, shared, os.getpid()))
     # A signal that came before the worker has let go of this process' handlers would be lost.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -76,6 +77,7 @@ class Indexed(Model):
         documents = [words(text or "") for text in texts.to_pylist()]
         if not any(documents):
             return None
+        os.environ.setdefault("DISABLE_TQDM", "1")  # its bars, shown or not, start a thread that watches them
         library: Any = importlib.import_module("bm25s")
         index = library.BM25(method="lucene", k1=self.k1, b=self.b)
         index.index(documents, show_progress=False)

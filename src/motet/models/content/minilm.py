@@ -75,7 +75,7 @@ class MiniLM:
     def _vectors(self, texts: list[list[int]], ragged: bool) -> NDArray[np.float32]:
         lengths = np.array([len(ids) for ids in texts])
         inputs = _laid_out(texts, lengths) if ragged else {"texts": np.array(texts, np.int64)}
-        session = _session(self._precision, ragged, self._cores, os.getpid())
+        session = _session(self._precision, ragged, self._cores, os.getpid() if self._cores > 1 else None)
         hidden = cast("NDArray[np.float32]", session.run(None, inputs)[0])
         # Here and not in the graph: summed in one order, whatever the lot, so equal to the bit.
         mean = np.add.reduceat(hidden, np.cumsum(lengths) - lengths, axis=0)
@@ -140,8 +140,8 @@ def _tokenizer() -> Any:
 
 
 @lru_cache(maxsize=8)
-def _session(precision: Precision, ragged: bool, cores: int, process: int) -> Any:
-    # `process`: a forked child opens its own.
+def _session(precision: Precision, ragged: bool, cores: int, process: int | None) -> Any:
+    # `process`: where it has threads, a forked child opens its own.
     return sessions.opened(str(built(precision, ragged)), cores)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -129,7 +128,7 @@ class Vision(Model):
         return hashlib.sha256(Path(self.name).read_bytes()).hexdigest()
 
     def _opened(self) -> Any:
-        return _session(str(self.name), self._digest, os.getpid())
+        return _session(str(self.name), self._digest)
 
 
 @dataclass(frozen=True)
@@ -216,8 +215,7 @@ class ClassifyImage(Vision):
 
 
 @lru_cache(maxsize=8)
-def _session(name: str, digest: str, process: int) -> Any:
-    # `process`: a forked child opens its own.
+def _session(name: str, digest: str) -> Any:
     built = weights.home() / "built"
     if name not in KNOWN:
         return sessions.opened(str(sessions.mapped(Path(name), digest, built)))

@@ -23,7 +23,7 @@ def routes(server: Server) -> list[Route]:
         body = await http.body_of(request)
         row = http.object_in(body)
         ends = http.ends(request, server.limits.seconds)
-        if "text/event-stream" in request.headers.get("accept", ""):
+        if "text/event-stream" in (http.header(request, b"accept") or ""):
             return http.events_reply(_stream(server, row, len(body), ends, request))
         return _said(await http.while_there(request, server.ask(row, size=len(body), ends=ends)))
 
