@@ -70,6 +70,23 @@ def test_a_thread_waits_for_its_share_and_not_for_all_that_it_answered(
     assert seconds < LONG / 2
 
 
+def test_who_lingers_is_left_a_share(two: tuple[Batching[int], Worker, Worker]) -> None:
+    """The thread that waits for its three clients, and another one that comes for work when six have asked."""
+    made, free, _ = two
+    third = made.worker()
+    lingering = threading.Thread(target=taken, args=(made, free))
+    lingering.start()
+    while not made._lingering:
+        time.sleep(0.001)
+    with made._lock:
+        made.waiting.extend(range(6))
+        assert made._take(third)[0] == [0, 1, 2]
+    made.call()
+    lingering.join(LONG)
+    assert not lingering.is_alive()
+    assert not made.waiting
+
+
 def test_nobody_waits_for_company_while_the_other_threads_are_free() -> None:
     made = Batching[int](2, 16, lambda request: False)
     free = made.worker()

@@ -111,13 +111,13 @@ class Batching(Generic[Request]):
         self._worth += SMOOTH * ((len(self.waiting) >= wanted) - self._worth)
 
     def _take(self, worker: Worker) -> tuple[list[Request], bool]:
-        """What waits, shared fairly among the threads that are coming for it."""
+        """What waits, shared fairly among the threads that are coming for it, be it a moment later."""
         self._coming += 1
         while self._open and not self.waiting:
             self._coming -= 1
             self._idle.append(worker)
             worker.called.wait()
-        share = -(-len(self.waiting) // self._coming)
+        share = -(-len(self.waiting) // (self._coming + len(self._lingering)))
         self._coming -= 1
         taken: list[Request] = []
         while self.waiting and len(taken) < min(share, self._most):
