@@ -31,24 +31,24 @@ class CatalogueLoss(torch.autograd.Function):
         t, n = len(users), len(items)
         rows = min(t, max(128, CELLS // n))
         room = torch.empty(rows * n)
-        user_grad, item_grad, log_sums = torch.empty_like(users), torch.zeros_like(items), torch.empty(t)
+        user_grad, item_grad, losses = torch.empty_like(users), torch.zeros_like(items), torch.empty(t)
         # float32 holds exp(x) for |x| < 87: where no logit can reach 40, none needs its maximum taken off.
         bounded = float(lengths(users).max() * lengths(items).max()) < 40
         for at in range(0, t, rows):
             part = users[at : at + rows]
             logits = torch.mm(part, items.T, out=room[: len(part) * n].view(len(part), n))
+            right = logits.gather(1, targets[at : at + rows, None])  # as it was rounded among the others
             highest = torch.zeros(len(part), 1) if bounded else logits.amax(1, keepdim=True)
             odds = (logits if bounded else logits.sub_(highest)).exp_()
             sums = odds.sum(1, keepdim=True)
             share = (sums * t).reciprocal_()
             torch.mm(odds, items, out=user_grad[at : at + rows]).mul_(share)
             item_grad.addmm_(odds.T, part * share)
-            log_sums[at : at + rows] = (sums.log() + highest).view(-1)
-        right = items[targets]
-        user_grad.sub_(right, alpha=1 / t)
+            losses[at : at + rows] = (sums.log() + (highest - right)).view(-1)
+        user_grad.sub_(items[targets], alpha=1 / t)
         item_grad.index_add_(0, targets, users, alpha=-1 / t)
         ctx.save_for_backward(user_grad, item_grad)
-        return (log_sums - (users * right).sum(1)).mean()
+        return losses.mean()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
