@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from motet import router
 from motet.batch import Array, Batch, Codes, Ragged, Vocabulary
 from motet.errors import RunError
 from motet.metrics.binary import auc, calibration_error
@@ -45,6 +46,39 @@ def test_its_probabilities_are_right_as_often_as_they_say() -> None:
     high = odds["gain"] > np.median(odds["gain"])
     assert gained[high].mean() == pytest.approx(odds["gain"][high].mean(), abs=0.03)
     assert gained[~high].mean() == pytest.approx(odds["gain"][~high].mean(), abs=0.03)
+
+
+def told(right: Array, chances: Array) -> Any:
+    """The steps learnt from one half of the requests, and how far the calibrated ones of the other half are off."""
+    half = len(right) // 2
+    steps = router._steps(chances[:half], right[:half].astype(float))
+    return steps, calibration_error(router._calibrated(steps, chances[half:]), right[half:])
+
+
+def test_a_regression_that_is_right_as_often_as_it_says_is_left_as_it_is() -> None:
+    draw = np.random.default_rng(3)
+    chances = draw.uniform(0.3, 0.99, 4_000)
+    steps, error = told(draw.random(4_000) < chances, chances)
+    assert steps is router.AS_IT_IS
+    assert error < 0.03
+
+
+def test_one_that_is_not_is_calibrated() -> None:
+    draw = np.random.default_rng(4)
+    chances = draw.uniform(0.3, 0.99, 4_000)
+    right = draw.random(4_000) < np.where(chances < 0.8, 0.55, 0.9)
+    steps, error = told(right, chances)
+    assert steps is not router.AS_IT_IS
+    assert error < 0.03
+    assert (calibration_error(chances[2_000:], right[2_000:]) or 0.0) > 0.06
+
+
+def test_few_that_are_wrong_make_no_steps() -> None:
+    draw = np.random.default_rng(5)
+    chances = draw.uniform(0.9, 0.99, 500)
+    right = np.ones(500, bool)
+    right[::25] = False
+    assert told(np.tile(right, 2), np.tile(chances, 2))[0] is router.AS_IT_IS
 
 
 def test_the_rank_is_the_share_that_comes_before() -> None:

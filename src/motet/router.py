@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from motet.batch import Array, Batch, Codes, Ragged
 from motet.errors import RunError
-from motet.metrics.calibration import Isotonic
+from motet.metrics.calibration import Isotonic, calibrated
 from motet.model import Model, State
 
 FOLDS = 5
@@ -21,6 +21,7 @@ FEWEST = 50  # requests; fewer tell nothing about when a model is right
 COMMON = 100  # requests of a name; of a rarer one they tell more noise than when a model is right about it
 SIDES = ("cheap", "strong")
 ROUNDS = 1_000
+AS_IT_IS = np.array([[0.0, 1.0], [0.0, 1.0]])
 SURE = 1e-6  # a probability is no nearer to 0 or 1
 
 
@@ -29,12 +30,15 @@ class Router(Model):
     """How likely the cheap and the strong model are to be right about each request, from what is known by then.
 
     Reads what the cheap model says (its label, its confidence and other numbers), how long texts and histories are, and
-    what else it is given. Learns on requests that neither model was fitted on: a logistic regression for each model,
-    calibrated by isotonic regression of what the other folds' regressions say (cross-fitted).
+    what else it is given. Learns on requests that neither model was fitted on: a logistic regression for each model.
+    What the other folds' regressions say of a request (cross-fitted) is calibrated by isotonic regression, where that
+    foretells held-out requests better than the regressions do by themselves.
     Result: cheap, strong: the two probabilities. gain: by how much asking the strong model raises the chance that the
     answer is right, from -1 to 1. rank: the share of the requests that it has learnt from at which more is gained.
     Errors: fewer than 50 requests whose outcome is known. Source: Zadrozny & Elkan 2002 for the calibration.
     """
+
+    version: ClassVar[int] = 2
 
     def fit(self, batch: Batch, target: Any) -> State:
         wanted: Codes = target
@@ -56,21 +60,22 @@ class Router(Model):
         mean, scale = _scales(X)
         scaled = _scaled(X, mean, scale)
         right = {s: (said[s].coded_by(wanted.names) == wanted.codes)[known].astype(np.float64) for s in SIDES}
-        odds, parts = dict[str, Array](), dict[str, Any]()
+        chances, parts = dict[str, Array](), dict[str, Any]()
         for side in SIDES:
-            odds[side] = _crossed(scaled, right[side])
-            parts |= {f"{side}_steps": _steps(odds[side], right[side])}
+            chances[side] = _crossed(scaled, right[side])
+            parts |= {f"{side}_steps": _steps(chances[side], right[side])}
             parts |= dict(zip((f"{side}_weights", f"{side}_bias"), _line(scaled, right[side]), strict=True))
-        scores = _chance(odds["strong"]) - _chance(odds["cheap"])
+        scores = _half(chances)
         # Half of what is gained, and a half, is the mean of these two: so a gain is calibrated as a probability is.
         twice, either = np.tile(scores, 2), np.concatenate([right["strong"], 1 - right["cheap"]])
-        return State(**frame, **parts, mean=mean, scale=scale, gain_steps=_steps(twice, either), scores=np.sort(scores))
+        gains = _steps(twice, either, np.tile(np.arange(len(scores)), 2))
+        return State(**frame, **parts, mean=mean, scale=scale, gain_steps=gains, scores=np.sort(scores))
 
     def apply(self, state: State, batch: Batch) -> dict[str, Array]:
         X = _scaled(_design(state, batch.columns), state["mean"], state["scale"])
-        odds = {side: _odds(X, state[f"{side}_weights"], state[f"{side}_bias"]) for side in SIDES}
-        likely = {side: _calibrated(state[f"{side}_steps"], odds[side]) for side in SIDES}
-        score = _chance(odds["strong"]) - _chance(odds["cheap"])
+        chances = {side: _chance(_odds(X, state[f"{side}_weights"], state[f"{side}_bias"])) for side in SIDES}
+        likely = {side: _calibrated(state[f"{side}_steps"], chances[side]) for side in SIDES}
+        score = _half(chances)
         above = len(state["scores"]) - np.searchsorted(state["scores"], score, side="right")
         gain = 2 * _calibrated(state["gain_steps"], score) - 1
         return {**likely, "gain": gain, "rank": above / len(state["scores"])}
@@ -84,19 +89,30 @@ def label_of(value: Any) -> Codes:
 
 
 def _crossed(X: Array, right: Array) -> Array:
-    """The log-odds of being right at each request, as the other folds know them, [n]."""
+    """The probability of being right at each request, as the other folds know it, [n]."""
     odds = np.empty(len(X))
     for fold in range(FOLDS):
         held = np.arange(len(X)) % FOLDS == fold
         odds[held] = _odds(X[held], *_line(X[~held], right[~held]))
-    return odds
+    return _chance(odds)
 
 
-def _steps(scores: Array, right: Array) -> Array:
-    """What calibrates scores: each step's end, and the probability there, float64 [2, m]."""
+def _half(chances: Mapping[str, Array]) -> Array:
+    """Half of what the strong model gains, and a half: 0 where it is surely wrong and the cheap one right, 1 where it
+    is the other way round."""
+    return 0.5 + (chances["strong"] - chances["cheap"]) / 2
+
+
+def _steps(chances: Array, right: Array, groups: Array | None = None) -> Array:
+    """What calibrates probabilities: each step's end, and the probability there, float64 [2, m]. groups: [n], rows of
+    one are of one request."""
     if np.ptp(right) == 0:
         return np.array([[0.0], [(right.sum() + 1) / (len(right) + 2)]])
-    steps = Isotonic.of(scores, right)
+    if min(right.sum(), len(right) - right.sum()) < FEWEST:
+        return AS_IT_IS  # steps of so few say little, and a fold may leave none of them
+    if np.mean((calibrated(chances, right, groups, FOLDS) - right) ** 2) >= np.mean((chances - right) ** 2):
+        return AS_IT_IS
+    steps = Isotonic.of(chances, right)
     return np.stack([steps.scores, steps.probabilities])
 
 
