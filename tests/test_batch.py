@@ -12,6 +12,15 @@ from motet.windows import Windows
 NAMES = Vocabulary(pa.array(["tea", "cup"], pa.large_string()))
 
 
+def test_the_candidates_of_some_requests_are_theirs_in_the_order_asked_for() -> None:
+    pairs = Pairs(np.array([0, 2, 2, 5]), np.array([7, 8, 1, 2, 3]), np.array([0.9, 0.8, 0.7, 0.6, 0.5]))
+    some = pairs.of(np.array([2, 1, 0]))
+    assert some.offsets.tolist() == [0, 3, 3, 5]
+    assert some.items.tolist() == [1, 2, 3, 7, 8]
+    assert some.scores.tolist() == [0.7, 0.6, 0.5, 0.9, 0.8]
+    assert len(pairs.of(np.array([1])).items) == 0
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

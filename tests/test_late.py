@@ -4,12 +4,14 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 import motet as mt
-from motet.batch import Batch
+from motet.apply import Whole
+from motet.batch import Batch, Pairs
 from motet.column import Unready
-from tests.shop import Purchase, asked_batch, shop
+from tests.shop import Buyer, Item, Purchase, asked_batch, shop
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,68 @@ def test_what_a_model_says_of_a_row_does_not_mean_that_its_otherwise_answered() 
     assert not run.fell
     run.value(Slow(fails=True)(Purchase.search).within(seconds=5, otherwise=""))
     assert len(run.fell) == 1
+
+
+@dataclass(frozen=True)
+class Counts(mt.Model):
+    """Says of every request how many candidates it has and which is the first."""
+
+    calls_llm: ClassVar[bool] = True
+
+    def __call__(self, amount: mt.Number, found: mt.Candidates) -> mt.Late[mt.Text]:
+        return mt.Late(mt.Text, mt.column(Unready, self, amount=amount, found=Whole(found)))
+
+    def apply(self, state: mt.State, batch: Batch) -> pa.Array:
+        found: Pairs = batch["found"]
+        assert len(found) == batch.rows
+        rows = zip(batch["amount"].tolist(), found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)
+        return pa.array([f"{amount:g}: {found.items[a:b].tolist()}" for amount, a, b in rows], pa.large_string())
+
+
+found = mt.retrieve(Item, k=3, by=[mt.BM25()(Item.name, Purchase.search), mt.BM25()(Item.kind.text(), Purchase.search)])
+
+
+def test_where_it_is_not_worth_asking_for_its_otherwise_answers() -> None:
+    run = asked_batch(shop(events=40))
+    amounts = run.value(Purchase.amount)
+    late = Counts()(Purchase.amount, found)
+    said = run.value(late.within(seconds=5, otherwise="cheap", where=Purchase.amount > 25)).to_pylist()
+    everything = asked_batch(shop(events=40)).value(late.within(seconds=5, otherwise="")).to_pylist()
+    assert 0 < (amounts > 25).sum() < len(amounts)
+    expected = [text if amount > 25 else "cheap" for text, amount in zip(everything, amounts, strict=True)]
+    assert said == expected
+    ((_, _, spared),) = run.spared
+    assert np.array_equal(spared, amounts <= 25)
+
+
+def test_where_nothing_is_worth_asking_for_the_model_is_not_called() -> None:
+    run = asked_batch(shop(events=10))
+    said = run.value(Slow(fails=True)(Purchase.search).within(seconds=5, otherwise="no", where=Purchase.amount < 0))
+    assert set(said.to_pylist()) == {"no"}
+    assert not run.fell
+
+
+def test_what_fails_where_it_was_asked_for_is_told_of_those_requests_alone() -> None:
+    run = asked_batch(shop(events=40))
+    where = Purchase.amount > 25
+    said = run.value(Slow(fails=True)(Purchase.search).within(seconds=5, otherwise="no", where=where))
+    assert set(said.to_pylist()) == {"no"}
+    ((_, problem, rows),) = run.fell
+    assert problem == "the endpoint is down"
+    assert rows is not None
+    assert np.array_equal(rows, run.value(where) == 1)
+
+
+def test_a_condition_may_be_on_who_asks() -> None:
+    data = shop(events=40)
+    run = asked_batch(data)
+    said = run.value(Slow()(Purchase.search).within(seconds=5, otherwise="young", where=Buyer.age >= 30)).to_pylist()
+    ages = run.value(Purchase.lookup(Buyer.age))
+    assert said == ["hello" if age >= 30 else "young" for age in ages]
+
+
+def test_a_missing_condition_does_not_hold() -> None:
+    run = asked_batch(shop(events=10))
+    nothing = Purchase.amount / 0 > 1
+    said = run.value(Slow()(Purchase.search).within(seconds=5, otherwise="no", where=nothing))
+    assert set(said.to_pylist()) == {"no"}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from motet.batch import Array, Pairs
+from motet.batch import Array, Pairs, concat, take
 from motet.model import NOTHING, Model, State, digest
 from motet.node import Column, Grain, Node, Run, event_of, given, item_of, name_of, union, upstream
 
@@ -248,31 +248,53 @@ class Pick(Node):
 
 @dataclass(frozen=True, eq=False)
 class Within(Node):
-    """A late value with its deadline, and what is answered when it is not there by then."""
+    """A late value with its deadline, and what is answered when it is not there by then, or not asked for.
+
+    where: for which requests it is asked for; None: for all.
+    """
 
     late: Column
     seconds: float
     cheap: Column | None
     text: str = ""
+    where: Column | None = None
 
     @property
     def inputs(self) -> tuple[Column, ...]:
-        return (self.late, *given(self.cheap))
+        return (self.late, *given(self.cheap), *given(self.where))
 
     def config(self) -> str:
-        return f"{self.seconds} {self.text!r}"
+        return f"{self.seconds} {self.text!r}{'' if self.where is None else ' where'}"
 
     def label(self) -> str:
         otherwise = repr(self.text) if self.cheap is None else name_of(self.cheap)
-        return f"{name_of(self.late)} within {self.seconds:g} s, otherwise {otherwise}"
+        where = "" if self.where is None else f" where {name_of(self.where)}"
+        return f"{name_of(self.late)} within {self.seconds:g} s{where}, otherwise {otherwise}"
 
     def parts(self) -> list[tuple[str, Column]]:
         return [("", self.late)]
 
+    def wanted(self, run: Run) -> Array:
+        """The requests for which it is asked for, bool [n]."""
+        rows = run.rows(self.grain)
+        return np.ones(rows, np.bool_) if self.where is None else np.broadcast_to(run.value(self.where) == 1, rows)
+
     def evaluate(self, run: Run) -> Any:
-        value = run.in_time(self.late, self.seconds)
-        if value is not None:
-            return value
+        wanted = self.wanted(run)
+        if wanted.all():
+            value = run.in_time(self.late, self.seconds)
+            return self._instead(run) if value is None else value
+        run.spare(self, self.late, ~wanted)
+        asked = np.flatnonzero(wanted)
+        value = run.in_time(self.late, self.seconds, asked) if len(asked) else None
+        if value is None:
+            return self._instead(run)
+        order = np.arange(len(wanted))
+        order[asked] = len(wanted) + np.arange(len(asked))
+        return take(concat([self._instead(run), value]), order)
+
+    def _instead(self, run: Run) -> Any:
+        """What is answered without it, a row per request."""
         if self.cheap is not None:
             return run.value(self.cheap)
         return pa.array([self.text] * run.rows(self.grain), pa.large_string())

@@ -135,6 +135,11 @@ class Pairs:
         kept = place < k
         return Pairs(offsets_of(np.minimum(sizes, k)), self.items[kept], self.scores[kept])
 
+    def of(self, requests: Array) -> Pairs:
+        """The candidates of these requests, in this order."""
+        items, scores = (Windows.of(flat, self.offsets).take(requests) for flat in (self.items, self.scores))
+        return Pairs(offsets_of(items.lengths), items.compact().values, scores.compact().values)
+
     def at(self, requests: Array, items: Array) -> Array:
         """The score of each given pair, NaN where it is no candidate: float32 [pairs]."""
         width = int(max(self.items.max(initial=0), items.max(initial=0))) + 1

@@ -451,22 +451,45 @@ class Late(Generic[C]):
     def __init__(self, kind: type[C], made: Unready) -> None:
         self.kind, self.column = kind, made
 
-    def within(self, *, seconds: float, otherwise: C | str | None) -> C:
-        """The value if it is there in time, else `otherwise`: a column, a text to answer, or None for a missing one."""
+    def within(self, *, seconds: float, otherwise: C | str | None, where: Flag | None = None) -> C:
+        """The value if it is there in time, else `otherwise`: a column, a text to answer, or None for a missing one.
+
+        where: the requests for which it is worth asking for; all others are answered by `otherwise`, and do not wait.
+        """
         if not seconds > 0:
             raise GraphError(f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)")
+        where = None if where is None else self._condition(where)
         if otherwise is None:
             nothing = self.kind(Missing(self.kind, self.column.grain))
-            return self.kind.of(Within(self.column, seconds, nothing))
+            return self.kind.of(Within(self.column, seconds, nothing, where=where))
         if isinstance(otherwise, Column):
             check_fallback(self.kind.of(self.column.node), otherwise, isinstance(otherwise, self.kind))
-            return self.kind.of(Within(self.column, seconds, otherwise))
+            return self.kind.of(Within(self.column, seconds, otherwise, where=where))
         if not issubclass(self.kind, Text):
             raise GraphError(
                 f"{name_of(self.column)} is a {self.kind.__name__} and cannot fall back on the text {otherwise!r}",
                 help=f"fall back on another {self.kind.__name__}",
             )
-        return self.kind.of(Within(self.column, seconds, None, otherwise))
+        return self.kind.of(Within(self.column, seconds, None, otherwise, where))
+
+    def _condition(self, where: Flag) -> Flag:
+        """The condition as the event sees it that asks."""
+        event, grain = event_of(self.column.grain), grain_name(self.column.grain)
+        if not isinstance(where, Flag):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise GraphError(f"{where!r} is no condition", help=f"give a flag per {grain}: where=number > 0")
+        seen = where if event is None else cast(Flag, event.lookup(where))
+        if seen.after:
+            raise GraphError(
+                f"{name_of(where)} is an outcome and cannot say when {name_of(self.column)} is worth asking for",
+                help="read earlier ones with mt.past(...)",
+            )
+        if seen.grain != self.column.grain:
+            raise GraphError(
+                f"{name_of(self.column)} is asked for once per {grain}, and {name_of(where)} exists once per "
+                f"{grain_name(where.grain)}",
+                help=f"give a flag per {grain}",
+            )
+        return seen
 
     def __repr__(self) -> str:
         return f"Late {self.kind.__name__}({self.column.node.label()} @ {grain_name(self.column.grain)})"

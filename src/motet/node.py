@@ -50,8 +50,8 @@ class Run(Protocol):
         """What a node's model gives for these columns, one value a row. groups: offsets per request, of candidates."""
         ...
 
-    def in_time(self, column: Column, seconds: float) -> Any:
-        """The column's value, None where it is not there in time."""
+    def in_time(self, column: Column, seconds: float, rows: Array | None = None) -> Any:
+        """The column's value (for some of the asked requests, where given), None where it is not there in time."""
         ...
 
     def tried(self, column: Column, pairs: Pairs | None = None) -> Any:
@@ -67,7 +67,7 @@ class Run(Protocol):
         ...
 
     def spare(self, node: Node, strong: Column, rows: Array) -> None:
-        """Says which requests, bool [n], a node has spared its strong column, by choice."""
+        """Says which requests, bool [n], a node has spared its strong or late column, by choice."""
         ...
 
     def note(self, column: Column, problem: str, rows: Array | None = None) -> None:

@@ -79,6 +79,9 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
         "otherwise": Graph(value=gated.otherwise(Purchase.amount)),
         "cores": Graph(value=Cores()(Purchase.amount)),
         "abandoned": Graph(said=Abandoned()(Purchase.search).within(seconds=15, otherwise="")),
+        "worth it": Graph(
+            said=Slow(1.0)(Purchase.search).within(seconds=15, otherwise="no", where=Purchase.amount > 5)
+        ),
         "late": Graph(said=Slow(1.0)(Purchase.search).within(seconds=0.3, otherwise="later")),
     }
     GATE.set()
@@ -262,6 +265,20 @@ def test_those_who_left_take_nobodys_place(versions: dict[str, Version]) -> None
         await asyncio.gather(*first)
 
     run(work, Limits(threads=1, waiting=2))
+
+
+def test_who_need_not_wait_for_a_late_value_is_answered_before_those_who_do(versions: dict[str, Version]) -> None:
+    async def work(engine: Engine) -> tuple[list[Reply], list[Reply]]:
+        tasks = several(engine, versions["worth it"], [7.0, 1.0, 8.0, 2.0])
+        await asyncio.sleep(0.5)
+        at_once = [task.result() for task in tasks if task.done()]
+        return at_once, await asyncio.gather(*tasks)
+
+    at_once, replies = run(work, Limits(threads=1))
+    assert len(at_once) == 2
+    assert [reply.answer["said"] for reply in replies] == ["hello", "no", "hello", "no"]
+    assert len({str(reply.answered_by) for reply in at_once}) == 1
+    assert [reply.answered_by == at_once[0].answered_by for reply in replies] == [False, True, False, True]
 
 
 def test_late_work_that_nobody_waits_for_any_more_hears_of_it(versions: dict[str, Version]) -> None:

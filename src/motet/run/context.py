@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from motet.search import Index
 from motet.store import Store
 from motet.table import Table, newcomers
 
+T = TypeVar("T")
 Tick = Callable[[Column, int, int], None]  # told (column, rows done, rows in all) while rows are computed
 
 REASONS = 1_000
@@ -256,7 +257,7 @@ class Batched(Run):
         more, and budgets have grown by them before.
     heard: called with (late column, row, text so far) while a text is being written, where somebody reads along.
     fell: what could not be had, why, and for which requests (None: all).
-    spared: who has not asked its strong column by choice, and for which requests.
+    spared: who has not asked its strong or late column by choice, and for which requests.
     """
 
     def __init__(self, context: Context, event: type[Event] | None, table: Table | None, rows: Array | None) -> None:
@@ -306,20 +307,33 @@ class Batched(Run):
             return None
         whole, rows = self._whole
         value = whole._values.get(key)
-        return None if value is None or isinstance(value, Pairs) or is_scores(value) else take(value, rows)
+        if isinstance(value, Pairs):
+            return value.of(rows)
+        return None if value is None or is_scores(value) else take(value, rows)
 
     def some(self, column: Column, rows: Array) -> Any:
+        return self.part(rows, lambda part: part.tried(column))
+
+    def part(self, rows: Array, read: Callable[[Batched], T]) -> T:
+        """What is read of some of the asked requests by themselves; what is computed for all of them is not again."""
         part = Batched(self.context, self.event, self.table, rows if self.taken is None else self.taken[rows])
         part.moment, part.runner, part.cores = self.moment, self.runner, self.cores
         part.ends, part.left, part.waited = self.ends, self.left, self.waited
         part.rehearsed, part.again = self.rehearsed, self.again
         part._whole, part.keeping = (self, rows), self.keeping
-        value = part.tried(column)
-        for fallen, problem, of in part.fell:
-            lost = np.zeros(self._asked(), np.bool_)
-            lost[rows if of is None else rows[of]] = True
-            self.fell.append((fallen, problem, lost))
+        told = self.heard
+        if told is not None:
+            part.heard = lambda column, row, text: told(column, int(rows[row]), text)
+        value = read(part)
+        self.fell += [(column, problem, self._among(rows, of)) for column, problem, of in part.fell]
+        self.spared += [(node, strong, self._among(rows, of)) for node, strong, of in part.spared]
         return value
+
+    def _among(self, rows: Array, of: Array | None) -> Array:
+        """Which of all requests some of a part's are, bool [n]."""
+        found = np.zeros(self._asked(), np.bool_)
+        found[rows if of is None else rows[of]] = True
+        return found
 
     def granted(self, node: Node, ranks: Array, worth: Array, budget: float) -> Array:
         allowance = Allowance(1.0) if self.rehearsed else self.context.allowance(node, budget)
@@ -379,9 +393,11 @@ class Batched(Run):
             note(problem)
         return made
 
-    def in_time(self, column: Column, seconds: float) -> Any:
+    def in_time(self, column: Column, seconds: float, rows: Array | None = None) -> Any:
         for needed in column.node.inputs:
             self.value(needed)
+        if rows is not None:
+            return self.part(rows, lambda part: part.in_time(column, seconds))
         late, seconds = f"not there within {seconds:g} s", seconds - self.waited
         if self.ends is not None:
             seconds = min(seconds, self.ends - time.monotonic())

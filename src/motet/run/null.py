@@ -10,7 +10,7 @@ from motet.apply import Apply, Within
 from motet.candidates import Retrieve, held
 from motet.column import Unready
 from motet.escalate import Escalate
-from motet.node import Column, event_of, grain_name, item_of, upstream
+from motet.node import Column, event_of, grain_name, item_of, name_of, upstream
 from motet.outline import Outline
 
 Sizes = Mapping[Any, int]  # rows of each record
@@ -74,7 +74,8 @@ def count(column: Column, sizes: Sizes) -> Count:
     event, item = event_of(column.grain), item_of(column.grain)
     grain = grain_name(column.grain)
     if isinstance(column.node, Within):
-        return Count(column, grain, f"per request, late ({column.node.seconds:g} s)", 1, True)
+        where = "" if column.node.where is None else f", where {name_of(column.node.where)}"
+        return Count(column, grain, f"per request, late ({column.node.seconds:g} s){where}", 1, True)
     if event is None and item is None:
         return Count(column, grain, "when the tables change", 1, False)
     if event is None:

@@ -210,7 +210,8 @@ class Engine:
             rows, ends = [request.row for request in batch], min(request.ends for request in batch)
             running = version.begin(rows, ends, cores)
             running.run.again = again
-            early = running.early()
+            early, waits = running.early(), running.waits()
+            self._settle(running, batch, early, [row for row in range(len(batch)) if row not in waits])
         except Exception as error:
             if len(batch) == 1 or not isinstance(error, MotetError):
                 self._deliver(batch, [error] * len(batch))
@@ -220,28 +221,37 @@ class Engine:
             if running is not None:
                 self._ran(running, [])
             return
-        if version.late:
+        if waits:
             self._tell(batch, early)
-            self._late.submit(self._finish, running, batch, early, time.monotonic())
+            self._late.submit(self._finish, running, batch, early, waits, time.monotonic())
         else:
-            self._deliver(batch, _replies(running, early))
             self._ran(running, batch)
 
-    def _finish(self, running: Running, batch: list[Request], early: list[Answer], since: float) -> None:
-        if all(request.future.done() for request in batch):
+    def _settle(self, running: Running, batch: list[Request], early: list[Answer], rows: list[int]) -> None:
+        """Answers those of a batch that are in these rows, with what they wait for."""
+        if rows:
+            late = running.late(rows)
+            replies = [_reply(running, row, early[row] | more) for row, more in zip(rows, late, strict=True)]
+            self._deliver([batch[row] for row in rows], replies)
+
+    def _finish(
+        self, running: Running, batch: list[Request], early: list[Answer], rows: list[int], since: float
+    ) -> None:
+        """Answers those of a batch that wait for late values."""
+        waiting = [batch[row] for row in rows]
+        if all(request.future.done() for request in waiting):
             self._ran(running, [])
             return
         running.run.waited, running.run.left = time.monotonic() - since, (left := threading.Event())
-        self._soon(lambda: _when_done([request.future for request in batch], left.set))
-        if any(request.early for request in batch):
+        self._soon(lambda: _when_done([request.future for request in waiting], left.set))
+        if any(request.early for request in waiting):
             running.hear(lambda row, answer: self._tell([batch[row]], [answer]))
         try:
-            late = running.late()
+            self._settle(running, batch, early, rows)
         except Exception as error:
-            self._deliver(batch, [error] * len(batch))
+            self._deliver(waiting, [error] * len(waiting))
             self._ran(running, [])
             return
-        self._deliver(batch, _replies(running, [one | two for one, two in zip(early, late, strict=True)]))
         self._ran(running, batch)
 
     def _tell(self, batch: list[Request], early: list[Answer]) -> None:
@@ -294,6 +304,5 @@ def _when_done(futures: Sequence[asyncio.Future[Any]], call: Callable[[], None])
         call()
 
 
-def _replies(running: Running, answers: list[Answer]) -> list[Reply]:
-    number = running.version.number
-    return [Reply(number, answer, running.answered_by(i)) for i, answer in enumerate(answers)]
+def _reply(running: Running, row: int, answer: Answer) -> Reply:
+    return Reply(running.version.number, answer, running.answered_by(row))

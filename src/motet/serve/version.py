@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ Row = Mapping[str, Any]
 
 
 class Version:
-    """A fitted graph with what its requests share. number: of the published version."""
+    """A fitted graph with what its requests share. number: of the published version. late: what outputs wait for."""
 
     def __init__(self, fitted: Fitted, number: int) -> None:
         if fitted.outline.event is None:
@@ -38,7 +39,7 @@ class Version:
             )
         self.fitted, self.number, self.outline = fitted, number, fitted.outline
         self.context = fitted.live
-        self.late = frozenset(n for n, column in self.outline.answered.items() if _is_late(column))
+        self.late = {n: found for n, c in self.outline.answered.items() if (found := _late(c))}
 
     @property
     def event(self) -> type[Event]:
@@ -109,9 +110,20 @@ class Running:
         """What can be answered at once, per ask."""
         return self._outputs([name for name in self.version.outline.answered if name not in self.version.late])
 
-    def late(self) -> list[Answer]:
-        """What waits for a late value, per ask: it blocks until that is there, or its time is over."""
-        return self._outputs([name for name in self.version.outline.answered if name in self.version.late])
+    def late(self, rows: Sequence[int] | None = None) -> list[Answer]:
+        """What waits for a late value, per ask (of some of them, where given): it blocks until that is there, or its
+        time is over."""
+        names = list(self.version.late)
+        if rows is None or len(rows) == self.rows:
+            return self._outputs(names)
+        return self.run.part(np.array(rows), lambda part: replace(self, run=part, rows=len(rows))._outputs(names))
+
+    def waits(self) -> list[int]:
+        """The asks that a late value is asked for, by number: all others need not wait for any."""
+        waits = np.zeros(self.rows, np.bool_)
+        for within in chain.from_iterable(self.version.late.values()):
+            waits |= within.wanted(self.run)
+        return np.flatnonzero(waits).tolist()
 
     def hear(self, told: Callable[[int, Answer], None]) -> None:
         """Has late texts told while they are written: (row, output with its text so far)."""
@@ -149,5 +161,6 @@ def _concerns(masks: list[Array | None], row: int) -> bool:
     return any(mask is None or bool(np.asarray(mask)[row]) for mask in masks)
 
 
-def _is_late(column: Column) -> bool:
-    return any(isinstance(needed.node, Within) for needed in upstream((column,)))
+def _late(column: Column) -> tuple[Within, ...]:
+    """The late values that a column waits for."""
+    return tuple(needed.node for needed in upstream((column,)) if isinstance(needed.node, Within))

@@ -137,6 +137,14 @@ def test_where_nothing_fits_that_is_said(client: openai.OpenAI) -> None:
     assert (text, answer["top"], answer["reply"]) == ("Nothing fits: Horror, from 2051 on.", [], "")
 
 
+def test_a_greeting_is_answered_without_the_language_model(running: Served) -> None:
+    hello, drama = (running.ask(viewer=3, query=said, at=9_000_000).json for said in ("Hello there!", "a drama"))
+    assert (hello["answer"]["intent"], drama["answer"]["intent"]) == ("smalltalk", "find")
+    assert hello["answered_by"]["reply"] != drama["answered_by"]["reply"]
+    best = hello["answer"]["top"][0]["title"]
+    assert hello["answer"]["reply"].startswith(f"{best}: {TITLES[best]['genres'][0]}, {TITLES[best]['year']}.")
+
+
 def test_a_question_about_a_film_is_answered_with_its_facts(client: openai.OpenAI) -> None:
     _, answer, _ = Talk(client).say("Tell me about Paper Moons II")
     assert [film["title"] for film in answer["top"]] == ["Paper Moons II (1989)"]
