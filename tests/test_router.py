@@ -51,7 +51,7 @@ def test_its_probabilities_are_right_as_often_as_they_say() -> None:
 def told(right: Array, chances: Array) -> Any:
     """The steps learnt from one half of the requests, and how far the calibrated ones of the other half are off."""
     half = len(right) // 2
-    steps = router._steps(chances[:half], right[:half].astype(float))
+    steps = router._steps(chances[:half], right[:half].astype(float), np.arange(half))
     return steps, calibration_error(router._calibrated(steps, chances[half:]), right[half:])
 
 
@@ -79,6 +79,18 @@ def test_few_that_are_wrong_make_no_steps() -> None:
     right = np.ones(500, bool)
     right[::25] = False
     assert told(np.tile(right, 2), np.tile(chances, 2))[0] is router.AS_IT_IS
+
+
+def test_requests_that_come_by_turns_are_learnt_from() -> None:
+    n = 1_000
+    turn = np.arange(n) % 5
+    came = Codes((turn % 2).astype(np.int32), NAMES)
+    columns, _, _, _ = world(n)
+    columns["strong"] = Codes(np.where(turn == 3, 1 - came.codes, came.codes).astype(np.int32), NAMES)
+    columns["by0"] = turn.astype(float)
+    state = Router().fit(Batch(columns, rows=n), came)
+    odds = Router().apply(state, known(columns))
+    assert odds["strong"].mean() == pytest.approx(0.8, abs=0.02)
 
 
 def test_the_rank_is_the_share_that_comes_before() -> None:

@@ -1,5 +1,7 @@
-"""A model whose tensors are mapped says what its own file says."""
+"""A model whose tensors are mapped says what its own file says, and its runtime tells nobody."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +47,19 @@ def test_where_no_copy_can_be_kept_the_file_itself_is_opened(tmp_path: Path) -> 
     file = table(tmp_path, 10_000)
     (tmp_path / "built").write_text("no folder")
     assert sessions.mapped(file, "d" * 64, tmp_path / "built") == file
+
+
+COUNT = """
+import os
+from motet import sessions
+before = len(os.listdir("/proc/self/task"))
+sessions.opened({file!r})
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_opening_one_starts_no_thread(tmp_path: Path) -> None:
+    """onnxruntime reports to its maker out of a thread of its own, unless it is told not to before it is loaded."""
+    code = COUNT.format(file=str(table(tmp_path, 10)))
+    said = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "0"

@@ -17,7 +17,7 @@ from motet.metrics.calibration import Isotonic, calibrated
 from motet.model import Model, State
 
 FOLDS = 5
-FEWEST = 50  # requests; fewer tell nothing about when a model is right
+FEWEST = 50  # requests, or answers that are right or wrong; fewer tell nothing about when a model is right
 COMMON = 100  # requests of a name; of a rarer one they tell more noise than when a model is right about it
 SIDES = ("cheap", "strong")
 ROUNDS = 1_000
@@ -38,7 +38,7 @@ class Router(Model):
     Errors: fewer than 50 requests whose outcome is known. Source: Zadrozny & Elkan 2002 for the calibration.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def fit(self, batch: Batch, target: Any) -> State:
         wanted: Codes = target
@@ -60,15 +60,16 @@ class Router(Model):
         mean, scale = _scales(X)
         scaled = _scaled(X, mean, scale)
         right = {s: (said[s].coded_by(wanted.names) == wanted.codes)[known].astype(np.float64) for s in SIDES}
+        dealt = np.random.default_rng(0).permutation(len(known))  # what comes by turns is in all folds
         chances, parts = dict[str, Array](), dict[str, Any]()
         for side in SIDES:
-            chances[side] = _crossed(scaled, right[side])
-            parts |= {f"{side}_steps": _steps(chances[side], right[side])}
+            chances[side] = _crossed(scaled, right[side], dealt)
+            parts |= {f"{side}_steps": _steps(chances[side], right[side], dealt)}
             parts |= dict(zip((f"{side}_weights", f"{side}_bias"), _line(scaled, right[side]), strict=True))
         scores = _half(chances)
         # Half of what is gained, and a half, is the mean of these two: so a gain is calibrated as a probability is.
         twice, either = np.tile(scores, 2), np.concatenate([right["strong"], 1 - right["cheap"]])
-        gains = _steps(twice, either, np.tile(np.arange(len(scores)), 2))
+        gains = _steps(twice, either, np.tile(dealt, 2))
         return State(**frame, **parts, mean=mean, scale=scale, gain_steps=gains, scores=np.sort(scores))
 
     def apply(self, state: State, batch: Batch) -> dict[str, Array]:
@@ -88,11 +89,12 @@ def label_of(value: Any) -> Codes:
     return next(part for part in cast("Mapping[str, Any]", value).values() if isinstance(part, Codes))
 
 
-def _crossed(X: Array, right: Array) -> Array:
-    """The probability of being right at each request, as the other folds know it, [n]."""
+def _crossed(X: Array, right: Array, dealt: Array) -> Array:
+    """The probability of being right at each request, as the other folds know it, [n]. dealt: as numbers that the folds
+    take by turns, [n]."""
     odds = np.empty(len(X))
     for fold in range(FOLDS):
-        held = np.arange(len(X)) % FOLDS == fold
+        held = dealt % FOLDS == fold
         odds[held] = _odds(X[held], *_line(X[~held], right[~held]))
     return _chance(odds)
 
@@ -103,14 +105,14 @@ def _half(chances: Mapping[str, Array]) -> Array:
     return 0.5 + (chances["strong"] - chances["cheap"]) / 2
 
 
-def _steps(chances: Array, right: Array, groups: Array | None = None) -> Array:
-    """What calibrates probabilities: each step's end, and the probability there, float64 [2, m]. groups: [n], rows of
-    one are of one request."""
+def _steps(chances: Array, right: Array, dealt: Array) -> Array:
+    """What calibrates probabilities: each step's end, and the probability there, float64 [2, m]. dealt: the request
+    that each is of, as a number that the folds take by turns, [n]."""
     if np.ptp(right) == 0:
         return np.array([[0.0], [(right.sum() + 1) / (len(right) + 2)]])
     if min(right.sum(), len(right) - right.sum()) < FEWEST:
-        return AS_IT_IS  # steps of so few say little, and a fold may leave none of them
-    if np.mean((calibrated(chances, right, groups, FOLDS) - right) ** 2) >= np.mean((chances - right) ** 2):
+        return AS_IT_IS  # steps of so few say little
+    if np.mean((calibrated(chances, right, dealt, FOLDS) - right) ** 2) >= np.mean((chances - right) ** 2):
         return AS_IT_IS
     steps = Isotonic.of(chances, right)
     return np.stack([steps.scores, steps.probabilities])

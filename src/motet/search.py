@@ -66,8 +66,8 @@ def top(
     queries: [n, d], items: [m, d], bias: [m]. exclude: item codes per query that are not wanted.
     allowed: bool [m], or [n, m] per query: the items that may be found at all. One whose score is NaN is not found.
     """
-    _check(queries, items.shape[1], k)
-    codes, scores = _padding(len(queries), k)
+    check(queries, items.shape[1], k)
+    codes, scores = padding(len(queries), k)
     step = max(1, HELD // max(1, len(items)))
     for start in range(0, len(queries), step):
         block = slice(start, start + step)
@@ -210,7 +210,7 @@ class Index:
         Fetches more than k by as many as are excluded, and twice as many again while too few are left: in the end all
         items, which is exact, since the graph need not lead to each of them.
         """
-        _check(queries, self._graph.ndim, k, beside=1)
+        check(queries, self._graph.ndim, k, beside=1)
         if self._graph.ndim == queries.shape[1] + 1:
             queries = np.column_stack((queries, np.ones(len(queries), np.float32)))
         most = int(exclude.lengths.max(initial=0)) if exclude is not None else 0
@@ -237,7 +237,7 @@ class Index:
         threads: int,
     ) -> Found:
         if fetch == 0 or len(queries) == 0:
-            return _padding(len(queries), k)
+            return padding(len(queries), k)
         every = fetch == len(self)
         matches = self._graph.search(np.ascontiguousarray(queries, np.float32), fetch, threads=threads, exact=every)
         codes = np.asarray(matches.keys, np.int64).reshape(len(queries), -1)
@@ -268,7 +268,8 @@ def _library() -> Any:
     return importlib.import_module("usearch.index")
 
 
-def _check(queries: Matrix, d: int, k: int, beside: int = 0) -> None:
+def check(queries: Matrix, d: int, k: int, beside: int = 0) -> None:
+    """Errors: DataError for queries of another width, and for a k that is none."""
     if queries.ndim != 2 or queries.shape[1] not in (d, d - beside):
         raise DataError(f"queries are {queries.shape}, items have {d} dimensions", help="queries of [n, d]")
     if k < 1:
@@ -277,20 +278,21 @@ def _check(queries: Matrix, d: int, k: int, beside: int = 0) -> None:
 
 def ranked(rows: NDArray[Any], codes: NDArray[Any], scores: NDArray[Any], n: int, k: int) -> Found:
     """The first k of each row's (code, score), which come by row and then code, as padded arrays: descending, equal
-    scores by lower code."""
+    scores by lower code. No score is NaN."""
     ends: NDArray[np.int64] = np.searchsorted(rows, np.arange(n + 1))
     sizes = np.diff(ends)
-    table: Matrix = np.full((n, int(sizes.max(initial=0))), -np.inf, np.float32)
+    table = np.full((n, int(sizes.max(initial=0))), -np.inf, scores.dtype)
     table[np.arange(table.shape[1]) < sizes[:, None]] = scores
     order = np.argsort(-table, axis=1, kind="stable")[:, :k]
-    out, width = _padding(n, k), min(k, table.shape[1])
+    out, width = padding(n, k), min(k, table.shape[1])
     kept = np.arange(width) < sizes[:, None]  # what is not there is last
     out[0][:, :width][kept] = codes[(ends[:-1, None] + order)[kept]]
     out[1][:, :width] = np.take_along_axis(table, order, axis=1)
     return out
 
 
-def _padding(n: int, k: int) -> Found:
+def padding(n: int, k: int) -> Found:
+    """What n queries find where there is nothing."""
     return np.full((n, k), -1, np.int32), np.full((n, k), -np.inf, np.float32)
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 # From 1.29 on it would report on models and machines to its maker, out of a thread of its own. It looks as it loads.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -49,8 +45,8 @@ def mapped(file: Path, digest: str, folder: Path) -> Path:
     return copy
 
 
-def opened(model: str | bytes, cores: int = 1, outside: Mapping[str, NDArray[Any]] | None = None) -> Any:
-    """A session over a model's file or bytes. outside: tensors that the model says lie elsewhere."""
+def opened(model: str | bytes, cores: int = 1) -> Any:
+    """A session over a model's file or bytes."""
     import onnxruntime
 
     ort: Any = onnxruntime
@@ -60,9 +56,6 @@ def opened(model: str | bytes, cores: int = 1, outside: Mapping[str, NDArray[Any
     # they would take the cores from everybody else.
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(AWAKE))
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if outside:
-        values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in outside.values()]
-        options.add_external_initializers(list(outside), values)
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
