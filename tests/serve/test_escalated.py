@@ -9,6 +9,7 @@ import motet as mt
 from motet.batch import Array
 from motet.errors import RunError
 from motet.fitted import Fitted, published
+from motet.serve.process import Settings, shareable
 from tests.serve.served import NAME, Served, gated
 from tests.tickets import Expert, Ticket, expert, guess, tickets
 
@@ -45,6 +46,19 @@ def test_a_budget_is_a_limit_however_many_ask_at_once(tmp_path: Path) -> None:
     with gated(desk(tmp_path, guess.label.escalate(expert, budget=BUDGET))) as running, ThreadPoolExecutor(16) as pool:
         said = list(pool.map(lambda i: answered(running, 0.9 if i % 3 == 0 else 0.1), range(n)))
     assert BUDGET * n - 2 <= said.count("expert") <= BUDGET * n
+
+
+def test_trying_out_what_workers_share_spends_and_earns_no_budget(tmp_path: Path) -> None:
+    desk(tmp_path, guess.label.escalate(expert, budget=BUDGET))
+    file = tmp_path / "graph.py"
+    file.write_text(
+        "import motet as mt\nfrom tests.tickets import expert, guess\n"
+        f"{NAME} = mt.Graph(topic=guess.label.escalate(expert, budget={BUDGET}))\n"
+    )
+    version = shareable(Settings(f"{file}:{NAME}", store=str(tmp_path)))
+    running = version.begin([{"amount": 0.9, "side": 1.0, "at": 0}] * 10)
+    running.early()
+    assert [running.answered_by(row)["topic"] for row in range(10)].count("expert") == BUDGET * 10
 
 
 def test_an_hour_without_hard_ones_is_answered_by_the_cheap_model(tmp_path: Path) -> None:

@@ -67,10 +67,12 @@ class Reply:
 
 @dataclass(eq=False)
 class Request:
-    """One ask on its way. ends: when the time of the strong models is over, as time.monotonic() tells it.
-    seconds: that it has in all. early: told what can be answered at once, and then late texts as they grow, where
-    somebody reads along. begun: when its
-    turn came, as time.perf_counter() tells it."""
+    """One ask on its way.
+
+    ends: when the time of the strong models is over, as time.monotonic() tells it. seconds: that it has in all.
+    early: told what can be answered at once, and then late texts as they grow, where somebody reads along.
+    begun: when its turn came, as time.perf_counter() tells it.
+    """
 
     row: Row
     version: Version

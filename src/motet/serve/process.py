@@ -70,10 +70,9 @@ def serve(settings: Settings) -> None:
             answer(settings, sock, begun=lambda: _say(_where(settings, sock)))
             return
         with TemporaryDirectory(prefix="motet-") as shared:
-            common = shareable(settings) if workers.copyable(partial(shareable, settings)) else None
-            work = partial(answer, settings, sock, Path(shared), common)
+            load, work = partial(shareable, settings), partial(answer, settings, sock, Path(shared))
             said = f"{_where(settings, sock)} by {settings.workers} workers"
-            workers.supervise(settings.workers, work, sock, Path(shared), begun=lambda: _say(said))
+            workers.supervise(settings.workers, load, work, sock, Path(shared), begun=lambda: _say(said))
 
 
 def check_access(settings: Settings) -> None:
@@ -91,7 +90,7 @@ def shareable(settings: Settings) -> Version:
     asks = examples(version)
     for some in ([ask] for ask in asks), (asks,):
         for rows in some:
-            version.begin(rows).early()
+            version.rehearse(rows).early()
     return version
 
 
@@ -123,7 +122,7 @@ def answering(
     settings: Settings, cores: int, shared: Path | None = None, common: Version | None = None
 ) -> tuple[Server, Gate]:
     """What one process answers with. cores: that a batch which is alone may use."""
-    version, name = common or loaded(settings), loading.name(settings.target)
+    version, name = _published(settings, common), loading.name(settings.target)
     beside = Beside(
         Share.read(settings.canary) if settings.canary else None,
         Share.read(settings.shadow, SAMPLE) if settings.shadow else None,
@@ -134,6 +133,14 @@ def answering(
     server = Server(name, version, Limits(cores=cores), beside, shared, log, traces)
     keys = Keys.read(Path(settings.keys)) if settings.keys else None
     return server, Gate(application(server), server, keys, traces)
+
+
+def _published(settings: Settings, common: Version | None) -> Version:
+    """What is published now. common: what was when the first workers began."""
+    name = loading.name(settings.target)
+    if common is not None and common.number == existing_store(settings.store).pointed(name):
+        return common
+    return loaded(settings)
 
 
 def log_to_stderr() -> None:

@@ -58,10 +58,15 @@ class Version:
         run.runner = Local(spending.add, online=True)
         return Running(self, run, len(rows), spending)
 
-    def answer(self, rows: Sequence[Row]) -> list[Answer]:
-        """All outputs of asks that nobody waits for, as those of a dry run."""
+    def rehearse(self, rows: Sequence[Row]) -> Running:
+        """A batch of asks that nobody waits for: no budget pays for them, nor grows by them."""
         running = self.begin(rows)
         running.run.rehearsed = True
+        return running
+
+    def answer(self, rows: Sequence[Row]) -> list[Answer]:
+        """All outputs of asks that nobody waits for, as those of a dry run."""
+        running = self.rehearse(rows)
         early, late = running.early(), running.late()
         return [one | other for one, other in zip(early, late, strict=True)]
 
