@@ -109,12 +109,12 @@ def _called(name: str) -> str:
     return name
 
 
-def embedder(encoder: Path) -> Embed:
-    """Texts to vectors by the exported encoder, on one thread, padded to the longest."""
+def embedder(encoder: Path, cores: int = 1) -> Embed:
+    """Texts to vectors by the exported encoder, on so many threads, padded to the longest."""
     tokenizer: Any = Tokenizer.from_file(str(weights.path("minilm-l6/tokenizer")))
     tokenizer.enable_truncation(LONGEST)
     tokenizer.enable_padding()
-    session = sessions.opened(str(encoder))
+    session = sessions.opened(str(encoder), cores)
 
     def embed(texts: list[str]) -> Array:
         read = tokenizer.encode_batch(texts)

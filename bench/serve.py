@@ -5,9 +5,10 @@
 The graph: MiniLM-L6 (fp32) embeds a query, the 100 nearest of 10,000 items are found exactly, a DLRM scores them, the
 best ten are answered (bench/_reference.py). The limit: the same three models called by hand in this process as one
 would without Motet, MiniLM as torch exports it (bench/_bare.py), no HTTP, no JSON, no graph: one at a time on one
-thread, 8 and 16 at a time on two threads. Beside it, as `own`, the same with Motet's embedder, which pads nothing. Then
-the server, one process, is asked by wrk over 1, 8 and 32 connections, every query a new one. By turns, so that all see
-the same machine; ratios are medians of the rounds. --data is not read: items and queries are drawn at random.
+thread, 8 and 16 at a time on two threads. Beside it, as `own`, the same with Motet's embedder, which pads nothing, and
+as `two_cores` one at a time with both cores for the embedder, which the server gives a lone request too. Then the
+server, one process, is asked by wrk over 1, 8 and 32 connections, every query a new one. By turns, so that all see the
+same machine; ratios are medians of the rounds. --data is not read: items and queries are drawn at random.
 """
 
 from __future__ import annotations
@@ -66,47 +67,74 @@ def same(server: Serving, models: ByHand) -> None:
         assert len(found) == TOP
 
 
+class Taken:
+    """What was measured, every round once."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[float]] = {}
+
+    def keep(self, name: str, value: float) -> None:
+        self.values.setdefault(name, []).append(value)
+
+    def medians(self) -> dict[str, float]:
+        return {name: float(np.median(values)) for name, values in self.values.items()}
+
+    def last(self) -> str:
+        told = ("ratio", "rps", "limit_")
+        return ", ".join(f"{n} {v[-1]:.3g}" for n, v in self.values.items() if n.startswith(told))
+
+
 def measured(folder: Path, seconds: float, rounds: int) -> dict[str, float]:
     ranker, encoder = folder / "ranker.onnx", folder / "encoder.onnx"
     write_encoder(encoder)
-    bare, own = ByHand(ranker, embedder(encoder)), ByHand(ranker)
-    target = prepared(folder, graph(ranker), "served")
-    taken: dict[str, list[float]] = {}
-
-    def keep(name: str, value: float) -> None:
-        taken.setdefault(name, []).append(value)
-
+    by_hand = {
+        "": ByHand(ranker, embedder(encoder)),
+        "_two_cores": ByHand(ranker, embedder(encoder, 2)),
+        "_own": ByHand(ranker),
+    }
+    target, taken = prepared(folder, graph(ranker), "served"), Taken()
     with serving(target, folder, requests(1)[0]) as server:
-        same(server, bare)
+        same(server, by_hand[""])
         asked(server, 32, 2)
         for turn in range(rounds):
             for connections, batch, threads in POINTS:
-                most, alone = limit(bare, batch, threads, seconds)
-                by_own, _ = limit(own, batch, threads, seconds)
-                cpu = server.cpu()
-                found = asked(server, connections, seconds)
-                keep(f"limit_{connections}", most)
-                keep(f"rps_{connections}", found.per_second)
-                keep(f"ratio_{connections}", found.per_second / most)
-                keep(f"own_{connections}", by_own)
-                keep(f"ratio_own_{connections}", found.per_second / by_own)
-                keep(f"p50_ms_{connections}", found.p50_ms)
-                keep(f"p99_ms_{connections}", found.p99_ms)
-                keep(f"bad_{connections}", found.bad)
-                if connections == 32:
-                    keep("cpu_ms_per_request", 1e3 * (server.cpu() - cpu) / found.requests)
-                    keep("limit_cpu_ms_per_request", alone)
-            last = ", ".join(f"{n} {v[-1]:.3g}" for n, v in taken.items() if n.startswith(("ratio", "rps", "limit_")))
-            print(f"round {turn + 1}: {last}", flush=True)
-        keep("rss_mb", server.memory_mb())
-        keep("cold_start_s", server.cold_start)
+                at(taken, server, by_hand, seconds, connections, batch, threads)
+            print(f"round {turn + 1}: {taken.last()}", flush=True)
+        taken.keep("rss_mb", server.memory_mb())
+        taken.keep("cold_start_s", server.cold_start)
     for _ in range(2):
         with serving(target, folder, requests(1)[0]) as server:
-            keep("cold_start_s", server.cold_start)
+            taken.keep("cold_start_s", server.cold_start)
     for _ in range(rounds):
         two, three = (several(target, folder, workers) for workers in (2, 3))
-        keep("another_worker_mb", three - two)
-    return {name: float(np.median(values)) for name, values in taken.items()}
+        taken.keep("another_worker_mb", three - two)
+    return taken.medians()
+
+
+def at(
+    taken: Taken,
+    server: Serving,
+    by_hand: dict[str, ByHand],
+    seconds: float,
+    connections: int,
+    batch: int,
+    threads: int,
+) -> None:
+    """One point of a round: the limits, then the server."""
+    several = {name: models for name, models in by_hand.items() if name != "_two_cores" or batch == 1}
+    limits = {name: limit(models, batch, threads, seconds) for name, models in several.items()}
+    cpu = server.cpu()
+    found = asked(server, connections, seconds)
+    for name, (most, _) in limits.items():
+        taken.keep(f"limit{name}_{connections}", most)
+        taken.keep(f"ratio{name}_{connections}", found.per_second / most)
+    taken.keep(f"rps_{connections}", found.per_second)
+    taken.keep(f"p50_ms_{connections}", found.p50_ms)
+    taken.keep(f"p99_ms_{connections}", found.p99_ms)
+    taken.keep(f"bad_{connections}", found.bad)
+    if connections == 32:
+        taken.keep("cpu_ms_per_request", 1e3 * (server.cpu() - cpu) / found.requests)
+        taken.keep("limit_cpu_ms_per_request", limits[""][1])
 
 
 def several(target: str, folder: Path, workers: int) -> float:
