@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -89,6 +90,23 @@ class Odd(mt.Model):
         return 3
 
 
+@dataclass(frozen=True)
+class Counted(mt.Model):
+    """Learns how many texts there are, and says how far it is."""
+
+    def __call__(self, text: mt.Text) -> mt.Number:
+        return mt.column(mt.Number, self, fit=mt.learn(self, text=text), text=text)
+
+    def fit(self, batch: Batch, target: Any) -> mt.State:
+        for i in range(3):
+            batch.progress(i + 1, 3, f"rounds in {os.getpid()}")
+            time.sleep(1.0)
+        return mt.State(texts=float(batch.rows))
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        return np.full(batch.rows, state["texts"])
+
+
 def columns(fitted: mt.Fitted) -> list[Any]:
     context = fitted.context(fitted.data, fitted.prepared)
     return [np.asarray(context.shared(column)) for column in fitted.outline.outputs.values()]
@@ -153,6 +171,15 @@ def test_what_is_fitted_there_answers_and_measures_the_same(on: mt.Ray, tmp_path
     there.prepare(on=on, name="kept")
     again = published(graph, name="kept", store=tmp_path / "there", quiet=True)
     assert again.ask_many(ASKS) == here.ask_many(ASKS)
+
+
+def test_how_far_a_fit_there_is_is_told_here(on: mt.Ray, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = mt.Graph(texts=Counted()(Item.name))
+    fitted = graph.fit(shop(items=7), store=tmp_path, on=on)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "rounds" in line]
+    assert re.fullmatch(r"fit Counted\(\): 3 of 3 rounds in \d+, \d s", line)
+    assert f"in {os.getpid()}," not in line
+    assert columns(fitted)[0].tolist() == [7.0] * 7
 
 
 def test_what_fails_there_is_said_as_it_is_here(on: mt.Ray, tmp_path: Path) -> None:

@@ -15,16 +15,18 @@ from motet.model import State
 from motet.run.ray.cluster import alive, failed
 from motet.run.ray.config import Ray
 from motet.run.ray.part import Metered, Part, Sent
+from motet.run.ray.told import telling
 
 Made = tuple[State | MotetError, Cost]
 
 
 def fitted(ray: Any, on: Ray, node: Fit, batch: Batch, target: Any, folder: str) -> tuple[State, Cost]:
     """What was learnt there, and what that took. folder: where Ray Train may keep what it writes down."""
-    sent = Sent.of(ray, (Part.of(node), replace(batch, progress=_untold), target))
     cpus = _cpus(ray, on)
     try:
-        made = _trained(sent, cpus, folder) if node.model.torch else _done(ray, sent, cpus)
+        with telling(ray, batch.progress) as teller:
+            sent = Sent.of(ray, (Part.of(node), replace(batch, progress=teller), target))
+            made = _trained(sent, cpus, folder) if node.model.torch else _done(ray, sent, cpus)
     except (ray.exceptions.RayError, RuntimeError) as error:
         if isinstance(error, MotetError):
             raise
@@ -69,10 +71,6 @@ def _fit(sent: Sent) -> Made:
 def _cpus(ray: Any, on: Ray) -> float:
     """All that the workers would have, as far as one node has it: they do nothing meanwhile."""
     return min(on.workers * on.cpus, max(node["Resources"].get("CPU", 0) for node in alive(ray)))
-
-
-def _untold(done: int, of: int, said: str) -> None:
-    """Nobody is told how far a fit elsewhere is."""
 
 
 def written(on: Ray, store: Path) -> str:
