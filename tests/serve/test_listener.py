@@ -113,8 +113,64 @@ def test_what_is_no_request_is_a_problem_too(fitted: Fitted, sends: bytes) -> No
         head, _, body = all_of(sent(running.port, sends)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"content-type: application/problem+json" in head
-    assert json.loads(body)["detail"] == "what was sent is no HTTP/1.1 request"
+    assert json.loads(body)["detail"].startswith("what was sent is no HTTP/1.1 request: ")
     assert "http://, not https://" in json.loads(body)["help"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ((b"Content-Length: 1", b"Content-Length: 1"), "Content-Length"),
+        ((b"Content-Length: -1",), "Content-Length"),
+        ((b"Content-Length: 1", b"Transfer-Encoding: chunked"), "Transfer-Encoding"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said(fitted: Fitted, headers: tuple[bytes, ...], why: str) -> None:
+    lines = (b"POST /v1/ask HTTP/1.1", b"Host: x", *headers)
+    with gated(fitted) as running:
+        body = all_of(sent(running.port, b"\r\n".join(lines) + b"\r\n\r\n{}")).partition(b"\r\n\r\n")[2]
+    assert why in json.loads(body)["detail"]
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])
+@pytest.mark.parametrize("head", [b"X: " + b"a" * (8 << 20), b"X: y\r\n" * (1 << 20), b"X: y\r\n" * (15 << 10)])
+def test_headers_that_do_not_end_are_refused_before_they_take_room_or_time(
+    fitted: Fitted, head: bytes, end: bytes
+) -> None:
+    with gated(fitted) as running:
+        made = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+        with contextlib.suppress(OSError):  # it stops reading
+            made.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n" + head + end)
+        began = time.monotonic()
+        assert running.call("GET", "/health/live").status == 200
+        assert time.monotonic() - began < 2
+        with contextlib.suppress(ConnectionResetError):  # with the reply in it, where much was still on its way
+            assert all_of(made).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+def test_a_request_is_answered_whatever_comes_behind_it(fitted: Fitted) -> None:
+    with gated(fitted) as running:
+        said = all_of(sent(running.port, ask(1.0) + b"and more"))
+    assert said.count(b"HTTP/1.1") == 1
+    assert said.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("asks", [b"h2c", b"websocket", b"TLS/1.0"])
+@pytest.mark.parametrize("name", [b"Upgrade", b"keep-alive, Upgrade, HTTP2-Settings", b"UPGRADE"])
+def test_who_offers_another_protocol_is_answered_in_this_one(fitted: Fitted, asks: bytes, name: bytes) -> None:
+    request = ask(1.0, b"Connection: " + name, b"Upgrade: " + asks, b"HTTP2-Settings: AAMAAABk")
+    with gated(fitted) as running:
+        made = sent(running.port, request)
+        first = made.recv(1 << 16)
+        assert first.startswith(b"HTTP/1.1 200")
+        made.sendall(ask(1.0))
+        assert made.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        made.close()
+        split = sent(running.port, request[:50])
+        time.sleep(0.05)
+        split.sendall(request[50:])
+        assert split.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        split.close()
 
 
 def test_who_asks_for_a_websocket_is_told_what_there_is_instead(

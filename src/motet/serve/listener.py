@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -23,6 +25,7 @@ from motet.serve.server import Server
 BACKLOG = 4096
 TURNS = 300  # of the loop, before the listening sockets close
 HEADERS = 20.0  # seconds that a client has to send a request's headers
+HEAD = 1 << 16  # bytes of a request's line and headers at most
 KEPT = 75  # seconds that a connection is kept without a request
 LAST = 1.0  # seconds that connections have, when the server ends, to hear of it with their next reply
 FINISHING = 30  # seconds that what is in flight has then
@@ -32,21 +35,25 @@ LEFT = problem(
     "keep the sending side open until the answer has come: no shutdown(SHUT_WR), no nc -N",
     CLOSE,
 )
-UNREADABLE = problem(
-    400,
-    "what was sent is no HTTP/1.1 request",
-    "plain HTTP (http://, not https://): a request line, headers, an empty line, the body",
-    CLOSE,
+LATE = problem(408, f"the request's headers were not there within {HEADERS:g} s", "send them at once", CLOSE)
+LONG = problem(
+    431, f"the request's line and headers are longer than {HEAD:,} bytes", "send what is long in the body", CLOSE
 )
+PLAIN = "plain HTTP (http://, not https://): a request line, headers, an empty line, as long a body as they say"
+# Of the Connection header: after it the parser would read no body, and nothing here is ever upgraded.
+UPGRADE = re.compile(rb"(?im)^(connection:[^\r\n]*?)upgrade")
 
 
 class Patient(HttpToolsProtocol):
-    """A connection that is closed where nothing comes, or a request's headers come too slowly.
+    """A connection that is closed where nothing comes, or a request's headers come too slowly or are too long.
 
-    One that the client closes, be it for sending alone, is left: what it has asked for is withdrawn.
+    One that the client closes, be it for sending alone, is left: what it has asked for is withdrawn. Who asks for a
+    WebSocket or HTTP/2 is answered in HTTP/1.1.
     """
 
-    _half = False
+    _half = False  # whether a request's headers are under way
+    _open = 0  # bytes that were received while they are
+    _fields = 0  # bytes of those that are read
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -57,12 +64,24 @@ class Patient(HttpToolsProtocol):
         if self._timer is not None and not self._half:
             self._timer.cancel()
             self._timer = None
+        if (b"pgrade" in data or b"PGRADE" in data) and (self._half or self.cycle is None or not self.cycle.more_body):
+            head, end, body = data.partition(b"\r\n\r\n")
+            data = UPGRADE.sub(rb"\1ignored", head) + end + body
         super().data_received(data)
-        if self._half and self._timer is None:
-            self._timer = self.loop.call_later(HEADERS, self._give_up)
+        self._open = self._open + len(data) if self._half else 0
+        if self._open > HEAD:
+            self._refuse(LONG)
+        elif self._half and self._timer is None:
+            self._timer = self.loop.call_later(HEADERS, self._refuse, LATE)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += len(name) + len(value) + len(b": \r\n")
+        if self._fields > HEAD:
+            raise ValueError("too long")
+        super().on_header(name, value)
 
     def on_message_begin(self) -> None:
-        self._half = True
+        self._half, self._fields = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -80,12 +99,15 @@ class Patient(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
-        self._say(UNREADABLE)
-        self.transport.close()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Nothing: who asks for a WebSocket or HTTP/2 is answered in HTTP/1.1, and no package that could be installed
-        would change that."""
+        if self._fields > HEAD:
+            self._refuse(LONG)
+        elif self.cycle and not (self.cycle.more_body or self.cycle.response_complete):
+            # What follows a request is none: it is answered, and the connection ends with that.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+        else:
+            why = sys.exception()
+            self._refuse(problem(400, f"what was sent is no HTTP/1.1 request: {why}", PLAIN, CLOSE))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -94,6 +116,11 @@ class Patient(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():
+            self.transport.close()
+
+    def _refuse(self, reply: Response) -> None:
+        if not self.transport.is_closing():
+            self._say(reply)
             self.transport.close()
 
     def _say(self, reply: Response) -> None:
@@ -114,7 +141,7 @@ class Listener(uvicorn.Server):
             ws="none",
             lifespan="off",
             access_log=False,
-            log_level="warning",
+            log_level="error",  # of a request that is none its client is told
             timeout_keep_alive=KEPT,
             timeout_graceful_shutdown=FINISHING,
             server_header=False,
