@@ -157,3 +157,13 @@ def test_a_failure_is_no_answer(tmp_path: Path) -> None:
     assert 'motet_answers_total{version="1"} 2.0' in lines
     assert 'motet_failed_total{version="1"} 3.0' in lines
     assert "# HELP motet_answers_total asks that were answered, by version" in lines
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-origin", 200), ("same-site", 200), ("none", 200)]
+)
+def test_a_page_of_another_site_is_refused(fitted: Fitted, site: str, status: int) -> None:
+    with gated(fitted) as running:
+        headers = {"Sec-Fetch-Site": site, "Content-Type": "text/plain"}
+        assert running.call("POST", "/v1/ask", {"buyer": "b3", "amount": 3.0}, headers).status == status
+        assert running.call("GET", "/health/live", headers=headers).status == 200

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from motet.serve.engine import Limits
 from tests.serve.protocols.test_own import wait_for
 from tests.serve.served import gated, prepared
 from tests.shop import Purchase
+from tests.test_late import Slow
 
 COMPUTING, GATE = threading.Event(), threading.Event()
 
@@ -87,8 +89,9 @@ def test_who_only_stopped_sending_is_told_so_and_its_ask_is_withdrawn(fitted: Fi
         wait_for(lambda: not engine.waiting and not engine.bytes)
 
 
-def test_who_stops_sending_in_the_middle_of_an_answer_gets_nothing_between_its_parts(fitted: Fitted) -> None:
-    with gated(fitted) as running, shut():
+def test_who_stops_sending_in_the_middle_of_an_answer_gets_nothing_between_its_parts(tmp_path: Path) -> None:
+    late = Slow(0.5)(Purchase.search).within(seconds=10, otherwise="")
+    with gated(prepared(tmp_path, mt.Graph(amount=Purchase.amount + 0, late=late))) as running:
         streaming = sent(running.port, ask(2.0, b"Accept: text/event-stream"))
         begun = streaming.recv(1 << 16)
         assert begun.startswith(b"HTTP/1.1 200")

@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import motet as mt
 from motet.fitted import Fitted, published
 from motet.serve.export import exported
-from motet.serve.journal import Happened
+from motet.serve.journal import Happened, Journal
 from motet.serve.log import Log, written
 from motet.serve.log_sqlite import SqliteJournal
 from motet.serve.version import Version
@@ -64,6 +64,21 @@ def test_what_another_process_has_acknowledged_is_seen_too(fitted: Fitted, log: 
     log.look(version)
     assert recent(version) == [7]
     other.close()
+
+
+def test_what_another_worker_has_acknowledged_in_a_distant_journal_is_seen_by_the_next_batch(
+    fitted: Fitted, journals: Callable[[], Journal], tmp_path: Path
+) -> None:
+    mine, other = (Log(journals(), tmp_path / "written") for _ in range(2))
+    version = Version(fitted, 1)
+    mine.look(version)  # of its threads none runs, so that nothing else tells it
+    other.start()
+    for item in range(10):
+        other.append([bought(item, 2_000_000 + item)]).result(10)
+        mine.look(version)
+        assert recent(version)[-1] == item
+    other.stop()
+    mine.stop()
 
 
 def test_a_version_that_comes_later_is_told_all_of_it_once(fitted: Fitted, log: Log) -> None:

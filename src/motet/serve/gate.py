@@ -41,7 +41,7 @@ class Gate:
         span = self._traces and self._traces.begin(scope["method"], scope["headers"])
         token = SPAN.set(span) if span else None
         try:
-            app = self._app if self._may(scope) else _no_key
+            app = _elsewhere if _from_elsewhere(scope) else self._app if self._may(scope) else _no_key
             await app(scope, receive, out)
         finally:
             route: Any = scope.get("route")
@@ -60,4 +60,14 @@ class Gate:
 
 async def _no_key(scope: Scope, receive: Receive, send: Send) -> None:
     reply = problem(401, "a key is needed, and none that is known was shown", HELP, {"WWW-Authenticate": "Bearer"})
+    await reply(scope, receive, send)
+
+
+def _from_elsewhere(scope: Scope) -> bool:
+    """Whether a page of another site would change or use something here, as browsers say of what it sends."""
+    return scope["method"] != "GET" and (b"sec-fetch-site", b"cross-site") in scope["headers"]
+
+
+async def _elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+    reply = problem(403, "a page of another site asks", "ask from your own server, or from the console")
     await reply(scope, receive, send)

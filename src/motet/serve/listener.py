@@ -64,7 +64,8 @@ class Patient(HttpToolsProtocol):
         if self._timer is not None and not self._half:
             self._timer.cancel()
             self._timer = None
-        if (b"pgrade" in data or b"PGRADE" in data) and (self._half or self.cycle is None or not self.cycle.more_body):
+        in_body = self.cycle and self.cycle.more_body and not self._half
+        if not in_body and (b"pgrade" in data or b"PGRADE" in data):
             head, end, body = data.partition(b"\r\n\r\n")
             data = UPGRADE.sub(rb"\1ignored", head) + end + body
         super().data_received(data)

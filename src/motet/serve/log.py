@@ -7,8 +7,10 @@ transaction, so a flush to the disk is paid by many requests together.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,10 +35,13 @@ Group: TypeAlias = Sequence[Happened]
 
 
 class Log:
-    """One process's side of a journal: takes events, and tells the versions that follow it what has happened."""
+    """One process's side of a journal: takes events, and tells the versions that follow it what has happened.
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal, self._distant = journal, isinstance(journal, Distant)
+    word: a file that processes on this machine touch when they have written to a distant journal.
+    """
+
+    def __init__(self, journal: Journal, word: Path | None = None) -> None:
+        self.journal, self._distant, self._word = journal, isinstance(journal, Distant), word
         self._waiting: queue.SimpleQueue[tuple[Group, Future[int]] | None] = queue.SimpleQueue()
         self._events, self._counting = 0, threading.Lock()  # that wait
         # A version that nobody answers with any more is forgotten, and its reader closed at the next change.
@@ -80,7 +85,7 @@ class Log:
 
     def look(self, version: Version) -> None:
         """What a version's batch begins with: it sees all that this process has acknowledged, and what others have:
-        at once, or where the journal is distant as soon as word of it is here, some milliseconds later.
+        at once, or where they are on another machine as soon as word of it is here, some milliseconds later.
 
         The first time it is told all that has happened, which takes as long as that is.
         """
@@ -89,6 +94,9 @@ class Log:
             self._follow(version)
         elif not self._distant:
             self._tried(tail)
+        elif self._word is not None and tail.word != (word := _touched(self._word)):
+            self._tried(tail)
+            tail.word = word  # only now, or another thread would not wait for it
 
     def observed(self, version: Version) -> int:
         """How many events a version has been told of, which its data do not hold."""
@@ -139,6 +147,13 @@ class Log:
             else:
                 self._tell()
 
+    def _say(self) -> None:
+        """Tells the other processes of this machine that there is something to read."""
+        if self._word is not None:
+            now = time.time_ns()
+            self._word.touch()
+            os.utime(self._word, ns=(now, now))  # a touch alone may be as coarse as a tick of the clock
+
     def _write(self) -> None:
         for groups in self._taken():
             wrote: Sequence[int | Exception]
@@ -150,6 +165,7 @@ class Log:
             else:
                 if self._distant:
                     self._tell()
+                    self._say()
             for (_, future), result in zip(groups, wrote, strict=True):
                 if isinstance(result, int):
                     future.set_result(result)
@@ -168,6 +184,14 @@ class Log:
             yield [group for group in groups if group[1].set_running_or_notify_cancel()]
             if one is None:
                 return
+
+
+def _touched(file: Path) -> int:
+    """When it was last touched, 0 where it was not yet."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def written(journal: Journal, groups: Sequence[Group]) -> list[int | Conflict]:

@@ -31,6 +31,7 @@ from motet.serve.trial import examples
 from motet.serve.version import Version
 
 LOOPBACK = "127.0.0.1"
+WRITTEN = "written"  # a file that workers touch when they have written events
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def answering(
         Share.read(settings.interleave, SAMPLE) if settings.interleave else None,
         Path(settings.answers) if settings.answers else None,
     )
-    log, traces = Log(journal_at(settings.events, name, version.fitted.store.root)), Traces.wanted(name)
+    journal, word = journal_at(settings.events, name, version.fitted.store.root), shared and shared / WRITTEN
+    log, traces = Log(journal, word), Traces.wanted(name)
     server = Server(name, version, Limits(cores=cores), beside, shared, log, traces)
     keys = Keys.read(Path(settings.keys)) if settings.keys else None
     return server, Gate(application(server), server, keys, traces)

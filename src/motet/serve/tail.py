@@ -26,14 +26,14 @@ PAGE = 5_000  # events that are read at a time
 
 class Tail:
     """One version's place in the log. position: the number of the last entry that it has seen. observed: how many
-    events it was told of, which its data do not hold."""
+    events it was told of, which its data do not hold. word: of which writing it has seen all."""
 
     def __init__(self, reader: Reader, version: Version) -> None:
         self.reader, self._context = reader, version.context
         self._kinds = {event.__name__: event for event in version.context.data.seen}
         self._held = Held(version.context.data)
         self._lock = threading.Lock()
-        self.position = self.observed = 0
+        self.position = self.observed = self.word = 0
         self._context.settle(version.outline.answering)
 
     def catch_up(self) -> None:

@@ -87,9 +87,15 @@ def test_what_is_asked_for_as_events_comes_as_events(shop_server: Served) -> Non
     said = shop_server.call("POST", "/v1/ask", fields, {"Accept": "text/event-stream"})
     names = [line for line in said.body.decode().splitlines() if line.startswith("event: ")]
     assert names == ["event: answer", "event: done"]
-    wrong = shop_server.call("POST", "/v1/ask", {"buyer": "b3"}, {"Accept": "text/event-stream"})
-    assert b"event: problem" in wrong.body
-    assert b"Purchase.amount is not given" in wrong.body
+
+
+def test_what_goes_wrong_before_the_first_event_has_a_status_of_its_own(shop_server: Served) -> None:
+    events = {"Accept": "text/event-stream"}
+    wrong = shop_server.call("POST", "/v1/ask", {"buyer": "b3"}, events)
+    assert wrong.status == 422
+    assert wrong.json["detail"].startswith("Purchase.amount is not given")
+    late = shop_server.call("POST", "/v1/ask", {"buyer": "b3", "amount": 3.0}, events | {"Request-Timeout": "1e-9"})
+    assert late.status == 504
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -10,12 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from motet.answer import Answer
 from motet.serve import asking, http, problems, schemas
 from motet.serve.engine import Reply
 from motet.serve.operations import Paths, post
 from motet.serve.schemas import object_of
-from motet.serve.server import Server
+from motet.serve.server import Early, Server
 
 
 def routes(server: Server) -> list[Route]:
@@ -24,7 +23,10 @@ def routes(server: Server) -> list[Route]:
         row = http.object_in(body)
         ends = http.ends(request, server.limits.seconds)
         if "text/event-stream" in (http.header(request, b"accept") or ""):
-            return http.events_reply(_stream(server, row, len(body), ends, request))
+            parts = asking.told(server, row, size=len(body), ends=ends)
+            # The first one before any reply, so that what goes wrong until then has a status of its own.
+            first = await http.while_there(request, anext(parts))
+            return http.events_reply(_stream(first, parts, request))
         return _said(await http.while_there(request, server.ask(row, size=len(body), ends=ends)))
 
     return [Route("/v1/ask", ask, methods=["POST"])]
@@ -61,22 +63,28 @@ def _whose(reply: Reply) -> dict[str, Any]:
 
 
 async def _stream(
-    server: Server, row: dict[str, Any], size: int, ends: float, request: Request
+    first: Early | Reply, parts: AsyncGenerator[Early | Reply, None], request: Request
 ) -> AsyncIterator[tuple[str, Any]]:
     """`answer` events with the outputs as they come, a late text as far as it is written each time, then `done` with
     who answered; or one `problem`."""
-    sent: Answer = {}
-    try:
-        async with aclosing(asking.told(server, row, size=size, ends=ends)) as parts:
+    async with aclosing(parts):
+        sent = dict[str, Any]()
+        for event in _told(first, sent):
+            yield event
+        try:
             async for part in parts:
-                if isinstance(part, Reply):
-                    late = {n: value for n, value in part.answer.items() if n not in sent or sent[n] != value}
-                    if late:
-                        yield "answer", late
-                    yield "done", {**_whose(part), "answered_by": part.answered_by}
-                else:
-                    sent |= part.answer
-                    yield "answer", part.answer
-    except Exception as error:
-        response = await problems.refused(request, error)
-        yield "problem", bytes(response.body)
+                for event in _told(part, sent):
+                    yield event
+        except Exception as error:
+            response = await problems.refused(request, error)
+            yield "problem", bytes(response.body)
+
+
+def _told(part: Early | Reply, sent: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a part says that was not sent yet, which is sent then."""
+    new = {name: value for name, value in part.answer.items() if name not in sent or sent[name] != value}
+    sent |= part.answer
+    if new:
+        yield "answer", new
+    if isinstance(part, Reply):
+        yield "done", {**_whose(part), "answered_by": part.answered_by}
