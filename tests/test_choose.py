@@ -17,6 +17,13 @@ either = mt.Graph(top=mt.choose(popular, personal).top(3))
 train, test = shop(events=1_200).split(last=5, by=Purchase.buyer)
 
 
+class Other(mt.Event):
+    at: mt.Time
+    words: mt.Text
+    topic: mt.Category = mt.outcome()
+    kind: mt.Category = mt.outcome()
+
+
 def choose(folder: Path, worth: mt.Worth, prices: mt.Prices):
     return either.choose(train, test, worth, prices, store=folder, quiet=True)
 
@@ -46,6 +53,26 @@ def test_what_the_requests_do_not_tell_apart_is_said(tmp_path: Path) -> None:
     graph = mt.Graph(top=mt.choose(personal, same).top(3))
     found = graph.choose(train, test, mt.Worth(hit=1.0), store=tmp_path, quiet=True)
     assert "these requests do not tell" in str(found)
+
+
+def test_what_is_measured_is_an_output_that_reads_the_place(tmp_path: Path) -> None:
+    data = tickets(300)
+    alone = mt.Graph(topic=mt.choose(guess.label, expert))
+    beside = mt.Graph(other=guess.label, topic=mt.choose(guess.label, expert))
+    for graph in (alone, beside):
+        found = graph.choose(data, data, mt.Worth(correct=1.0), store=tmp_path, quiet=True)
+        assert found.chosen == "expert"
+        assert [row.quality.value for row in found.rows if row.name == "expert"] == [1.0]
+    with pytest.raises(mt.DataError, match=r"no output of those that read the place \(topic\)"):
+        beside.choose(data, data, mt.Worth(hit=1.0), store=tmp_path, quiet=True)
+
+
+def test_what_predicts_another_outcome_takes_no_part() -> None:
+    topic = mt.Classify()(Other.words, target=Other.topic).label
+    other = mt.Classify()(Other.words, target=Other.kind).label
+    for join in (lambda: mt.choose(topic, other), lambda: topic.escalate(other, budget=0.1)):
+        with pytest.raises(mt.GraphError, match=r"topic predicts Other.topic, and other predicts Other.kind"):
+            join()
 
 
 def test_requests_of_which_nobody_knows_the_outcome_choose_nothing(tmp_path: Path) -> None:

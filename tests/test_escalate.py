@@ -66,6 +66,14 @@ def test_a_budget_takes_the_largest_gains_and_is_never_exceeded(tmp_path: Path) 
     assert asked >= 0.15 * len(test.asked[Ticket])
 
 
+def test_what_is_never_wanted_by_rank_is_paid_for_from_what_was_saved() -> None:
+    allowance, asked = Allowance(0.05), 0
+    for n in range(1, 4_001):
+        asked += int(allowance.granted(np.array([0.3]), np.array([True])).sum())
+        assert asked <= 0.05 * n
+    assert asked > 0.03 * 4_000
+
+
 def test_where_the_strong_one_fails_the_cheap_label_stays(tmp_path: Path) -> None:
     broken = Expert(fails=True)(Ticket.amount, Ticket.side, target=Ticket.topic)
     label = guess.label.escalate(expert, price=0.3)

@@ -55,6 +55,16 @@ def test_a_budget_is_spent_on_what_gains_most(found: Escalation, wrong: Array) -
     assert found.worst.value == min(p.margin.value or 0.0 for p in found.points if p.asked > 0)
 
 
+def test_its_own_point_is_what_it_does_with_one_request_after_the_other(fitted: mt.Fitted, found: Escalation) -> None:
+    context, label = fitted.context(test), desk.outputs["topic"]
+    spared = list[bool]()
+    for row in test.asked[Ticket]:
+        run = context.batch(Ticket, np.array([row]))
+        run.value(label)
+        spared.append(bool(run.spared[0][2][0]))
+    assert found.own.asked == pytest.approx(1 - np.mean(spared))
+
+
 def test_its_own_point_is_what_its_price_wants(wrong: Array, tmp_path: Path) -> None:
     priced = mt.Graph(topic=guess.label.escalate(expert, price=0.5)).fit(train, store=tmp_path, quiet=True)
     own = priced.escalation(test).own

@@ -81,6 +81,23 @@ def test_few_that_are_wrong_make_no_steps() -> None:
     assert told(np.tile(right, 2), np.tile(chances, 2))[0] is router.AS_IT_IS
 
 
+def test_what_was_alike_in_all_it_has_learnt_from_tells_nothing_later() -> None:
+    columns, came, _, _ = world(500)
+    columns["by0"] = np.full(500, 0.1)  # whose standard deviation is no zero
+    state = Router().fit(Batch(columns, rows=500), came)
+    later = {**columns, "by0": np.linspace(-5, 5, 500)}
+    before, after = (Router().apply(state, known(each)) for each in (columns, later))
+    assert np.array_equal(before["strong"], after["strong"])
+
+
+def test_what_is_beyond_all_it_has_learnt_from_counts_as_the_nearest_of_that() -> None:
+    columns, came, _, _ = world(500)
+    columns["by0"] = np.linspace(0, 1, 500)
+    state = Router().fit(Batch(columns, rows=500), came)
+    edge, beyond = (Router().apply(state, known({**columns, "by0": np.full(500, value)})) for value in (1.0, 1e6))
+    assert np.array_equal(edge["strong"], beyond["strong"])
+
+
 def test_requests_that_come_by_turns_are_learnt_from() -> None:
     n = 1_000
     turn = np.arange(n) % 5

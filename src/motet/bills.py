@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -139,11 +139,13 @@ def _fits(fitted: Fitted) -> list[dict[str, Any]]:
     return list(known.values())
 
 
-def chosen(found: Evaluation, worth: Worth | None, output: str | None) -> str:
-    """The output that is measured: the one that is named, or else the first that the worth is about."""
-    able = [name for name, measured in found.measured.items() if worth is None or worth.fits(measured)]
+def chosen(found: Evaluation, worth: Worth | None, output: str | None, among: Collection[str] | None = None) -> str:
+    """The output that is measured: the one that is named, or else the first that the worth is about (of some)."""
+    some = {name: measured for name, measured in found.measured.items() if among is None or name in among}
+    able = [name for name, measured in some.items() if worth is None or worth.fits(measured)]
     if not able:
-        raise DataError(f"no output of the graph has outcomes that {worth} is about", help=HELP)
+        whose = "the graph" if among is None else f"those that read the place ({', '.join(among)})"
+        raise DataError(f"no output of {whose} has outcomes that {worth} is about", help=HELP)
     if output is not None and output not in able:
         raise DataError(f"{output!r} is no output that can be measured so", help=listed(able, output))
     name = output or able[0]

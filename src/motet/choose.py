@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -29,7 +29,7 @@ from motet.errors import GraphError
 from motet.evaluation import Evaluation, Figure
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import net
-from motet.node import Choice, Column, check_fallback
+from motet.node import Choice, Column, check_fallback, check_outcomes, upstream
 from motet.outline import Outline
 from motet.printed import money, printed, warned
 from motet.worth import Prices, Worth
@@ -45,7 +45,7 @@ HELP = "found = graph.choose(train, test, mt.Worth(hit=0.02), mt.Prices(cpu_hour
 def choose(*options: C) -> C:
     """One place, several columns that may take it; `graph.choose(...)` says which is worth most.
 
-    Errors: fewer than two, columns of different kinds, or of more rows than the first.
+    Errors: fewer than two, columns of different kinds, of more rows than the first, or that predict another outcome.
     """
     if len(options) < 2:
         raise GraphError("there is nothing to choose from", help="mt.choose(cheap, strong)")
@@ -56,6 +56,7 @@ def choose(*options: C) -> C:
             raise GraphError(f"{option!r} is no column to choose", help="mt.choose(cheap, strong)")
     for option in options[1:]:
         check_fallback(first, option, same=isinstance(option, type(first)) or isinstance(first, type(option)))
+        check_outcomes(first, option)
     return type(first).of(Choice(options))
 
 
@@ -125,8 +126,9 @@ def chosen_of(
     assert isinstance(node, Choice)
     prices.check(llms(outline))
     graphs = [outline.rewritten({node.fingerprint: option.node}) for option in node.options]
+    reading = [name for name, output in outline.outputs.items() if places[0] in upstream((output,), fits=False)]
     tried = [
-        _tried(name, fit(graph), test, worth, prices, relevant, requests)
+        _tried(name, fit(graph), test, worth, prices, relevant, requests, reading)
         for name, graph in zip(_names(outline, node), graphs, strict=True)
     ]
     best = max(tried, key=lambda each: -math.inf if each.net.value is None else each.net.value)
@@ -159,10 +161,18 @@ class _Tried:
 
 
 def _tried(
-    name: str, fitted: Fitted, test: Data, worth: Worth, prices: Prices, relevant: Any, requests: int | None
+    name: str,
+    fitted: Fitted,
+    test: Data,
+    worth: Worth,
+    prices: Prices,
+    relevant: Any,
+    requests: int | None,
+    reading: Sequence[str],
 ) -> _Tried:
+    """reading: the outputs that read the place, of which one is measured."""
     found, live = replayed(fitted, test, relevant)
-    output = chosen(found, worth, None)
+    output = chosen(found, worth, None, reading)
     bill = billed(fitted, live, prices, found.n, requests or found.n)
     measured = found.measured[output]
     worths = PER * worth.each(measured, amounts_of(fitted, test, worth, relevant))

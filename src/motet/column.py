@@ -9,7 +9,19 @@ from motet.apply import Apply, Fit, Pick, Whole, Within, aligned_of
 from motet.errors import GraphError
 from motet.escalate import Escalate
 from motet.model import Model
-from motet.node import C, Column, Missing, check_fallback, event_of, grain_name, item_of, name_of, union, upstream
+from motet.node import (
+    C,
+    Column,
+    Missing,
+    check_fallback,
+    check_outcomes,
+    event_of,
+    grain_name,
+    item_of,
+    name_of,
+    union,
+    upstream,
+)
 from motet.operators import Aggregate, Arithmetic, Concat, Dot, Equals, Has, Joined, Lower, Not, RowDot
 from motet.router import Router
 
@@ -357,6 +369,7 @@ def _check_escalation(cheap: Column, strong: Column, price: float | None, budget
             f"{grain_name(strong.grain)}: what is decided per request exists once per request",
             help="escalate labels of the event that asks",
         )
+    check_outcomes(cheap, strong)
     if strong == cheap or any(isinstance(c.node, Escalate) for c in upstream((cheap, strong), fits=False)):
         raise GraphError(
             f"{name_of(cheap)} or {name_of(strong)} is escalated itself, or both are one",

@@ -29,12 +29,14 @@ class Allowance:
         """Which requests may be escalated, of those that are worth it, bool [n]: the first by rank.
 
         ranks: the share of all requests that come before each, so that as many are wanted as the budget allows. Where
-        fewer came than that, what was saved lets lower ranks pass. again: these were counted before, and earn nothing.
+        fewer came than that, what was saved lets lower ranks pass: a little hardly any, all that can be saved all of
+        them. again: these were counted before, and earn nothing.
         """
         found = np.zeros(len(ranks), np.bool_)
         with self._lock:
             order = np.argsort(ranks, kind="stable")
-            order = order[(worth & (ranks < self.share + self._credit / HELD))[order]]
+            saved = self._credit / (self.share * HELD)
+            order = order[(worth & (ranks < self.share + (1 - self.share) * saved**2))[order]]
             self._credit += 0.0 if again else self.share * len(ranks)
             spent = min(len(order), int(self._credit + ROUNDING))
             self._credit = min(self._credit - spent, self.share * HELD)

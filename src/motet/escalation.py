@@ -15,7 +15,7 @@ from motet.bills import PER, forget, llm_name, llms, unpriced
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, listed
-from motet.escalate import Escalate
+from motet.escalate import Allowance, Escalate
 from motet.evaluate import BLOCK, asked, doubts, groups_by
 from motet.evaluation import Labels
 from motet.metrics import binary, intervals
@@ -51,7 +51,8 @@ class Point:
 class Escalation:
     """What one escalation buys, replayed on n requests.
 
-    own: the escalation as it is declared, at its price or its budget; points: others beside it. cheap, strong: the
+    own: the escalation as it is declared, at its price or its budget, where the requests come one by one; points: what
+    the best so many of them by rank would bring. cheap, strong: the
     share that each answers right alone, and cheap_cost, strong_cost: what that costs per 1,000
     requests, live. area: the margin over random escalation, averaged over all budgets. equal_share: the least share of
     requests that the strong model must be asked about so that as many answers are right as with it alone; cost_saved:
@@ -128,14 +129,14 @@ class Escalation:
 @dataclass(frozen=True)
 class _Replay:
     """What each request would be answered. cheap, strong: 1.0 where that is right, float64 [n]. order: by the router,
-    those that gain most first; worth: how many of these are expected to gain; wanted: how many by the price. chance:
-    that the cheap one is right. groups: [n], equal where requests depend on each other."""
+    those that gain most first; worth: how many of these are expected to gain; own: which the escalation asks about,
+    bool [n]. chance: that the cheap one is right. groups: [n], equal where requests depend on each other."""
 
     cheap: Floats
     strong: Floats
     order: Array
     worth: int
-    wanted: int
+    own: Array
     chance: Floats
     groups: Array | None
 
@@ -159,9 +160,9 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
     prices.check(llms(fitted.outline))
     names = fitted.outline.name(node.cheap), fitted.outline.name(node.strong)
     seen, money, problems = _replayed(fitted, node, test, prices, names)
-    points = tuple(_point(seen, money, budget) for budget in BUDGETS)
-    own = _point(seen, money, node.budget)
-    gained = [_margin(seen, budget) for budget in BUDGETS]
+    points = tuple(_point(seen, money, budget, _taken(seen, budget)) for budget in BUDGETS)
+    own = _point(seen, money, node.budget, seen.own)
+    gained = [_margin(seen, _taken(seen, budget)) for budget in BUDGETS]
     area = intervals.mean(np.asarray(np.trapezoid(np.stack(gained), BUDGETS, axis=0)), seen.groups)
     n = len(seen.cheap)
     share = _equal(seen)
@@ -231,11 +232,12 @@ def _replayed(
     groups = groups_by(whole, event)
     sides = [Labels(concat(said[side]), came, groups) for side in ("cheap", "strong")]
     cheap, strong = (side.right[known].astype(np.float64) for side in sides)
+    asked_about = _own(node, concat(said["odds"]))[known]
     odds = {name: part[known] for name, part in concat(said["odds"]).items()}
     order = np.argsort(odds["rank"] + 2.0 * (odds["gain"] <= 0), kind="stable")
     kept = None if groups is None else groups[known]
-    worth, wanted = (int((odds["gain"] > least).sum()) for least in (0.0, node.price or 0.0))
-    seen = _Replay(cheap, strong, order, worth, wanted, odds["cheap"], kept)
+    worth = int((odds["gain"] > 0).sum())
+    seen = _Replay(cheap, strong, order, worth, asked_about, odds["cheap"], kept)
     problems = doubts(dict(zip(names, sides, strict=True)), rows, event, context, fitted.train)
     return seen, _shared(node, spent, len(rows)), problems
 
@@ -253,24 +255,30 @@ def _shared(node: Escalate, spent: dict[str, float], n: int) -> _Prices:
     return _Prices(total(read(node.cheap)), total(cheap), total(strong - cheap), total(strong))
 
 
-def _taken(seen: _Replay, budget: float | None) -> Array:
-    """Which requests the strong model is asked about, bool [n]; without a budget those that the price wants."""
+def _own(node: Escalate, odds: Mapping[str, Array]) -> Array:
+    """Which requests the strong model is asked about where they come one by one, bool [n]."""
+    if node.budget is None:
+        return np.asarray(odds["gain"] > node.price)
+    allowance = Allowance(node.budget)
+    each = zip(odds["rank"][:, None], odds["gain"][:, None] > 0, strict=True)
+    return np.concatenate([allowance.granted(rank, worth) for rank, worth in each])
+
+
+def _taken(seen: _Replay, budget: float) -> Array:
+    """The best requests by rank, as many as the budget allows, bool [n]."""
     found = np.zeros(len(seen.cheap), np.bool_)
-    most = seen.wanted if budget is None else min(seen.worth, int(budget * len(found) + ROUNDING))
-    found[seen.order[:most]] = True
+    found[seen.order[: min(seen.worth, int(budget * len(found) + ROUNDING))]] = True
     return found
 
 
-def _margin(seen: _Replay, budget: float | None) -> Floats:
+def _margin(seen: _Replay, taken: Array) -> Floats:
     """What each request gains over being one of as many that were drawn at random."""
-    taken, gap = _taken(seen, budget), seen.strong - seen.cheap
-    return (taken - taken.mean()) * gap
+    return (taken - taken.mean()) * (seen.strong - seen.cheap)
 
 
-def _point(seen: _Replay, money: _Prices, budget: float | None) -> Point:
-    taken = _taken(seen, budget)
+def _point(seen: _Replay, money: _Prices, budget: float | None, taken: Array) -> Point:
     quality = intervals.mean(np.where(taken, seen.strong, seen.cheap), seen.groups)
-    margin = intervals.mean(_margin(seen, budget), seen.groups)
+    margin = intervals.mean(_margin(seen, taken), seen.groups)
     share = float(taken.mean())
     return Point(budget, share, quality, margin, PER * (money.cheap + share * money.more))
 

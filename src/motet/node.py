@@ -213,6 +213,16 @@ def check_fallback(strong: Column, cheap: Column, same: bool) -> None:
         )
 
 
+def check_outcomes(first: Column, other: Column) -> None:
+    """Errors: they are to say different outcomes, so that nothing tells which of them is better."""
+    said, another = first.node.outcome, other.node.outcome
+    if said is not None and another is not None and said != another:
+        raise GraphError(
+            f"{name_of(first)} predicts {name_of(said)}, and {name_of(other)} predicts {name_of(another)}",
+            help="what is to take one place predicts one outcome",
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Otherwise(Node):
     """The strong column, and the cheap one when the strong one cannot be had."""

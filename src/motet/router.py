@@ -21,6 +21,7 @@ FEWEST = 50  # requests, or answers that are right or wrong; fewer tell nothing 
 COMMON = 100  # requests of a name; of a rarer one they tell more noise than when a model is right about it
 SIDES = ("cheap", "strong")
 ROUNDS = 1_000
+SEEN = ("mean", "scale", "low", "high")
 AS_IT_IS = np.array([[0.0, 1.0], [0.0, 1.0]])
 SURE = 1e-6  # a probability is no nearer to 0 or 1
 
@@ -57,8 +58,8 @@ class Router(Model):
                 "nothing is known of a request before the strong model is asked: the cheap one says no confidence",
                 help="say what tells: cheap.escalate(strong, Query.amount, budget=0.2)",
             )
-        mean, scale = _scales(X)
-        scaled = _scaled(X, mean, scale)
+        seen = _seen(X)
+        scaled = _scaled(X, **seen)
         right = {s: (said[s].coded_by(wanted.names) == wanted.codes)[known].astype(np.float64) for s in SIDES}
         dealt = np.random.default_rng(0).permutation(len(known))  # what comes by turns is in all folds
         chances, parts = dict[str, Array](), dict[str, Any]()
@@ -70,10 +71,10 @@ class Router(Model):
         # Half of what is gained, and a half, is the mean of these two: so a gain is calibrated as a probability is.
         twice, either = np.tile(scores, 2), np.concatenate([right["strong"], 1 - right["cheap"]])
         gains = _steps(twice, either, np.tile(dealt, 2))
-        return State(**frame, **parts, mean=mean, scale=scale, gain_steps=gains, scores=np.sort(scores))
+        return State(**frame, **parts, **seen, gain_steps=gains, scores=np.sort(scores))
 
     def apply(self, state: State, batch: Batch) -> dict[str, Array]:
-        X = _scaled(_design(state, batch.columns), state["mean"], state["scale"])
+        X = _scaled(_design(state, batch.columns), **{name: state[name] for name in SEEN})
         chances = {side: _chance(_odds(X, state[f"{side}_weights"], state[f"{side}_bias"])) for side in SIDES}
         likely = {side: _calibrated(state[f"{side}_steps"], chances[side]) for side in SIDES}
         score = _half(chances)
@@ -139,17 +140,23 @@ def _chance(odds: Array) -> Array:
     return 0.5 * (1 + np.tanh(odds / 2))
 
 
-def _scales(X: Array) -> tuple[Array, Array]:
-    """What brings each feature's known values to mean 0 and variance 1."""
+def _seen(X: Array) -> dict[str, Array]:
+    """Of each feature's known values: mean and spread, the least and the most."""
     known = ~np.isnan(X)
     counts = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, X, 0).sum(axis=0) / counts
     spread = np.sqrt((np.where(known, X - mean, 0) ** 2).sum(axis=0) / counts)
-    return mean, np.where(spread > 0, spread, 1.0)
+    low, high = (np.where(known.any(axis=0), end, 0) for end in (_or(X, np.inf).min(0), _or(X, -np.inf).max(0)))
+    return dict(zip(SEEN, (mean, np.where(high > low, spread, 1.0), low, high), strict=True))
 
 
-def _scaled(X: Array, mean: Array, scale: Array) -> Array:
-    return np.where(np.isnan(X), 0.0, (X - mean) / scale)
+def _or(X: Array, missing: float) -> Array:
+    return np.where(np.isnan(X), missing, X)
+
+
+def _scaled(X: Array, mean: Array, scale: Array, low: Array, high: Array) -> Array:
+    """Of mean 0 and spread 1. Missing is the mean; what is beyond all that was learnt from, the nearest of that."""
+    return np.where(np.isnan(X), 0.0, (np.clip(X, low, high) - mean) / scale)
 
 
 def _frame(values: Mapping[str, Any]) -> dict[str, Any]:
