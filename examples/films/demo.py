@@ -55,9 +55,11 @@ def show(fitted: mt.Fitted, **ask: object) -> None:
     milliseconds = (time.perf_counter() - started) * 1e3
     print(f"\n{Visit.__name__}({', '.join(f'{k}={v!r}' for k, v in ask.items())})  {milliseconds:.0f} ms")
     # Nobody in these data ever asked for anything, so the ranker has learnt nothing of queries: retrieval answers them.
-    for film in answer["found" if "query" in ask else "top"][:5]:
+    shown = "found" if "query" in ask else "top"
+    print(f"  {shown}")
+    for film in answer[shown][:5]:
         print(f"  {film['score']:7.3f}  {film['title']}")
-    print(f"  {answer['reply']!r}")
+    print(f"  reply, about the first three of top\n  {answer['reply']!r}")
 
 
 def heading(text: str) -> None:
