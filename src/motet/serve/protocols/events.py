@@ -55,8 +55,8 @@ def paths(server: Server) -> Paths:
     one = [_schema(event, version) for event in _kinds(version).values()]
     any_one = one[0] if len(one) == 1 else {"anyOf": one}
     made: Any = post(
-        "Keeps events that have happened, outcomes included: durably before the reply, and each id once. Later asks see "
-        "them; one whose time lies ahead (by a day at most, as clocks differ) once that has come",
+        "Keeps events that have happened, outcomes included: durably before the reply, and each id once. Later asks "
+        "see them; one whose time lies ahead (by a day at most, as clocks differ) once that has come",
         {"anyOf": [any_one, {"type": "array", "items": any_one, "minItems": 1, "maxItems": events.MOST}]},
         REPLY,
         problems=refusals((*REFUSED, 409)),
