@@ -266,6 +266,18 @@ def test_what_is_not_published_is_said(
     assert not list((folder / ".motet").iterdir())
 
 
+def test_where_nothing_says_which_version_is_current_it_is_said_and_a_rollback_points_at_the_newest(
+    folder: Path,
+) -> None:
+    said(folder, "prepare", "shop.py:shop")
+    (folder / ".motet/versions/shop/CURRENT").unlink()
+    wrong = refused(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")
+    assert "which version of 'shop' is current; there are: 1" in wrong
+    assert "motet rollback FILE.py:shop" in wrong
+    assert said(folder, "rollback", "shop.py:shop") == {"version": 1}
+    said(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")
+
+
 def test_a_wrong_ask_is_one_plain_error(folder: Path) -> None:
     said(folder, "prepare", "shop.py:shop")
     assert "is no field" in refused(folder, "ask", "shop.py:shop", "buyer")

@@ -324,7 +324,7 @@ def models(as_json: Json = False) -> None:
 
 @app.command()
 def rollback(target: Target, store: Folder = None, as_json: Json = False) -> None:
-    """Makes the version before the published one current again."""
+    """Makes the version before the published one current again; the newest whole one where that is damaged."""
     version = loading.rollback(target, store)
     _say({"version": version}, f"version {version} of {loading.name(target)} is current again", as_json)
 

@@ -77,8 +77,10 @@ def refused(path: Path) -> Generator[None]:
         ) from error
 
 
-def damaged(path: Path, why: str) -> RunError:
-    return RunError(f"{path} is damaged: {why}", help=f"delete it, and what it held is made again: rm -r {str(path)!r}")
+def damaged(path: Path, why: str, help: str = "") -> RunError:
+    """help: what to do, where what the file held is not made again by itself."""
+    again = f"delete it, and what it held is made again: rm -r {str(path)!r}"
+    return RunError(f"{path} is damaged: {why}", help=help or again)
 
 
 def unreadable(path: Path, error: OSError) -> RunError:

@@ -217,6 +217,12 @@ def published(
     """
     kept = existing_store(store)
     number = kept.pointed(name) if version is None else version
+    if number is None and (there := kept.versions(name)):
+        raise RunError(
+            f"nothing in {kept.root} says which version of {name!r} is current; there are: "
+            + ", ".join(str(each.number) for each in there),
+            help=f"motet rollback FILE.py:{name} points at the newest, as motet prepare does at a new one",
+        )
     if number is None:
         raise RunError(
             f"nothing is published as {name!r} in {kept.root}; {listed(kept.graphs(), name)}",

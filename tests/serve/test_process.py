@@ -176,7 +176,7 @@ def test_a_worker_that_cannot_come_back_takes_no_other_with_it(tmp_path: Path) -
         time.sleep(1)
         (tmp_path / "versions" / NAME / "CURRENT").write_text("77")  # of which there is nothing
         os.kill(running.workers()[0], signal.SIGKILL)
-        assert within(20, lambda: "version 77 of graph 'goods' is gone" in running.says)
+        assert within(20, lambda: "there is no version 77 of graph 'goods'" in running.says)
         assert {running.call()[0] for _ in range(20)} == {200}
         (tmp_path / "versions" / NAME / "CURRENT").write_text("1")
         assert running.end(signal.SIGTERM) == 0
@@ -194,7 +194,7 @@ def test_what_can_never_answer_is_said_and_ends_with_2(tmp_path: Path, workers: 
 def test_a_version_beside_that_is_not_there_is_said(store: Path, tmp_path: Path) -> None:
     with motet_serve(store, tmp_path / "log", "--canary", "9=5%") as running:
         assert running.process.wait(60) == 2
-    assert "version 9 of graph 'goods' is gone" in running.says
+    assert "there is no version 9 of graph 'goods'" in running.says
     assert "Traceback" not in running.says
 
 
