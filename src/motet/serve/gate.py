@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from motet.serve.app import refusal
 from motet.serve.keys import HELP, Keys
-from motet.serve.problems import problem
+from motet.serve.problems import Refused
 from motet.serve.trace import SPAN, Traces
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ class Gate:
 
 
 async def _no_key(scope: Scope, receive: Receive, send: Send) -> None:
-    reply = problem(401, "a key is needed, and none that is known was shown", HELP, {"WWW-Authenticate": "Bearer"})
-    await reply(scope, receive, send)
+    what, headers = "a key is needed, and none that is known was shown", {"WWW-Authenticate": "Bearer"}
+    await refusal(scope["path"], Refused(401, what, HELP, headers))(scope, receive, send)

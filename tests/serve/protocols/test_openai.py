@@ -263,6 +263,15 @@ def test_what_cannot_be_honoured_is_refused_by_its_name(
     assert says in error["message"]
 
 
+def test_what_is_not_there_or_not_taken_is_told_in_a_sentence(client: openai.OpenAI, writer: Served) -> None:
+    with pytest.raises(openai.NotFoundError, match=r"404 - Not Found; GET /openapi\.json lists what there is"):
+        client.responses.create(model="goods", input="hello")
+    assert writer.call("POST", "/v1/responses", {}).json["help"] == "GET /openapi.json lists what there is"
+    refused = writer.call("GET", "/v1/chat/completions")
+    assert (refused.status, refused.headers["allow"]) == (405, "POST")
+    assert "this path takes POST" in refused.json["error"]["message"]
+
+
 def test_what_is_wrong_with_an_ask_is_said(client: openai.OpenAI) -> None:
     with pytest.raises(openai.UnprocessableEntityError, match=r"Purchase\.amount is not given"):
         client.chat.completions.create(model="goods", messages=HELLO, user="b3")
