@@ -256,6 +256,13 @@ def test_what_cannot_be_done_is_one_plain_error(
     assert not [name for name in (".motet", "nowhere") if (folder / name).exists()]
 
 
+def test_only_an_option_that_is_spelt_alike_is_suggested(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--on" not in refused_here(monkeypatch, capsys, "serve", "shop.py:shop", "--foo")
+    assert "--store" in refused_here(monkeypatch, capsys, "serve", "shop.py:shop", "--stoer", "x")
+
+
 def test_what_is_not_published_is_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,6 +288,8 @@ def test_where_nothing_says_which_version_is_current_it_is_said_and_a_rollback_p
 def test_a_wrong_ask_is_one_plain_error(folder: Path) -> None:
     said(folder, "prepare", "shop.py:shop")
     assert "is no field" in refused(folder, "ask", "shop.py:shop", "buyer")
+    twice = refused(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3", "buyer=b2")
+    assert "buyer is given twice\nhelp: one of: buyer=b1, buyer=b2" in twice
     assert "did you mean 'amount'" in refused(folder, "ask", "shop.py:shop", "amuont=3", "buyer=b1")
     assert "amount" in refused(folder, "ask", "shop.py:shop", "buyer=b1")
 
