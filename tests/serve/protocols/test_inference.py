@@ -294,7 +294,8 @@ def weight(vectors: Array) -> Array:
 
 def test_a_vector_has_as_many_numbers_as_in_the_data(tmp_path: Path) -> None:
     heavy, sought = weight(words), weight(tfidf(Purchase.search, learnt_from=Item.name))
-    graph = Graph(near=near, top=mt.retrieve(Item, k=3, by=heavy), sought=sought)
+    seen = mt.past(Purchase.item, by=Purchase.buyer)
+    graph = Graph(near=near, top=mt.retrieve(Item, k=3, by=heavy, exclude=seen), sought=sought)
     with served(prepared(tmp_path, graph)) as running, warnings.catch_warnings():
         warnings.simplefilter("error")
 
