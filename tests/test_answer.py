@@ -73,7 +73,9 @@ def test_an_unknown_viewer_has_no_past_and_is_answered(fitted: mt.Fitted) -> Non
 
 
 def test_without_a_time_it_is_now(fitted: mt.Fitted) -> None:
-    assert fitted.ask(buyer="b1", amount=3.0) == fitted.ask(buyer="b1", at=NOW, amount=3.0)
+    now = fitted.ask(buyer="b1", at=NOW, amount=3.0)
+    assert fitted.ask(buyer="b1", amount=3.0) == now
+    assert fitted.ask(buyer="b1", at=None, amount=3.0) == now
 
 
 def test_an_earlier_ask_sees_less(fitted: mt.Fitted) -> None:
@@ -104,7 +106,7 @@ def test_a_value_of_another_type_is_an_error(fitted: mt.Fitted) -> None:
 @pytest.mark.parametrize("key", [["b1"], ("b1",), {"id": "b1"}, {}, True, b"b1"])
 def test_what_can_be_no_key_is_an_error_alone_and_among_others(fitted: mt.Fitted, key: object) -> None:
     ask = {"at": NOW, "amount": 3.0}
-    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(texts\).*row 0"):
+    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(texts\), and is"):
         fitted.ask(buyer=key, **ask)
     with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(texts\).*row 1"):
         fitted.ask_many([{"buyer": "b1", **ask}, {"buyer": key, **ask}])

@@ -292,15 +292,35 @@ def test_an_ask_names_the_field_what_was_given_and_what_exists() -> None:
     )
     assert "Visit.viewer is not given" in asked({"at": 1})
     assert "Visit is asked with: viewer, at" in asked({"at": 1})
-    assert "Visit.at: not a time in 1 row: row 0: 'noon'" in asked({"viewer": 7, "at": "noon"})
-    assert "Visit.at: 1 event without a time" in asked({"viewer": 7, "at": None})
-    assert "Visit.viewer needs keys of Viewer (whole numbers), and is none in 1 row: row 0: True" in asked(
-        {"viewer": True, "at": 1}
+    assert "Visit.at: not a time: 'noon'" in asked({"viewer": 7, "at": "noon"})
+    assert "Visit.at: not a time in 1 row: row 1: 'noon'" in asked(
+        [{"viewer": 7, "at": 1}, {"viewer": 7, "at": "noon"}]
     )
+    assert "Visit.at is empty\nhelp: a Time is" in asked({"viewer": 7, "at": None})
+    assert "Visit.viewer needs keys of Viewer (whole numbers), and is True" in asked({"viewer": True, "at": 1})
     assert "Visit.viewer: none of the keys of Viewer (whole numbers) in 1 row: row 1: 'me'" in asked(
         [{"viewer": "8", "at": 1}, {"viewer": "me", "at": 1}]
     )
     assert "row 1 is 'x'" in asked([{"viewer": 7, "at": 1}, "x"])
+
+
+def test_an_ask_is_told_what_to_send_and_not_how_to_declare_a_field_or_which_row_it_is() -> None:
+    class Question(Event):
+        at: Time
+        text: Text = default("")
+        score: Number = default(0.0)
+        kind: Category = default("")
+        mood: Category = labels("good", "bad")
+
+    def asked(**given: Any) -> str:
+        with pytest.raises(DataError) as caught:
+            parse(Question, {"at": 1, "mood": "good", **given}, {}, partial=True)
+        return str(caught.value)
+
+    assert asked(text=5) == "Question.text needs texts and is 5\nhelp: send a text, in quotes"
+    assert asked(score={}) == "Question.score needs numbers and is {}\nhelp: send one number"
+    assert asked(kind=["a"]) == "Question.kind needs single names and is ['a']\nhelp: send one name"
+    assert "Question.mood: outside its labels: 'odd'" in asked(mood="odd")
 
 
 def test_splits_that_cannot_be() -> None:

@@ -256,6 +256,13 @@ def test_what_cannot_be_done_is_one_plain_error(
     assert not [name for name in (".motet", "nowhere") if (folder / name).exists()]
 
 
+def test_only_an_option_that_is_spelt_alike_is_suggested(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--on" not in refused_here(monkeypatch, capsys, "serve", "shop.py:shop", "--foo")
+    assert "--store" in refused_here(monkeypatch, capsys, "serve", "shop.py:shop", "--stoer", "x")
+
+
 def test_what_is_not_published_is_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -266,9 +273,23 @@ def test_what_is_not_published_is_said(
     assert not list((folder / ".motet").iterdir())
 
 
+def test_where_nothing_says_which_version_is_current_it_is_said_and_a_rollback_points_at_the_newest(
+    folder: Path,
+) -> None:
+    said(folder, "prepare", "shop.py:shop")
+    (folder / ".motet/versions/shop/CURRENT").unlink()
+    wrong = refused(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")
+    assert "which version of 'shop' is current; there are: 1" in wrong
+    assert "motet rollback FILE.py:shop" in wrong
+    assert said(folder, "rollback", "shop.py:shop") == {"version": 1}
+    said(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3")
+
+
 def test_a_wrong_ask_is_one_plain_error(folder: Path) -> None:
     said(folder, "prepare", "shop.py:shop")
     assert "is no field" in refused(folder, "ask", "shop.py:shop", "buyer")
+    twice = refused(folder, "ask", "shop.py:shop", "buyer=b1", "amount=3", "buyer=b2")
+    assert "buyer is given twice\nhelp: one of: buyer=b1, buyer=b2" in twice
     assert "did you mean 'amount'" in refused(folder, "ask", "shop.py:shop", "amuont=3", "buyer=b1")
     assert "amount" in refused(folder, "ask", "shop.py:shop", "buyer=b1")
 

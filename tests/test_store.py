@@ -214,7 +214,7 @@ def test_a_report_is_kept_with_its_version_and_goes_with_it(store: Store) -> Non
     assert store.report("films", 1, "returns") is None
     assert store.report("films", 4, "returns") == found
     assert [version.number for version in store.versions("films")] == [3, 4]
-    with pytest.raises(RunError, match="version 9 of graph 'films' is gone"):
+    with pytest.raises(RunError, match="there is no version 9 of graph 'films'"):
         store.keep_report("films", 9, "returns", {})
 
 
@@ -327,11 +327,59 @@ def test_a_damaged_version_is_named(store: Store) -> None:
     store.publish({"graph": "films"})
     (path,) = store.root.glob("versions/*/1.json")
     path.write_text('{"when": 1')
-    with pytest.raises(RunError, match=r"1\.json is damaged"):
+    with pytest.raises(RunError, match=r"1\.json is damaged") as raised:
         store.current("films")
+    assert "motet rollback goes back to one that is whole" in raised.value.help
     path.unlink()
-    with pytest.raises(RunError, match=r"version 1 of graph 'films' is gone"):
+    with pytest.raises(RunError, match=r"there is no version 1 of graph 'films'"):
         store.current("films")
+
+
+def test_a_version_that_never_was_is_said_with_those_that_are(store: Store) -> None:
+    for _ in range(2):
+        store.publish({"graph": "films"})
+    with pytest.raises(RunError, match="there is no version 99") as raised:
+        store.version("films", 99)
+    assert raised.value.help == "there are: 1, 2"
+
+
+def test_beside_a_damaged_version_the_others_are_read_swept_and_gone_back_to(store: Store) -> None:
+    for _ in range(4):
+        store.publish({"graph": "films"})
+    folder = store.root / "versions" / "films"
+    (folder / "2.json").write_text('{"when": 1')
+    assert [version.number for version in store.versions("films")] == [1, 3, 4]
+    assert store.damaged("films") == [2]
+    store.sweep(keep=1, seconds=0)
+    assert [version.number for version in store.versions("films")] == [3, 4]
+    (folder / "4.json").write_text("{}")
+    assert store.damaged("films") == [2, 4]
+    assert store.rollback("films") == 3
+    with pytest.raises(RunError, match="no version to go back to"):
+        store.rollback("films")
+
+
+@pytest.mark.parametrize("held", ["abc", "", '"7"', None])
+def test_where_nothing_says_which_version_is_current_a_rollback_or_a_publish_does(
+    store: Store, held: str | None
+) -> None:
+    for _ in range(2):
+        store.publish({"graph": "films"})
+    current = store.root / "versions" / "films" / "CURRENT"
+
+    def lost() -> None:
+        current.unlink() if held is None else current.write_text(held)
+
+    lost()
+    if held is not None:
+        with pytest.raises(RunError, match=r"CURRENT is damaged") as raised:
+            store.pointed("films")
+        assert raised.value.help == "motet rollback FILE.py:films points at the newest whole version"
+    assert [(version.number, version.current) for version in store.versions("films")] == [(1, False), (2, False)]
+    assert store.rollback("films") == 2
+    lost()
+    assert store.publish({"graph": "films"}) == 3
+    assert (store.pointed("films"), store.version("films", 3).before) == (3, 2)
 
 
 COSTING = """

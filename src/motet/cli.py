@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from motet import loading, plots
 from motet.column import Number, Text
-from motet.errors import DataError, MotetError, listed
+from motet.errors import DataError, MotetError, listed, nearest
 from motet.escalation import escalated
 from motet.graph import Graph
 from motet.node import grain_name
@@ -25,7 +26,21 @@ from motet.worth import Prices, Worth
 STOPPED = 130
 """The exit status of what was stopped by Ctrl-C."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+class Verbs(TyperGroup):
+    """The commands. Of an option that there is not, only what is spelt like it is suggested."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            told = vars(error)  # of typer's error about an unknown option, whose class has no public name
+            if near := told.get("possibilities"):
+                told["possibilities"] = [name for name in near if nearest([name[2:]], told["option_name"][2:])]
+            raise
+
+
+app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Target = Annotated[str, typer.Argument(metavar="FILE.py:GRAPH", help="such as examples/films/graph.py:films")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on the last line, for programs")]
@@ -244,7 +259,7 @@ def ask(
     fitted = loading.published(target, store)
     event = fitted.outline.event
     kinds: dict[str, type] = dict(event.fields) if event else {}
-    answer = fitted.ask(**dict(_field(given, kinds) for given in fields or []))
+    answer = fitted.ask(**_fields(fields or [], kinds))
     _say(answer, json.dumps(answer, indent=2, ensure_ascii=False, default=str), as_json)
 
 
@@ -324,7 +339,7 @@ def models(as_json: Json = False) -> None:
 
 @app.command()
 def rollback(target: Target, store: Folder = None, as_json: Json = False) -> None:
-    """Makes the version before the published one current again."""
+    """Makes the version before the published one current again; the newest whole one where that is damaged."""
     version = loading.rollback(target, store)
     _say({"version": version}, f"version {version} of {loading.name(target)} is current again", as_json)
 
@@ -398,6 +413,18 @@ def _worth_of(graph: Graph, caught: str | None) -> float | Number | None:
                 f"{caught!r} is neither an amount nor a Number of {graph.event.__name__}", help=listed(fields, caught)
             ) from None
         return fields[caught]
+
+
+def _fields(given: list[str], kinds: Mapping[str, type]) -> dict[str, Any]:
+    """The fields of an ask. Errors: one is given twice."""
+    found = dict[str, Any]()
+    for each in given:
+        name, value = _field(each, kinds)
+        if name in found:
+            both = ", ".join(field for field in given if field.startswith(f"{name}="))
+            raise DataError(f"{name} is given twice", help=f"one of: {both}")
+        found[name] = value
+    return found
 
 
 def _field(given: str, kinds: Mapping[str, type]) -> tuple[str, Any]:

@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from motet.errors import RunError
 
+SQLITE = b"SQLite format 3\0"  # how its files begin
 UNFINISHED = ".unfinished"
 """How the name of a file that is being written ends."""
 
@@ -52,8 +53,18 @@ def write_ahead(connection: sqlite3.Connection, path: Path) -> None:
 
     One at a time: SQLite does not wait for whoever else is changing a file to that, it fails at once.
     """
+    if _holds_something_else(path):  # beside which no lock is left
+        raise sqlite3.DatabaseError("file is not a database")
     with FileLock(path.with_name(f"{path.name}-opening")):
         connection.execute("pragma journal_mode = wal")
+
+
+def _holds_something_else(path: Path) -> bool:
+    """Whether a file is there that SQLite has not written."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(SQLITE)) not in (b"", SQLITE)
 
 
 def settle(path: Path) -> None:
@@ -77,8 +88,10 @@ def refused(path: Path) -> Generator[None]:
         ) from error
 
 
-def damaged(path: Path, why: str) -> RunError:
-    return RunError(f"{path} is damaged: {why}", help=f"delete it, and what it held is made again: rm -r {str(path)!r}")
+def damaged(path: Path, why: str, help: str = "") -> RunError:
+    """help: what to do, where what the file held is not made again by itself."""
+    again = f"delete it, and what it held is made again: rm -r {str(path)!r}"
+    return RunError(f"{path} is damaged: {why}", help=help or again)
 
 
 def unreadable(path: Path, error: OSError) -> RunError:

@@ -216,13 +216,25 @@ def published(
     Errors: there is no such store, no such version in it, or it was prepared from another graph.
     """
     kept = existing_store(store)
-    number = kept.pointed(name) if version is None else version
-    if number is None:
-        raise RunError(
-            f"nothing is published as {name!r} in {kept.root}; {listed(kept.graphs(), name)}",
-            help=f'motet prepare FILE.py:GRAPH, or fitted.prepare(name="{name}")',
-        )
+    number = current(kept, name) if version is None else version
     manifest = kept.version(name, number).manifest
     data, states = snapshot.read(outline, kept, manifest)
     seed = manifest.get("seed", 0)  # which a version kept before seeds were knows nothing of
     return Fitted(outline, data, states, kept, quiet, manifest["values"], number, seed)
+
+
+def current(store: Store, name: str) -> int:
+    """The number of the published version. Errors: nothing is published, or nothing says which version is."""
+    number = store.pointed(name)
+    if number is not None:
+        return number
+    if there := store.versions(name):
+        raise RunError(
+            f"nothing in {store.root} says which version of {name!r} is current; "
+            f"there are: {', '.join(str(each.number) for each in there)}",
+            help=f"motet rollback FILE.py:{name} points at the newest, as motet prepare does at a new one",
+        )
+    raise RunError(
+        f"nothing is published as {name!r} in {store.root}; {listed(store.graphs(), name)}",
+        help=f'motet prepare FILE.py:GRAPH, or fitted.prepare(name="{name}")',
+    )

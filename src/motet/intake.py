@@ -36,8 +36,14 @@ def table_of(event: type[Event], rows: Sequence[Row], entities: Entities) -> Tab
 
 def asked(event: type[Event], rows: Sequence[Row], entities: Entities) -> Table:
     """Asks that arrive now: one without a time has this one. Errors: those of `parse`."""
-    now = {event.time_field(): round(time.time() * 1e6) / 1e6}
-    return table_of(event, [{**now, **row} for row in rows], entities)
+    now = round(time.time() * 1e6) / 1e6
+    return table_of(event, [dated(event, row, now) for row in rows], entities)
+
+
+def dated(event: type[Event], row: Row, now: float) -> Row:
+    """A row with its time, which is now where none is given."""
+    name = event.time_field()
+    return row if row.get(name) is not None else {**row, name: now}
 
 
 def check(event: type[Event], row: Row, entities: Entities) -> None:
@@ -47,10 +53,10 @@ def check(event: type[Event], row: Row, entities: Entities) -> None:
             f"{len(row):,} fields are given, and {event.__name__} has {len(event.fields)}",
             help=f"its fields: {', '.join(event.fields)}",
         )
-    now = {event.time_field(): 0.0}
-    if not _is_ask(event, now | dict(row), entities):
+    whole = dated(event, row, 0.0)
+    if not _is_ask(event, whole, entities):
         refuse(outcomes(event, [row]))
-        parse(event, [now | dict(row)], entities, partial=True)
+        parse(event, [whole], entities, partial=True)
 
 
 def _is_ask(event: type[Event], row: Row, entities: Entities) -> bool:

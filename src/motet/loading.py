@@ -45,13 +45,29 @@ def module(path: str, at: Path | None = None) -> ModuleType:
     return _module(path, at or Path(path))
 
 
-@cache
-def _module(path: str, file: Path) -> ModuleType:
+def check_file(target: str) -> None:
+    """Errors: no file is named, or it is not there. Nothing is loaded."""
+    _exists(_file(target), Path(_file(target)))
+
+
+def _file(target: str) -> str:
+    path, colon, _ = target.rpartition(":")
+    if not colon:
+        raise RunError(f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films")
+    return path
+
+
+def _exists(path: str, file: Path) -> None:
     if not file.is_file():
         raise RunError(
             f"there is no file {path}",
             help="name a graph as FILE.py:GRAPH, such as examples/films/graph.py:films",
         )
+
+
+@cache
+def _module(path: str, file: Path) -> ModuleType:
+    _exists(path, file)
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     named = Path(path).resolve() if ".." in Path(path).parts else Path(path)
@@ -89,9 +105,7 @@ def _run(path: str, work: Callable[[], Any]) -> Any:
 
 def graph(target: str, at: Path | None = None) -> Graph:
     """The graph that is named FILE.py:GRAPH. at: where the file lies now, if elsewhere."""
-    path, colon, wanted = target.rpartition(":")
-    if not colon:
-        raise RunError(f"{target!r} names no graph", help=f"{target}:GRAPH, such as examples/films/graph.py:films")
+    path, wanted = _file(target), name(target)
     found = {n: value for n, value in vars(module(path, at)).items() if isinstance(value, Graph)}
     if wanted not in found:
         raise GraphError(f"{path} has no graph {wanted!r}", help=listed(found, wanted))

@@ -95,12 +95,16 @@ class Store:
         return self._versions(graph).pointed()
 
     def version(self, graph: str, number: int) -> Version:
-        """Errors: it is gone, or never was."""
+        """Errors: it is gone, never was, or is damaged."""
         return self._versions(graph).read(number)
 
     def versions(self, graph: str) -> list[Version]:
-        """What was published and is still kept, oldest first."""
+        """What was published, is still kept and can be read, oldest first."""
         return self._versions(graph).all()
+
+    def damaged(self, graph: str) -> list[int]:
+        """The numbers of the versions that are kept and cannot be read."""
+        return self._versions(graph).damaged()
 
     def keep_report(self, graph: str, number: int, name: str, report: Mapping[str, Any]) -> None:
         """Keeps what was found out about a version, as JSON, for as long as the version is kept."""
@@ -114,7 +118,8 @@ class Store:
         return sorted(unquote(path.name) for path in self.root.glob("versions/*") if path.is_dir())
 
     def rollback(self, graph: str) -> int:
-        """Makes the version current that was so before the current one, and returns its number."""
+        """Makes the version current that was so before the current one, and returns its number; the newest whole one
+        where the current one is damaged, or nothing says which it is."""
         return self._versions(graph).rollback()
 
     def cost(self, fingerprint: str) -> Cost | None:

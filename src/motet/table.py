@@ -20,6 +20,7 @@ from motet.rows.given import Given, Read, blank
 from motet.rows.keys import as_keys, can_be_keys, distinct, duplicates, key, reference
 from motet.rows.kinds import READERS, nothing
 from motet.rows.problems import Problem, counted, few, refuse, shown
+from motet.rows.times import HELP
 from motet.sources import Readable, Source, load
 
 Entities = Mapping[type[Entity], Vocabulary]
@@ -201,7 +202,10 @@ class Reading:
         """A time and a key may not be missing, and a key not be there twice."""
         record, empty = self.record, np.flatnonzero(blank(given.values))
         if issubclass(record, Event) and name == record.time_field():
-            self._note_empty(empty, f"{given.name}: {counted(len(empty), 'event')} without a time")
+            if given.alone and len(empty):
+                self.problems.append(Problem(f"{given.name} is empty", HELP))
+            else:
+                self._note_empty(empty, f"{given.name}: {counted(len(empty), 'event')} without a time")
         if issubclass(record, Entity) and name == record.key_field():
             self._note_empty(empty, f"{given.name}: {counted(len(empty), 'row')} without a key")
             twice = duplicates(cast(pa.Array, value))

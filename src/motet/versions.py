@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,20 +38,21 @@ class Versions:
     def publish(self, manifest: Mapping[str, Any]) -> int:
         with locked(self.root):
             number = max(self.numbers(), default=0) + 1
-            record = {"when": time.time(), "before": self.pointed(), "manifest": dict(manifest)}
+            record = {"when": time.time(), "before": self._now() or self._newest(), "manifest": dict(manifest)}
             _write(self.folder / f"{number}.json", record)
             _write(self.folder / "CURRENT", number)
             return number
 
     def rollback(self) -> int:
-        now = self.pointed()
-        if now is None:
+        """Makes the version current that was so before the current one; the newest whole one where that is damaged, or
+        nothing says which it is."""
+        if not self.numbers():
             raise self._no_way_back("nothing is published")
         with locked(self.root):
-            now = self.pointed() or now
-            before = self.read(now).before
-            if before not in self.numbers():
-                raise self._no_way_back(f"version {now} is current")
+            whole, now = {version.number: version for version in self.all()}, self._now()
+            before = whole[now].before if now in whole else self._newest(now)
+            if before not in whole:
+                raise self._no_way_back(f"version {now} is current" if now else "every version is damaged")
             _write(self.folder / "CURRENT", before)
             return before
 
@@ -62,27 +63,53 @@ class Versions:
         )
 
     def all(self) -> list[Version]:
-        return [self.read(number) for number in self.numbers()]
+        """Those that can be read."""
+        found: list[Version] = []
+        for number in self.numbers():
+            with suppress(RunError):
+                found.append(self.read(number))
+        return found
+
+    def damaged(self) -> list[int]:
+        """The numbers of those that cannot be read."""
+        return sorted(set(self.numbers()) - {version.number for version in self.all()})
 
     def read(self, number: int) -> Version:
+        path = self.folder / f"{number}.json"
+        help = f"motet prepare FILE.py:{self.graph} publishes another; motet rollback goes back to one that is whole"
         try:
-            record = _read(self.folder / f"{number}.json")
-        except FileNotFoundError as error:
-            raise RunError(
-                f"version {number} of graph {self.graph!r} is gone from {self.folder}",
-                help="prepare() publishes a new one",
-            ) from error
-        current = number == self.pointed()
-        return Version(number, record["when"], current, record["before"], record["manifest"])
+            record = _read(path, help)
+            return Version(number, record["when"], number == self._now(), record["before"], record["manifest"])
+        except FileNotFoundError:
+            what = f"there is no version {number} of graph {self.graph!r} in {self.folder}"
+            raise RunError(what, help=f"there are: {', '.join(map(str, self.numbers())) or 'none'}") from None
+        except (KeyError, TypeError) as error:
+            raise durable.damaged(path, "something else wrote into it", help) from error
 
     def numbers(self) -> list[int]:
         return sorted(int(path.stem) for path in self.folder.glob("*.json"))
 
     def pointed(self) -> int | None:
+        """The current version, None where none was made so. Errors: the file that says which is damaged."""
+        path, help = self.folder / "CURRENT", f"motet rollback FILE.py:{self.graph} points at the newest whole version"
         try:
-            return int(_read(self.folder / "CURRENT"))
+            number = _read(path, help)
         except FileNotFoundError:
             return None
+        if not isinstance(number, int):
+            raise durable.damaged(path, f"{number!r} is no version", help)
+        return number
+
+    def _now(self) -> int | None:
+        """The current version, None where nothing that can be read says which it is."""
+        try:
+            return self.pointed()
+        except RunError:
+            return None
+
+    def _newest(self, below: int | None = None) -> int | None:
+        """The newest version that can be read. below: of those before that one."""
+        return max((v.number for v in self.all() if below is None or v.number < below), default=None)
 
     def kept(self, keep: int) -> list[Version]:
         """The newest, the current one and the one that a rollback would go to."""
@@ -107,7 +134,7 @@ class Versions:
     def report(self, number: int, name: str) -> dict[str, Any] | None:
         """What is kept of it: `report`, and `when` it was, in seconds since 1970, UTC."""
         try:
-            return _read(self._reports(number) / f"{name}.json")
+            return _read(self._reports(number) / f"{name}.json", "measure it again: motet returns ... --keep")
         except FileNotFoundError:
             return None
 
@@ -137,9 +164,10 @@ def _write(path: Path, content: Any) -> None:
     durable.write(path, lambda file: file.write(text.encode()))
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, help: str) -> Any:
+    """Errors: it is damaged, and what to do then."""
     text = path.read_bytes()
     try:
         return json.loads(text)
     except ValueError as error:
-        raise durable.damaged(path, str(error)) from error
+        raise durable.damaged(path, str(error), help) from error

@@ -45,7 +45,7 @@ def keyed(fitted: Fitted) -> Iterator[Served]:
     ],
 )
 def test_without_a_key_nothing_but_health_is_told(keyed: Served, headers: dict[str, str]) -> None:
-    for path in ("/v1/ask", "/metrics", "/openapi.json", "/nothing", "/health/../v1/ask", "/v2/models/found"):
+    for path in ("/v1/ask", "/metrics", "/openapi.json", "/nothing", "/health/../v1/ask"):
         said = keyed.call("GET", path, headers=headers)
         if not path.startswith("/health/"):
             assert said.status == 401
@@ -54,6 +54,15 @@ def test_without_a_key_nothing_but_health_is_told(keyed: Served, headers: dict[s
             assert "Authorization: Bearer KEY" in said.json["help"]
         else:
             assert said.status == 404
+    for path in ("/v1/chat/completions", "/v1/models", "/v1/models/goods", "/v1/embeddings"):
+        said = keyed.call("GET", path, headers=headers)
+        assert (said.status, said.headers["content-type"]) == (401, "application/json")
+        assert said.json["error"]["type"] == "authentication_error"
+        assert "Authorization: Bearer KEY" in said.json["error"]["message"]
+    for path in ("/v2", "/v2/models/found"):
+        said = keyed.call("GET", path, headers=headers)
+        assert (said.status, list(said.json)) == (401, ["error"])
+        assert "Authorization: Bearer KEY" in said.json["error"]
     for path in ("/health/ready", "/v2/health/ready"):
         assert keyed.call("GET", path, headers=headers).status == 200
 

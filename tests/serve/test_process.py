@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -176,7 +177,7 @@ def test_a_worker_that_cannot_come_back_takes_no_other_with_it(tmp_path: Path) -
         time.sleep(1)
         (tmp_path / "versions" / NAME / "CURRENT").write_text("77")  # of which there is nothing
         os.kill(running.workers()[0], signal.SIGKILL)
-        assert within(20, lambda: "version 77 of graph 'goods' is gone" in running.says)
+        assert within(20, lambda: "there is no version 77 of graph 'goods'" in running.says)
         assert {running.call()[0] for _ in range(20)} == {200}
         (tmp_path / "versions" / NAME / "CURRENT").write_text("1")
         assert running.end(signal.SIGTERM) == 0
@@ -191,11 +192,46 @@ def test_what_can_never_answer_is_said_and_ends_with_2(tmp_path: Path, workers: 
     assert "Traceback" not in running.says
 
 
-def test_a_version_beside_that_is_not_there_is_said(store: Path, tmp_path: Path) -> None:
-    with motet_serve(store, tmp_path / "log", "--canary", "9=5%") as running:
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--canary", "9=5%"], "there is no version 9 of graph 'goods'"),
+        (["--shadow", "1=200%"], "'1=200%' is no share of a version"),
+        (["--interleave", "nowhere.py:goods@1"], "there is no file nowhere.py"),
+        (["--api-key-file", "FOLDER/none"], "cannot read the keys"),
+        (["--events", "FOLDER/none/x.db"], "none for --events"),
+        (["--answers", "FOLDER/none/x.jsonl"], "none for --answers"),
+        (["--store", "FOLDER/none"], "there is no store in"),
+    ],
+)
+def test_what_it_is_told_is_judged_once_before_anything_is_loaded(
+    store: Path, tmp_path: Path, options: list[str], says: str
+) -> None:
+    options = [option.replace("FOLDER", str(tmp_path)) for option in options]
+    with motet_serve(store, tmp_path / "log", "--workers", "2", *options) as running:
         assert running.process.wait(60) == 2
-    assert "version 9 of graph 'goods' is gone" in running.says
+    assert running.says.count(says) == 1
+    assert "is loaded" not in running.says
     assert "Traceback" not in running.says
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log"]
+
+
+@pytest.mark.parametrize("target", ["nowhere.py:goods", "served.py:gods", "served.py"])
+def test_a_graph_that_is_not_there_is_not_said_to_be_loaded(store: Path, tmp_path: Path, target: str) -> None:
+    log, target = tmp_path / "events.db", str(Path(__file__).with_name(target))
+    shutil.copytree(store / "versions" / NAME, store / "versions" / "gods", dirs_exist_ok=True)
+    with motet_serve(store, tmp_path / "log", "--events", str(log), target=target) as running:
+        assert running.process.wait(60) == 2
+    assert "is loaded" not in running.says
+    assert not log.exists()
+
+
+def test_a_file_that_is_no_log_is_refused_and_nothing_is_left_beside_it(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("# what I wrote down\n")
+    with motet_serve(store, tmp_path / "log", "--events", str(tmp_path / "notes")) as running:
+        assert running.process.wait(60) == 2
+    assert "the event log cannot be used: file is not a database" in running.says
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "notes"]
 
 
 def test_a_port_that_is_taken_is_said(store: Path, tmp_path: Path) -> None:

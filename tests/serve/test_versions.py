@@ -17,6 +17,7 @@ from motet import loading
 from motet.batch import Batch
 from motet.errors import GraphError
 from motet.model import Model, State
+from motet.serve import server as serving
 from motet.serve.beside import Share
 from motet.serve.log import Log, opened
 from motet.serve.metrics import Metrics
@@ -123,6 +124,23 @@ def test_a_server_that_starts_while_a_broken_version_is_published_answers_from_t
     publish(tmp_path, 500.0)
     with served(mt.published(moods, name=NAME, store=tmp_path, quiet=True)) as running:
         assert mood_of(running) == (1, 1.0, 1.0)
+
+
+def test_what_keeps_a_server_from_looking_for_a_version_is_one_line_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "EVERY", 0.05)
+    current = tmp_path / "versions" / NAME / "CURRENT"
+    with served(prepared(tmp_path, moods, town(1.0))) as running:
+        current.write_text("abc")
+        assert within(10, lambda: "is damaged" in caplog.text)
+        time.sleep(0.3)
+        assert mood_of(running) == (1, 1.0, 1.0)
+        (said,) = [record for record in caplog.records if "could not look" in record.message]
+        assert "motet rollback" in said.message
+        assert (said.exc_info, "\n" in said.message) == (None, False)
+        publish(tmp_path, 2.0)
+        assert within(10, lambda: running.server.version.number == 2)
 
 
 def test_what_has_happened_is_in_the_past_of_the_version_that_takes_over(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def outcomes(event: type[Event], asks: Asks) -> list[Problem]:
     """Outcomes that are given although nobody can know them yet."""
     given = [n for n, spec in event.specs.items() if spec.outcome and any(ask.get(n) is not None for ask in asks)]
     known = ", ".join(name for name, spec in event.specs.items() if not spec.outcome)
-    help = f"ask with: {known}; what has happened is told by fitted.observe({event.__name__}, [...])"
+    help = f"ask with: {known}; what has happened is told by POST /v1/events, in Python by fitted.observe(...)"
     return [Problem(f"{event.__name__}.{name} is an outcome: it is not known when asked", help) for name in given]
 
 
@@ -30,7 +30,8 @@ def wrong_keys(record: type[Record], asks: Asks, entities: Mapping[type[Entity],
         if wrong:
             wanted = f"{record.__name__}.{name} needs {typed(entity, entities.get(entity))}"
             quoted = few((f"row {row}: {shown(value)}" for row, value in wrong.items()), len(wrong))
-            problems.append(Problem(f"{wanted}, and is none in {counted(len(wrong), 'row')}: {quoted}", HELP))
+            found = f"none in {counted(len(wrong), 'row')}: {quoted}" if len(asks) > 1 else shown(wrong[0])
+            problems.append(Problem(f"{wanted}, and is {found}", HELP))
     return problems
 
 

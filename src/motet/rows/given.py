@@ -24,7 +24,7 @@ class Given:
     """One field's values as a source gives them; `problems` gathers what is wrong with them.
 
     labels: the closed set, where there is one. untyped: texts may stand for numbers in a Key. asked: they come from
-    whoever asks, who must not name files of this machine.
+    whoever asks or tells what happened, who must not name files of this machine.
     """
 
     name: str
@@ -34,19 +34,26 @@ class Given:
     untyped: bool = False
     asked: bool = False
 
+    @property
+    def alone(self) -> bool:
+        """Whether this is one ask or event, which whoever sent it does not know as a row of a table."""
+        return self.asked and len(self.values) == 1
+
     def note(self, wrong: Array, what: str, help: str) -> None:
         """Says which rows are wrong and what they hold."""
         rows = np.flatnonzero(wrong)
         if len(rows):
-            quoted = (f"row {row}: {self.shown(int(row))}" for row in rows)
-            text = f"{self.name}: {what} in {counted(len(rows), 'row')}: {few(quoted, len(rows))}"
-            self.problems.append(Problem(text, help))
+            quoted = few((f"row {row}: {self.shown(int(row))}" for row in rows), len(rows))
+            where = f": {self.shown(0)}" if self.alone else f" in {counted(len(rows), 'row')}: {quoted}"
+            self.problems.append(Problem(f"{self.name}: {what}{where}", help))
 
-    def refuse(self, wanted: str, help: str) -> None:
-        """Says that the column is of a type that cannot be read at all."""
+    def refuse(self, wanted: str, help: str, send: str = "") -> None:
+        """Says that the column is of a type that cannot be read at all. send: the help of who declares no field, where
+        that is another one."""
         row = int(np.argmin(missing(self.values)))
-        text = f"{self.name} needs {wanted} and is {self.values.type}: row {row}: {self.shown(row)}"
-        self.problems.append(Problem(text, help))
+        found = self.shown(row) if self.alone else f"{self.values.type}: row {row}: {self.shown(row)}"
+        text = f"{self.name} needs {wanted} and is {found}"
+        self.problems.append(Problem(text, send if send and self.asked else help))
 
     def shown(self, row: int) -> str:
         """A row's value as a message quotes it."""

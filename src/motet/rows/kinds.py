@@ -26,7 +26,7 @@ FLAG_HELP = 'a Flag is true or false, 0 or 1, "true" or "false"'
 def text(given: Given) -> Read:
     """Unchanged, whatever script it is in."""
     if not is_text(given.values.type):
-        given.refuse("texts", "declare it as its values are, or as a Category")
+        given.refuse("texts", "declare it as its values are, or as a Category", send="send a text, in quotes")
         return pa.nulls(len(given.values), pa.large_string()), np.ones(len(given.values), np.bool_)
     return texts_of(given.values), missing(given.values)
 
@@ -39,7 +39,7 @@ def number(given: Given) -> Read:
         nothing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(NO_NUMBER, pa.large_string()))
         values = given.converted(pc.if_else(nothing, None, texts), pa.float64(), "not a number", NUMBER_HELP)
     elif not is_number(values.type):
-        given.refuse("numbers", "declare it as its values are: Flag, Category, Time or Vector")
+        given.refuse("numbers", "declare it as its values are: Flag, Category, Time or Vector", send="send one number")
         values = pa.nulls(len(values))
     floats = floats_of(values)
     infinite = np.isinf(floats)
@@ -72,7 +72,8 @@ def category(given: Given) -> Read:
     """The name of whatever single value it is."""
     values = given.values
     if pa.types.is_nested(values.type) or pa.types.is_binary(values.type):
-        given.refuse("single names", "declare several names a row as Tags, several numbers as a Vector")
+        help = "declare several names a row as Tags, several numbers as a Vector"
+        given.refuse("single names", help, send="send one name")
         values = pa.nulls(len(values))
     names = texts_of(values)
     vocabulary = _vocabulary(names, given.labels)
@@ -167,5 +168,6 @@ def _note_labels(given: Given, rows: Array, names: pa.Array) -> None:
         distinct = pc.drop_null(pc.unique(names))
         other = distinct.filter(pc.invert(pc.is_in(distinct, value_set=labels)))
         quoted = few((shown(name.as_py()) for name in other), len(other))
-        text = f"{given.name}: {counted(len(rows), 'row')} ({few(rows, len(rows))}) outside its labels: {quoted}"
+        where = "" if given.alone else f"{counted(len(rows), 'row')} ({few(rows, len(rows))}) "
+        text = f"{given.name}: {where}outside its labels: {quoted}"
         given.problems.append(Problem(text, f"{given.name} is one of: {', '.join(given.labels)}"))

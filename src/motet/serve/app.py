@@ -17,6 +17,7 @@ from motet.console import pages
 from motet.serve import openapi, problems
 from motet.serve.http import json_reply
 from motet.serve.metrics import CONTENT
+from motet.serve.problems import Refused
 from motet.serve.protocols import events, facts, inference, openai, own, why
 from motet.serve.server import Server
 from motet.serve.straight import Straight
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PROTOCOLS: tuple[openapi.Spoken, ...] = (own, why, events, facts, openai, inference)
+SHAPED = (openai, inference)  # those whose clients read errors in a form of their own
 
 
 def application(server: Server) -> ASGIApp:
@@ -73,4 +75,14 @@ async def _no_such_thing(request: Request, error: Exception) -> Response:
         detail, help = f"{request.method} is not taken here", f"this path takes {headers['Allow']}"
     if request.headers.get("upgrade", "").lower() == "websocket":
         help = "WebSockets are not spoken: POST /v1/ask with Accept: text/event-stream is told as it comes"
-    return problems.problem(error.status_code, detail, help, headers)
+    return refusal(request.url.path, Refused(error.status_code, detail, help, headers))
+
+
+def refusal(path: str, error: Refused) -> Response:
+    """The reply to what no endpoint has taken, as those read it who ask for such a path."""
+    for protocol in SHAPED:
+        if protocol.speaks(path):
+            return protocol.refusal(error)
+    # What OpenAI's clients may call and is not there, they should be able to tell too.
+    more = openai.error_of(error) if path.startswith("/v1/") and error.status == 404 else None
+    return problems.problem(error.status, error.detail, error.help, error.headers, more)

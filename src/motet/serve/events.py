@@ -161,19 +161,13 @@ def _id(row: Row) -> str:
     return given
 
 
-def _dated(each: Posted, now: float) -> Row:
-    """The fields with the time, which is now where none is given."""
-    time = each.event.time_field()
-    return each.row if each.row.get(time) is not None else {**each.row, time: now}
-
-
 def _judged(posted: Sequence[Posted], entities: Entities, now: float) -> Found:
     """What is kept of events of one record, or wrong with them; one by one where they do not fit together."""
     event = posted[0].event
     try:
         if len(posted) > 1 and not all(_needed(event) <= each.row.keys() for each in posted):
             raise DataError("a field that one event lacks is not made up for by another that has it")
-        table = intake.table_of(event, [_dated(each, now) for each in posted], entities)
+        table = intake.table_of(event, [intake.dated(event, each.row, now) for each in posted], entities)
     except DataError as error:
         if len(posted) > 1:
             return _one_by_one(posted, entities, now)
@@ -227,7 +221,7 @@ def _happened(each: Posted, now: float, read: Row) -> Happened:
     """read: the fields that are given, as their types read them, by which the same event is known again."""
     kind, there = each.event.__name__, {name: value for name, value in read.items() if value is not None}
     digest = blake2b(_written([kind, there]).encode(), digest_size=16).hexdigest()
-    return Happened(each.id, kind, _written(_dated(each, now)), digest)
+    return Happened(each.id, kind, _written(intake.dated(each.event, each.row, now)), digest)
 
 
 def _read(column: Any) -> list[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from motet.serve.app import refusal
 from motet.serve.keys import HELP, Keys
-from motet.serve.problems import problem
+from motet.serve.problems import Refused
 from motet.serve.trace import SPAN, Traces
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ class Gate:
 
 
 async def _no_key(scope: Scope, receive: Receive, send: Send) -> None:
-    reply = problem(401, "a key is needed, and none that is known was shown", HELP, {"WWW-Authenticate": "Bearer"})
-    await reply(scope, receive, send)
+    what, headers = "a key is needed, and none that is known was shown", {"WWW-Authenticate": "Bearer"}
+    await refusal(scope["path"], Refused(401, what, HELP, headers))(scope, receive, send)
 
 
 def _from_elsewhere(scope: Scope) -> bool:
@@ -69,5 +70,5 @@ def _from_elsewhere(scope: Scope) -> bool:
 
 
 async def _elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
-    reply = problem(403, "a page of another site asks", "ask from your own server, or from the console")
-    await reply(scope, receive, send)
+    what, help = "a page of another site asks", "ask from your own server, or from the console"
+    await refusal(scope["path"], Refused(403, what, help))(scope, receive, send)

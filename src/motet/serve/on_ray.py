@@ -26,7 +26,7 @@ from motet.folder import existing_store
 from motet.run.ray.cluster import alive, connected, failed, shared, silent
 from motet.run.ray.config import Ray
 from motet.serve.log import opened
-from motet.serve.process import Settings, answering, check_access, is_loopback
+from motet.serve.process import Settings, answering, is_loopback, judge
 
 TUNED = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -56,8 +56,8 @@ def serve(settings: Settings, on: Ray) -> None:
     Errors: no cluster, or none with room; why replicas cannot answer; KeyboardInterrupt where SIGINT ended it.
     """
     name, store = loading.name(settings.target), existing_store(settings.store)
+    judge(settings)
     loading.published(settings.target, store.root)
-    check_access(settings)
     _events(settings, on.workers, 1)
     opened(settings.events, name, store.root)
     with TemporaryDirectory(prefix="motet-") as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -28,8 +29,20 @@ class Refused(Exception):
         self.status, self.detail, self.help, self.headers = status, detail, help, headers or {}
 
 
-def problem(status: int, detail: str, help: str = "", headers: dict[str, str] | None = None) -> Response:
-    found: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+def problem(
+    status: int,
+    detail: str,
+    help: str = "",
+    headers: dict[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Response:
+    """more: members that clients of another protocol read."""
+    found: dict[str, Any] = {
+        **(more or {}),
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+    }
     found["detail"] = told(detail if len(detail) <= LONG else detail[:LONG] + " ...")
     if help:
         found["help"] = told(help)

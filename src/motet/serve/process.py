@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from threadpoolctl import threadpool_limits
 
 from motet import fitted, loading
+from motet.errors import RunError
 from motet.folder import existing_store
 from motet.serve import workers
 from motet.serve.app import application
@@ -62,11 +63,13 @@ def serve(settings: Settings) -> None:
     Errors: KeyboardInterrupt where SIGINT ended it; why it could not start.
     """
     log_to_stderr()
-    _say(f"{loading.name(settings.target)} is loaded and tried out before it answers")
     many_files()
-    check_access(settings)
-    opened(settings.events, loading.name(settings.target), existing_store(settings.store).root)
+    judge(settings)
+    if settings.workers == 1:  # else this process imports nothing that may start a thread before it has been copied
+        loading.graph(settings.target)
+    _say(f"{loading.name(settings.target)} is loaded and tried out before it answers")
     with listening(settings.host, settings.port) as sock:
+        opened(settings.events, loading.name(settings.target), existing_store(settings.store).root)
         if settings.workers == 1:
             answer(settings, sock, begun=lambda: _say(_where(settings, sock)))
             return
@@ -74,6 +77,21 @@ def serve(settings: Settings) -> None:
             load, work = partial(shareable, settings), partial(answer, settings, sock, Path(shared))
             said = f"{_where(settings, sock)} by {settings.workers} workers"
             workers.supervise(settings.workers, load, work, sock, Path(shared), begun=lambda: _say(said))
+
+
+def judge(settings: Settings) -> None:
+    """Errors: what it was told cannot be, as far as that can be known before anything is loaded."""
+    loading.check_file(settings.target)
+    name, store, beside = loading.name(settings.target), existing_store(settings.store), _beside(settings)
+    shares = [share for share in (beside.canary, beside.shadow, beside.interleave) if share is not None]
+    for number in (fitted.current(store, name), *(share.number for share in shares)):
+        store.version(name, number)
+    for share in shares:
+        loading.check_file(share.target or settings.target)
+    for option, file in (("--events", settings.events), ("--answers", settings.answers)):
+        if file and "://" not in file and not (folder := Path(file).parent).is_dir():
+            raise RunError(f"there is no folder {folder} for {option} {file}", help=f"mkdir -p {folder}")
+    check_access(settings)
 
 
 def check_access(settings: Settings) -> None:
@@ -124,17 +142,20 @@ def answering(
 ) -> tuple[Server, Gate]:
     """What one process answers with. cores: that a batch which is alone may use."""
     version, name = _published(settings, common), loading.name(settings.target)
-    beside = Beside(
+    journal, word = journal_at(settings.events, name, version.fitted.store.root), shared and shared / WRITTEN
+    log, traces = Log(journal, word), Traces.wanted(name)
+    server = Server(name, version, Limits(cores=cores), _beside(settings), shared, log, traces)
+    keys = Keys.read(Path(settings.keys)) if settings.keys else None
+    return server, Gate(application(server), server, keys, traces)
+
+
+def _beside(settings: Settings) -> Beside:
+    return Beside(
         Share.read(settings.canary) if settings.canary else None,
         Share.read(settings.shadow, SAMPLE) if settings.shadow else None,
         Share.read(settings.interleave, SAMPLE) if settings.interleave else None,
         Path(settings.answers) if settings.answers else None,
     )
-    journal, word = journal_at(settings.events, name, version.fitted.store.root), shared and shared / WRITTEN
-    log, traces = Log(journal, word), Traces.wanted(name)
-    server = Server(name, version, Limits(cores=cores), beside, shared, log, traces)
-    keys = Keys.read(Path(settings.keys)) if settings.keys else None
-    return server, Gate(application(server), server, keys, traces)
 
 
 def _published(settings: Settings, common: Version | None) -> Version:

@@ -15,6 +15,7 @@ from typing import Any
 
 from motet import intake, memory
 from motet.answer import Answer
+from motet.errors import MotetError
 from motet.serve.answers import Answers
 from motet.serve.beside import Canary, Shadow, Share
 from motet.serve.engine import Engine, Limits, Overloaded, Reply, Request
@@ -179,14 +180,21 @@ class Server:
             self.interleaved = found and Interleaved(found, share.share, failed)
 
     async def _follow(self) -> None:
-        """Lets what is newly published take over; the one before answers until then, whatever happens."""
+        """Lets what is newly published take over; the one before answers until then, whatever happens. What goes wrong
+        is said when it begins, not again at every look."""
+        said = ""
         while True:
             await asyncio.sleep(EVERY)
             try:
                 new = await asyncio.to_thread(self._versions.next, self.version, self._recent.rows())
-            except Exception:
-                LOG.exception("could not look for a new version of %s", self.name)
+            except Exception as error:
+                why = f"{error.what}; {error.help}" if isinstance(error, MotetError) else repr(error)
+                if why != said:
+                    trace = None if isinstance(error, MotetError) else error
+                    LOG.error("could not look for a new version of %s: %s", self.name, why, exc_info=trace)
+                said = why
                 continue
+            said = ""
             if new is not None:
                 LOG.warning("version %d of %s answers now, not %d any more", new.number, self.name, self.version.number)
                 self.version = new

@@ -121,7 +121,7 @@ def test_who_asks_cannot_read_files_here(embed: EmbedImage, tmp_path: Path) -> N
     assert answer["same"] == url(png(green=200))
     forged = f"data:image/png;base64,{base64.b64encode(b'file:' + str(secret).encode()).decode()}"
     for given in (str(secret), f"file:{secret}", forged, "data:image/png;base64,%%%"):
-        with pytest.raises(DataError, match=r"Upload\.photo: no picture in 1 row(.|\n)*data:image"):
+        with pytest.raises(DataError, match=r"Upload\.photo: no picture: (.|\n)*data:image"):
             fitted.ask(photo=given)
     with pytest.raises(DataError, match="needs pictures"):
         fitted.ask(photo=b"file:" + str(secret).encode())

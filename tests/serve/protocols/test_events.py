@@ -53,6 +53,11 @@ def test_what_is_posted_is_in_the_past_of_the_very_next_ask(goods: Served) -> No
     assert recent(goods, "v") == [3, 4]
 
 
+def test_an_event_whose_time_is_null_happens_now(goods: Served) -> None:
+    assert post(goods, {"buyer": "timeless", "item": 4, "amount": 1, "at": None}).status == 201
+    assert goods.ask(buyer="timeless", amount=1).json["answer"]["recent"] == [4]
+
+
 def test_the_same_event_again_is_said_to_be_there_and_counts_once(goods: Served) -> None:
     event = {"id": "w1", "buyer": "w", "item": 5, "amount": 1}
     assert post(goods, event).status == 201

@@ -96,6 +96,18 @@ def test_versions_tell_what_is_prepared_and_what_has_happened_since(tmp_path: Pa
         assert server.call("GET", "/v1/versions").json["seen"] == 1
 
 
+def test_a_damaged_version_is_told_beside_those_that_can_be_read(tmp_path: Path) -> None:
+    with served(prepared(tmp_path)) as server:
+        assert server.call("GET", "/v1/versions").json["damaged"] == []
+        for damaged in (2, 1):
+            (tmp_path / "versions" / NAME / f"{damaged}.json").write_text('{"when": 1')
+            found = server.call("GET", "/v1/versions")
+            assert found.status == 200
+            there = [each["number"] for each in found.json["versions"]]
+            assert (there, found.json["damaged"]) == ([1], [2]) if damaged == 2 else ([], [1, 2])
+            assert {"column": "popular", "rows": 12, "missing": {}} in found.json["prepared"]
+
+
 def test_returns_are_those_that_were_kept_last_and_say_whether_they_are_of_this_graph(tmp_path: Path) -> None:
     fitted = prepared(tmp_path)
     with served(fitted) as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,7 @@ from motet.graph import Graph
 from motet.run.runner import Local
 from motet.serve.engine import Limits
 from tests.serve.protocols.test_own import wait_for
-from tests.serve.served import Served, chosen, prepared, served
+from tests.serve.served import Said, Served, chosen, prepared, served
 from tests.shop import Item, Purchase
 
 tfidf = mt.TFIDF(dim=4)
@@ -272,6 +273,44 @@ def test_a_wrong_ask_is_a_400_and_an_unknown_path_a_404(
     with pytest.raises(InferenceServerException, match="'amount' is not given"):
         client.infer("goods", [texts("buyer", "b3")])
     assert "GET /v2/models/NAME" in shop_server.call("GET", "/v2/nothing").json["error"]
+
+
+@pytest.mark.parametrize("at", ["/v2/models/goods", "/v2/models/goods/versions/1"])
+def test_what_a_model_has_not_is_said_with_what_it_has(shop_server: Served, at: str) -> None:
+    refused = shop_server.call("GET", f"{at}/infer")
+    assert (refused.status, refused.headers["allow"]) == (405, "POST")
+    assert refused.json["error"] == "GET is not taken here; this path takes POST"
+    for what in ("config", "stats"):
+        said = shop_server.call("GET", f"{at}/{what}")
+        assert said.status == 404
+        assert said.json["error"].startswith("/v2/models/goods has no")
+        assert f"{what}'; GET /v2/models/goods, GET /v2/models/goods/ready, POST" in said.json["error"]
+
+
+@mt.function(mt.Number)
+def weight(vectors: Array) -> Array:
+    return np.asarray(vectors, np.float32) @ np.ones(4, np.float32)
+
+
+def test_a_vector_has_as_many_numbers_as_in_the_data(tmp_path: Path) -> None:
+    heavy, sought = weight(words), weight(tfidf(Purchase.search, learnt_from=Item.name))
+    seen = mt.past(Purchase.item, by=Purchase.buyer)
+    graph = Graph(near=near, top=mt.retrieve(Item, k=3, by=heavy, exclude=seen), sought=sought)
+    with served(prepared(tmp_path, graph)) as running, warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        def call(name: str, *rows: list[float]) -> Said:
+            tensor = {"name": "arg0", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": rows}
+            return running.call("POST", f"/v2/models/{name}/infer", {"inputs": [tensor]})
+
+        assert running.call("GET", "/v2/models/heavy").json["inputs"][0]["shape"] == [-1, 4]
+        assert call("heavy", [1, 2, 3, 4]).json["outputs"][0]["data"] == [10]
+        assert call("heavy", [3e38] * 4).status == 200
+        wrong = call("heavy", [1, 2])
+        assert (wrong.status, "has the shape [-1, 4], -1 being any, not [1, 2]" in wrong.json["error"]) == (400, True)
+        wrong = call("sought", [1, 2])
+        assert wrong.status == 400
+        assert wrong.json["error"].startswith("'sought' cannot be computed from these tensors; /v2/models/sought tells")
 
 
 def test_a_name_may_have_any_letters(shop_server: Served) -> None:

@@ -263,6 +263,52 @@ def test_what_cannot_be_honoured_is_refused_by_its_name(
     assert says in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": ["foo"]}, "schema.type is 'foo'; there are: object"),
+        ({"type": []}, "schema.type is empty"),
+        ({"type": [{}]}, "schema.type is {}"),
+        ({"required": [1, {}]}, "schema.required is [1, {}]"),
+        ({"enum": []}, "schema.enum is empty"),
+        ({"$ref": "#"}, "schema.$ref is '#'"),
+        ({"$ref": "https://example.org/a.json"}, "schema.$ref"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "leads to no schema"),
+        ({"$ref": "#/$defs/b", "$defs": {"a": {}}}, "leads to no schema"),
+        ({"$defs": {"a": {"type": "tree"}}}, "schema.$defs.a.type is 'tree'"),
+        ({"properties": {"a": {"anyOf": [{}, {"enum": []}]}}}, "schema.properties.a.anyOf[1].enum is empty"),
+        ({"anyOf": []}, "schema.anyOf is empty"),
+        ({"properties": {"a": 3}}, "schema.properties.a is 3"),
+    ],
+)
+def test_a_schema_that_is_none_is_refused_before_the_model_is_asked(
+    writer: Served, endpoint: Endpoint, schema: Any, says: str
+) -> None:
+    asked = len(endpoint.asked)
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    said = writer.call("POST", "/v1/chat/completions", {"model": "tiny", "messages": HELLO, "response_format": form})
+    assert (said.status, said.json["error"]["param"]) == (400, "response_format")
+    assert says in said.json["error"]["message"]
+    assert len(endpoint.asked) == asked
+
+
+def test_a_schema_may_refer_to_its_definitions(writer: Served) -> None:
+    kind = {"type": ["string", "null"]}
+    schema = {"properties": {"kind": {"$ref": "#/$defs/a~1b"}}, "$defs": {"a/b": {"$ref": "#/$defs/c"}, "c": kind}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    said = writer.call("POST", "/v1/chat/completions", {"model": "tiny", "messages": HELLO, "response_format": form})
+    assert said.status == 200
+
+
+def test_what_is_not_there_or_not_taken_is_told_in_a_sentence(client: openai.OpenAI, writer: Served) -> None:
+    with pytest.raises(openai.NotFoundError, match=r"404 - Not Found; GET /openapi\.json lists what there is"):
+        client.responses.create(model="goods", input="hello")
+    assert writer.call("POST", "/v1/responses", {}).json["help"] == "GET /openapi.json lists what there is"
+    refused = writer.call("GET", "/v1/chat/completions")
+    assert (refused.status, refused.headers["allow"]) == (405, "POST")
+    assert "this path takes POST" in refused.json["error"]["message"]
+
+
 def test_what_is_wrong_with_an_ask_is_said(client: openai.OpenAI) -> None:
     with pytest.raises(openai.UnprocessableEntityError, match=r"Purchase\.amount is not given"):
         client.chat.completions.create(model="goods", messages=HELLO, user="b3")

@@ -35,6 +35,12 @@ def test_an_ask_gets_what_the_fitted_graph_answers(shop_server: Served) -> None:
     assert said.json["version"] == 1
 
 
+def test_an_ask_whose_time_is_null_is_one_of_now(shop_server: Served) -> None:
+    said = shop_server.ask(buyer="b3", amount=3.0, at=None)
+    assert said.status == 200
+    assert said.json["answer"] == shop_server.ask(buyer="b3", amount=3.0).json["answer"]
+
+
 def test_a_buyer_nobody_knows_is_answered_by_what_is_popular(shop_server: Served) -> None:
     said = shop_server.ask(buyer="new", amount=3.0)
     assert said.status == 200

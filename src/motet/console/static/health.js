@@ -47,10 +47,11 @@ function Card({ title, said, kind, some, none }) {
   </article></section>`;
 }
 
-function staleIn({ answers, published, versions, seen, returns }) {
-  const said = [];
+function staleIn({ answers, published, versions, damaged, seen, returns }) {
+  const said = damaged.map((number) => `Version ${number} is damaged: nothing can go back to it.`);
   const mine = versions.find((one) => one.number === answers);
-  if (published !== answers) said.push(`Version ${published} is published, and ${answers} answers: the server's log says why it was refused, or it is being tried out.`);
+  if (published === null) said.push("Nothing that can be read is published: motet rollback FILE.py:GRAPH.");
+  else if (published !== answers) said.push(`Version ${published} is published, and ${answers} answers: the server's log says why it was refused, or it is being tried out.`);
   if (mine && Date.now() / 1000 - mine.when > OLD) said.push(`It was prepared more than a week ago: motet prepare FILE.py:GRAPH.`);
   if (seen) said.push(`${count(seen)} ${seen === 1 ? "event has" : "events have"} happened since it was prepared: requests see them, its models have not learnt from them.`);
   if (returns !== null && returns !== answers) said.push(`Returns were measured with version ${returns}.`);

@@ -103,8 +103,20 @@ def _spec(version: Version, name: str, column: Column) -> Spec | None:
     entity = _keys_of(column)
     if entity is not None:
         return Spec(name, _key_type(version, entity))
+    if isinstance(column, Vector):
+        return Spec(name, "FP32", (-1, _width(version, column)))
     kind = KINDS.get(type(column))
     return Spec(name, *kind) if kind else None
+
+
+def _width(version: Version, column: Vector) -> int:
+    """How many numbers the vectors have, -1 where that is not known before they are computed."""
+    context, node = version.context, column.node
+    known = column.fingerprint in context.prepared or isinstance(node, Field)
+    if not known:
+        return -1
+    made = context.data.tables[node.record].columns[node.name] if isinstance(node, Field) else context.shared(column)
+    return np.asarray(made).shape[1] or -1
 
 
 def _keys_of(column: Column) -> type[Entity] | None:
@@ -143,10 +155,15 @@ def _model(
             for name, arg in node.args.items()
         }
         try:
-            made = version.context.runner.apply(node, state, Batch(args, rows=asked.rows))
+            with np.errstate(all="ignore"):  # numbers may be as large as they like
+                made = version.context.runner.apply(node, state, Batch(args, rows=asked.rows))
         except RunError as error:
+            if error.__cause__ is None:
+                raise
             # What breaks inside a model on tensors that nobody has checked is the fault of these.
-            raise error if error.__cause__ is None else Refused(400, error.what) from None
+            name = version.outline.name(column)
+            help = f"/v2/models/{name} tells their shapes; a vector has as many numbers as in the data"
+            raise Refused(400, f"{name!r} cannot be computed from these tensors", help) from None
         filled = cast("Mapping[str, Any]", made) if isinstance(made, Mapping) else {"output": made}
         return {spec.name: _array(filled[spec.name]) for spec in outputs}
 

@@ -203,17 +203,15 @@ def _used(version: Version, module: str) -> list[Fact]:
 def _versions(server: Server) -> Fact:
     version = server.version
     store, outline = version.fitted.store, version.outline
-    manifest = store.version(server.name, version.number).manifest
-    prepared = [c for c in outline.columns if c.fingerprint in manifest["values"]]
-    problems: Mapping[str, Mapping[str, int]] = manifest.get("problems", {})
-    data = version.fitted.data.tables
+    there, data = store.versions(server.name), version.fitted.data.tables
+    mine = next((v for v in there if v.number == version.number), None)
+    prepared = [c for c in outline.columns if c.fingerprint in version.fitted.prepared]
+    problems: Mapping[str, Mapping[str, int]] = mine.manifest.get("problems", {}) if mine else {}
     return {
         "answers": version.number,
-        "published": store.pointed(server.name),
-        "versions": [
-            {"number": v.number, "when": v.when, "current": v.current, "before": v.before}
-            for v in store.versions(server.name)
-        ],
+        "published": next((v.number for v in there if v.current), None),
+        "versions": [{"number": v.number, "when": v.when, "current": v.current, "before": v.before} for v in there],
+        "damaged": store.damaged(server.name),
         "seen": 0 if server.log is None else server.log.observed(version),
         "returns": next((v.number for v in _measured(server)), None),
         "data": {record.__name__: len(table) for record, table in data.items()},

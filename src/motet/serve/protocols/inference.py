@@ -5,7 +5,7 @@ Tensors come as JSON or behind it as bytes, as the binary tensor data extension 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -59,11 +59,15 @@ def routes(server: Server) -> list[Route]:
             return Response(said.body, media_type=JSON)
         return Response(said.body, media_type=BINARY, headers={tensors.LENGTH: str(said.length)})
 
+    async def only_posted(request: Request) -> Response:
+        raise Refused(405, f"{request.method} is not taken here", "this path takes POST", {"Allow": "POST"})
+
     async def nothing(request: Request) -> Response:
         raise Refused(404, "there is nothing here", "GET /v2/models/NAME tells of a model")
 
     reading = [(f"{at}/ready", model_ready) for at in (VERSION, MODEL)]
     calling = [Route(f"{at}/infer", _shaped(infer), methods=["POST"]) for at in (VERSION, MODEL)]
+    calling += [Route(f"{MODEL}/infer", _shaped(only_posted), methods=["GET"])]
     plain = [("/v2", about), ("/v2/health/live", live), ("/v2/health/ready", ready)]
     cards = [(VERSION, model), (MODEL, model)]
     return [
@@ -81,17 +85,38 @@ def _called(found: Callees, request: Request) -> Callee:
     """The model that the path names."""
     there, name = found.all(), str(request.path_params["name"])
     if name not in there:
-        raise Refused(404, f"no model is called {name[:60]!r}", listed(there, name))
+        raise _unknown(there, name)
     wanted = request.path_params.get("version")
     if wanted not in (None, str(there[name].version)):
         raise Refused(404, f"{name!r} has no version {wanted[:60]!r}", f"there is: {there[name].version}")
     return there[name]
 
 
+def _unknown(there: Mapping[str, Callee], name: str) -> Refused:
+    """A model that is not there, or something that a model has not."""
+    for known in there:
+        if name.startswith(f"{known}/"):
+            path, what = f"/v2/models/{known}", name.removeprefix(f"{known}/")
+            return Refused(404, f"{path} has no {what[:60]!r}", f"GET {path}, GET {path}/ready, POST {path}/infer")
+    return Refused(404, f"no model is called {name[:60]!r}", listed(there, name))
+
+
 def _card(callee: Callee) -> dict[str, Any]:
     inputs, outputs = [spec.card for spec in callee.inputs], [spec.card for spec in callee.outputs]
     head = {"name": callee.name, "versions": [str(callee.version)], "platform": "motet"}
     return head | {"inputs": inputs, "outputs": outputs}
+
+
+def speaks(path: str) -> bool:
+    """Whether clients of the protocol ask for a path."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def refusal(error: Exception) -> Response:
+    """The reply to an error, as the protocol has it."""
+    wrong = problems.of(error)
+    said = problems.told(f"{wrong.detail}; {wrong.help}" if wrong.help else wrong.detail)
+    return http.json_reply({"error": said}, 400 if wrong.status == 422 else wrong.status, wrong.headers)
 
 
 def _shaped(endpoint: Endpoint) -> Endpoint:
@@ -101,9 +126,7 @@ def _shaped(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except problems.KNOWN as error:
-            wrong = problems.of(error)
-            said = problems.told(f"{wrong.detail}; {wrong.help}" if wrong.help else wrong.detail)
-            return http.json_reply({"error": said}, 400 if wrong.status == 422 else wrong.status, wrong.headers)
+            return refusal(error)
 
     return call
 

@@ -180,26 +180,64 @@ def _schema(given: Mapping[str, Any]) -> Schema | None:
         raise Wrong("response_format", f"response_format.type is {shown(kind)}; there are: {wanted}")
     described: Any = given.get("json_schema")
     schema = cast("dict[str, Any]", described).get("schema") if isinstance(described, dict) else None
-    problem = _no_schema(schema, "response_format.json_schema.schema", DEEPEST)
+    problem = _no_schema(schema, "response_format.json_schema.schema", schema)
     if problem:
         raise Wrong("response_format", problem)
     return cast(Schema, schema)
 
 
-def _no_schema(given: Any, where: str, deep: int) -> str:
-    """Why it is no JSON Schema, as far as replies are checked against it."""
+def _no_schema(given: Any, where: str, root: Any, deep: int = DEEPEST) -> str:
+    """Why it is no JSON Schema that replies can be written to; empty where it is one. root: what it refers into."""
     if not isinstance(given, dict) or not deep:
         return f"{where} is {shown(given)}: no JSON Schema" if deep else f"{where} is nested too deeply"
     schema = cast("dict[str, Any]", given)
-    kind = schema.get("type")
-    if isinstance(kind, str) and kind not in TYPES:
-        return f"{where}.type is {shown(kind)}; there are: {', '.join(TYPES)}"
     wrong = [name for name, wanted in SHAPES.items() if name in schema and not isinstance(schema[name], wanted)]
     if wrong:
         return f"{where}.{wrong[0]} is {shown(schema[wrong[0]])}: no JSON Schema"
-    inner = {f"properties.{name}": each for name, each in schema.get("properties", {}).items()}
-    inner |= {"items": schema["items"]} if "items" in schema else {}
-    return next(filter(None, (_no_schema(each, f"{where}.{name}", deep - 1) for name, each in inner.items())), "")
+    empty = [name for name in ("type", "enum", *CHOICES) if schema.get(name) in ("", [])]
+    if empty:
+        return f"{where}.{empty[0]} is empty, so that nothing fits it"
+    kinds = schema.get("type", [])
+    unknown = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind not in TYPES]
+    if unknown:
+        return f"{where}.type is {shown(unknown[0])}; there are: {', '.join(TYPES)}"
+    if not all(isinstance(name, str) for name in schema.get("required", [])):
+        return f"{where}.required is {shown(schema['required'])}: it is a list of names"
+    if "$ref" in schema and not _leads(schema["$ref"], root):
+        return f"{where}.$ref is {shown(schema['$ref'])}, which leads to no schema: write '#/$defs/NAME'"
+    inner = _inner(schema).items()
+    return next(filter(None, (_no_schema(each, f"{where}.{name}", root, deep - 1) for name, each in inner)), "")
 
 
-SHAPES = {"type": (str, list), "properties": dict, "required": list, "enum": list, "items": dict}
+def _inner(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schemas within one, by where they are."""
+    named = {f"{kind}.{name}": each for kind in NAMED for name, each in schema.get(kind, {}).items()}
+    listed = {f"{kind}[{i}]": each for kind in CHOICES for i, each in enumerate(schema.get(kind, []))}
+    return named | listed | ({"items": schema["items"]} if "items" in schema else {})
+
+
+def _leads(reference: str, root: Any) -> bool:
+    """Whether a reference leads to a schema in the root, and not in a circle."""
+    seen: set[str] = set()
+    while reference.startswith("#/") and reference not in seen:
+        seen.add(reference)
+        found = root
+        for part in reference.removeprefix("#/").split("/"):
+            name = part.replace("~1", "/").replace("~0", "~")
+            found = cast("dict[str, Any]", found).get(name) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return False
+        further: Any = cast("dict[str, Any]", found).get("$ref")
+        if not isinstance(further, str):
+            return True
+        reference = further
+    return False
+
+
+NAMED = ("properties", "$defs", "definitions")
+CHOICES = ("anyOf", "oneOf", "allOf")
+SHAPES = {
+    **{"type": (str, list), "required": list, "enum": list, "items": dict, "$ref": str},
+    **dict.fromkeys(NAMED, dict),
+    **dict.fromkeys(CHOICES, list),
+}

@@ -33,6 +33,7 @@ from motet.serve.threads import Threads
 
 TEXTS = 256  # of one request for embeddings
 CHARACTERS = 32_768  # of one text to embed
+PATHS = ("/v1/models", "/v1/chat/completions", "/v1/embeddings")
 KINDS = {401: "authentication_error", 429: "rate_limit_error"}  # what else is below 500 is an invalid_request_error
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -130,6 +131,17 @@ def routes(server: Server) -> list[Route]:
     ]
 
 
+def speaks(path: str) -> bool:
+    """Whether OpenAI's clients ask for a path."""
+    return path.startswith(PATHS)
+
+
+def refusal(error: Exception) -> Response:
+    """The reply to an error, as OpenAI's clients read it."""
+    found = problems.of(error)
+    return http.json_reply(error_of(error), found.status, found.headers)
+
+
 def _shaped(endpoint: Endpoint) -> Endpoint:
     """The endpoint, with what it refuses said as OpenAI's clients read it."""
 
@@ -137,13 +149,13 @@ def _shaped(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except problems.KNOWN as error:
-            found = problems.of(error)
-            return http.json_reply(_error(error), found.status, found.headers)
+            return refusal(error)
 
     return call
 
 
-def _error(error: Exception) -> dict[str, Any]:
+def error_of(error: Exception) -> dict[str, Any]:
+    """The body that tells an error."""
     found = problems.of(error)
     said = f"{found.detail}; {found.help}" if found.help else found.detail
     kind = KINDS.get(found.status, "invalid_request_error" if found.status < 500 else "server_error")
@@ -165,7 +177,7 @@ async def _sent(first: Any, chunks: AsyncGenerator[Any, None], request: Request)
                 yield "", chunk
         except Exception as error:
             problems.noted(request, error)
-            yield "", _error(error)
+            yield "", error_of(error)
         yield "", b"[DONE]"
 
 

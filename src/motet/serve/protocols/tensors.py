@@ -153,7 +153,8 @@ def _tensor(given: Object, spec: Spec, raw: memoryview) -> tuple[Array, memoryvi
 def _shape(given: Any, spec: Spec) -> tuple[int, ...]:
     sizes = cast("list[Any]", given) if isinstance(given, list) else []
     whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in sizes)
-    if not whole or len(sizes) != len(spec.shape):
+    fits = len(sizes) == len(spec.shape) and all(own in (-1, n) for own, n in zip(spec.shape, sizes, strict=True))
+    if not (whole and fits):
         said = str(cast(Any, given))[:60]
         raise Refused(400, f"input {spec.name!r} has the shape {list(spec.shape)}, -1 being any, not {said}")
     if not 1 <= sizes[0] <= ROWS:
