@@ -124,6 +124,10 @@ def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) ->
         (lambda: mt.Worth(hit=wrong(True)), "hit=True is no amount"),
         (lambda: mt.Worth(caught=wrong("amount")), "caught='amount' is no amount"),
         (lambda: mt.Worth(hit=-1.0), "would be a loss"),
+        (lambda: mt.Worth(hit=10**400), "is no amount, a number of 1e.15 at most"),
+        (lambda: mt.Worth(caught=1e308, false_alarm=-1.0), "is no amount, a number of 1e.15 at most"),
+        (lambda: mt.Prices(cpu_hour=1e308), "a price below zero, or none"),
+        (lambda: mt.Worth(caught=wrong(np.int64(-3)), false_alarm=-1.0), "would be no gain"),
         (lambda: mt.Worth(correct=-2.0, wrong=-1.0), "worth no more than wrong"),
         (lambda: mt.Worth(correct=0.0), "worth no more than wrong"),
         (lambda: mt.Worth(caught=-3.0, false_alarm=-1.0), "would be no gain"),
@@ -136,6 +140,29 @@ def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) ->
 def test_what_is_no_money_is_refused(build: Callable[[], object], says: str) -> None:
     with pytest.raises(mt.DataError, match=says):
         build()
+
+
+def test_numbers_of_numpy_are_amounts() -> None:
+    for given in (np.int64(1), np.float32(0.5)):
+        assert mt.Worth(hit=wrong(given)).hit == given
+        assert mt.Prices(cpu_hour=wrong(given)).cpu_hour == given
+
+
+@pytest.mark.parametrize(
+    ("caught", "says"),
+    [
+        (Payment.amount - 40.0, "is below zero for"),
+        (Payment.amount * 1e30, "is above 1e.15 for"),
+        (mt.Logistic()(Payment.hint, target=Payment.fraud), "and that is no part of the graph"),
+    ],
+)
+def test_an_amount_that_cannot_be_one_is_refused_before_anything_is_replayed(
+    tmp_path: Path, caught: mt.Number, says: str
+) -> None:
+    train, test = payments(60)
+    made = mt.Graph(fraud=everywhere.otherwise(rarely)).fit(train, store=tmp_path, quiet=True)
+    with pytest.raises(mt.DataError, match=says):
+        made.returns(test, mt.Worth(caught=caught, false_alarm=-5.0))
 
 
 @pytest.mark.parametrize(
