@@ -168,7 +168,7 @@ def test_a_flag_is_worth_what_is_caught_less_false_alarms(tmp_path: Path) -> Non
         ({"worth": lambda: mt.Worth(hit=1.0, caught=2.0)}, "a Worth says"),
         ({"worth": lambda: mt.Worth(hit=float("nan"))}, "no amount"),
         ({"worth": lambda: mt.Worth(caught=1.0, false_alarm=5.0)}, "would be a gain"),
-        ({"prices": lambda: mt.Prices(cpu_hour=-1.0)}, "below zero"),
+        ({"prices": lambda: mt.Prices(cpu_hour=-1.0)}, "is no price"),
     ],
 )
 def test_what_is_about_something_that_is_not_there_is_refused(

@@ -62,7 +62,7 @@ class Prices:
         for name, price in given.items():
             if not is_amount(price) or price < 0:
                 help = 'mt.Prices(cpu_hour=0.04, tokens={"gpt-5-mini": (0.25, 2.0)})'
-                raise DataError(f"{f'{name}={price!r}':.60} is a price below zero, or none", help=help)
+                raise DataError(f"{f'{name}={price!r}':.60} is no price, a number from 0 to {MOST:g}", help=help)
 
     def check(self, known: Mapping[str, LLM]) -> None:
         """Errors: a price for a language model that is not there, or for GPUs where none says that it takes one."""
