@@ -239,6 +239,10 @@ def test_an_escalation_is_measured_and_drawn(folder: Path) -> None:
         ("returns FILE:shop --happened x.jsonl", "help: --from-log FILE"),
         ("returns FILE:shop --from-log x.jsonl --cpu-hour 1", "--cpu-hour has no effect on what a log tells"),
         ("returns FILE:shop --hit 1 --picture nowhere/a.png", "there is no folder nowhere to draw a.png in"),
+        ("returns FILE:shop --hit 1 --picture /proc/a.png", "nothing can be drawn in /proc/a.png"),
+        ("returns FILE:shop --hit 1 --from-log x", "what happened after the answers is not given\nhelp: --happened"),
+        ("returns FILE:shop --hit 1 --from-log x --happened y", "there is no file y\nhelp: --happened"),
+        ("returns FILE:shop --hit 1 --from-log x --happened FILE", "line 1 of shop.py is no JSON object"),
         ("escalation FILE:shop --picture a.jpg", "nothing is escalated"),
         ("returns FILE:shop --caught price --false-alarm -1", "neither an amount nor a Number of Purchase"),
     ],
@@ -357,6 +361,12 @@ def test_ctrl_c_keeps_the_states_that_were_finished(folder: Path) -> None:
     again = {path.name: path.stat().st_mtime_ns for path in states.glob("*.npz")}
     assert len(again) == 3
     assert kept.items() <= again.items(), "found, not fitted again"
+
+
+def test_a_length_of_time_has_its_unit() -> None:
+    assert cli._seconds("3s") == 3.0
+    with pytest.raises(mt.DataError, match="--within: '3' is no length of time\nhelp: a number and its unit"):
+        cli._seconds("3")
 
 
 def test_a_line_of_what_happened_that_is_no_json_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +15,13 @@ import pytest
 import motet as mt
 from motet.batch import Array, Batch, Codes
 from motet.distill import Distilled
+from motet.metrics.intervals import Estimate
 from motet.model import Model, State
 from motet.models.returned import KINDS
 from motet.places import places
 from motet.plan import cost_key
 from motet.prepare import prepared_columns
+from motet.printed import amount, money
 from motet.store import Store
 from tests.llm.test_openai import chat, serving
 from tests.shop import Buyer, Item, Purchase
@@ -182,14 +184,30 @@ def test_agreement_and_lost_quality_are_what_a_hand_counts(tmp_path: Path) -> No
 def test_the_report_says_all_of_it(tmp_path: Path) -> None:
     found = distilled(tmp_path, by_size, DEAR)
     shown = str(found)
-    for figure in (found.agreement, found.lost, found.gain, found.teacher.quality, found.student.net):
+    for figure in (found.agreement, found.lost, found.teacher.quality):
         assert str(figure) in shown
+    assert found.gain is not None
+    assert found.student.net is not None
+    for figure in (found.gain, found.student.net):
+        assert money(figure) in shown
+    assert f"of the {amount(found.student.bill.total)} that it costs labelling took {amount(found.labelling)}" in shown
+    assert "do not tell" not in shown
     assert [line.split()[:3] for line in shown.splitlines()[1:3]] == [
         ["teacher", "slow", "accuracy"],
         ["->", "student", "by_size"],
     ]
     assert found.to_dict()["student"]["name"] == "by_size"
     assert found.to_dict()["lost"]["n"] == 100
+
+
+def test_small_money_is_shown_to_three_digits_and_what_is_not_told_is_said(tmp_path: Path) -> None:
+    found = distilled(tmp_path, by_size, mt.Prices(cpu_hour=0.04))
+    small = replace(found, gain=Estimate(2.5e-5, -1e-6, 5.12e-5, 100))
+    assert "the teacher's: 2.5e-05 [-1e-06, 5.12e-05]" in str(small)
+    assert "these requests do not tell the student from the teacher" in str(small)
+    nothing = replace(found, gain=Estimate(-0.0, None, None, 1))
+    assert "the teacher's: 0\n" in str(nothing)
+    assert "these requests do not tell the student from the teacher" in str(nothing)
 
 
 def test_each_event_of_the_sample_is_put_to_the_teacher_once(tmp_path: Path) -> None:
@@ -212,8 +230,8 @@ def test_the_sample_s_labels_are_part_of_what_the_student_costs(tmp_path: Path) 
     cost = Store(tmp_path).cost(cost_key(slow.node))  # pyright: ignore[reportArgumentType]
     assert cost is not None
     assert cost.rows == 150 + 100, "the sample, and the test part that it is replayed on"
-    money = 150 * cost.cpu_seconds / cost.rows * DEAR.cpu_hour / 3600
-    assert found.labelling == pytest.approx(1_000 * money / found.lasting)
+    took = 150 * cost.cpu_seconds / cost.rows * DEAR.cpu_hour / 3600
+    assert found.labelling == pytest.approx(1_000 * took / found.lasting)
     assert found.labelling <= found.student.bill.prepared < 1.5 * found.labelling, "once, not in the fit's time too"
     again = distilled(tmp_path, by_size, DEAR, sample=150)
     assert again.labelling == pytest.approx(found.labelling, rel=0.5), "though none was asked for again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -104,8 +105,29 @@ def test_what_flatters_and_what_could_not_be_had_is_said(fitted: mt.Fitted, foun
 
 def test_where_only_all_calls_are_as_good_no_saving_is_claimed(found: Escalation) -> None:
     never = replace(found, equal_share=Estimate(1.0, 0.9, 1.0, found.n))
-    assert "only where it is asked about all" in str(never)
-    assert "saves" not in str(never)
+    assert found.points[-1].asked < 1
+    assert "at no budget as good as expert alone" in str(never)
+    assert "no budget asks about those" in str(never)
+    asked = replace(never, points=(*never.points[:-1], replace(never.points[-1], asked=1.0)))
+    assert "only where it is asked about all" in str(asked)
+    assert "no budget" not in str(asked)
+    assert "saves" not in str(never) + str(asked)
+
+
+def test_of_one_request_nothing_is_told(fitted: mt.Fitted) -> None:
+    _, last = tickets().split(at="1970-01-01T16:39:00")
+    found = fitted.escalation(last)
+    assert found.n == 1
+    assert "not enough data: these requests do not tell expert from guess.label" in str(found)
+    assert "calibration error not known: not enough data" in str(found)
+    assert "no better" not in str(found)
+
+
+def test_a_strong_model_that_is_surely_worse_is_said_to_be(found: Escalation) -> None:
+    assert found.gap.sure
+    assert found.gap.value == pytest.approx((found.strong.value or 0) - (found.cheap.value or 0))
+    worse = replace(found, gap=Estimate(-0.2, -0.3, -0.1, found.n))
+    assert "expert is no better than guess.label here" in str(worse)
 
 
 def test_what_cannot_be_told_is_refused(fitted: mt.Fitted, tmp_path: Path) -> None:
@@ -115,6 +137,11 @@ def test_what_cannot_be_told_is_refused(fitted: mt.Fitted, tmp_path: Path) -> No
     with pytest.raises(mt.DataError, match="'tpoic'") as refused:
         fitted.escalation(test, name="tpoic")
     assert "topic" in str(refused.value)
+    for test_part in (5, None):
+        with pytest.raises(mt.DataError, match=f"test={test_part} is no data"):
+            fitted.escalation(cast(Any, test_part))
+    with pytest.raises(mt.DataError, match="prices=0 are no prices"):
+        fitted.escalation(test, cast(Any, 0))
     with pytest.raises(mt.DataError, match="no language model"):
         fitted.escalation(test, mt.Prices(tokens={"gpt": (1.0, 2.0)}))
 

@@ -142,10 +142,28 @@ def test_only_relevant_events_count(tmp_path: Path) -> None:
     made, _, test = fitted(popular, tmp_path)
     liked = stored(test, Purchase, "stars")[test.asked[Purchase]] >= 4
     assert made.evaluate(test, relevant=Purchase.stars >= 4).n == int(liked.sum())
-    with pytest.raises(mt.DataError, match="asks no Purchase"):
+    with pytest.raises(mt.DataError, match="holds of none of 60 events of Purchase"):
         made.evaluate(test, relevant=Purchase.stars >= 9)
-    with pytest.raises(mt.GraphError):
-        made.evaluate(test, relevant=True)
+    for wrong, says in ((True, "relevant=True"), (5, "relevant=5"), (Purchase.amount, "a Number,")):
+        with pytest.raises(mt.GraphError, match=f"{says} is no condition"):
+            made.evaluate(test, relevant=wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 5])
+def test_what_is_measured_and_fitted_is_data(tmp_path: Path, wrong: Any) -> None:
+    with pytest.raises(mt.DataError, match=r"is no data\nhelp: data = mt\.Data"):
+        popular.fit(wrong, store=tmp_path)
+    with pytest.raises(mt.DataError, match=r"is no data\nhelp: data = mt\.Data"):
+        fitted(popular, tmp_path)[0].evaluate(wrong)
+
+
+def test_what_was_learnt_from_is_known_where_the_same_rows_are_bound_anew(tmp_path: Path) -> None:
+    made, train, _ = fitted(popular, tmp_path)
+    again, later = shop().split(last=3, by=Purchase.buyer)
+    learnt = "requests that the fit has learnt from: these figures flatter"
+    assert made.evaluate(train).problems[learnt] == made.evaluate(again).problems[learnt] == len(train.asked[Purchase])
+    assert learnt not in made.evaluate(later).problems
+    assert learnt not in made.evaluate(shop(seed=1)).problems, "of the same times, but not the same events"
 
 
 def test_two_evaluations_are_compared_request_by_request(tmp_path: Path) -> None:

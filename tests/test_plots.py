@@ -10,6 +10,7 @@ import pytest
 
 from motet import plots
 from motet.bills import Bill
+from motet.errors import DataError
 from motet.metrics.intervals import Estimate
 from motet.returns import Return, Returns, Slice
 
@@ -47,6 +48,20 @@ def test_a_graph_without_a_model_stands_at_its_cost_with_the_paired_interval(
     best = axes.lines[-1].get_xydata() if len(axes.lines[-1].get_xydata()) > 1 else None
     assert best is not None
     assert np.allclose(best, [[0.02, 0.45], [0.08, 0.5]])
+
+
+def test_a_file_that_cannot_be_drawn_in_is_refused_and_nothing_is_left_of_the_try(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for wrong in (tmp_path / "folder.png", Path("/proc/returns.png")):
+        with pytest.raises(DataError, match="nothing can be drawn in"):
+            plots.picture(wrong)
+    for wrong in (5, None):
+        with pytest.raises(DataError, match=f"{wrong} is no file to draw in"):
+            plots.picture(wrong)
+    drawn_before = tmp_path / "before.png"
+    drawn_before.write_bytes(b"a picture")
+    assert plots.picture(str(drawn_before)).read_bytes() == b"a picture"
+    assert not plots.picture(tmp_path / "after.png").exists()
 
 
 def test_small_costs_are_shown_for_more_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from motet.evaluation import Answered, Predicted
 from motet.metrics.verdicts import shared, verdict
 from motet.node import Otherwise
 from motet.returns import PER, Returns
-from tests.shop import Item, Purchase, shop, stored
+from tests.shop import Buyer, Item, Purchase, shop, stored
 
 fame = mt.Popular()(Purchase.item)
 seen = mt.past(Purchase.item, by=Purchase.buyer, last=1)
@@ -168,7 +168,7 @@ def test_a_flag_is_worth_what_is_caught_less_false_alarms(tmp_path: Path) -> Non
         ({"worth": lambda: mt.Worth(hit=1.0, caught=2.0)}, "a Worth says"),
         ({"worth": lambda: mt.Worth(hit=float("nan"))}, "no amount"),
         ({"worth": lambda: mt.Worth(caught=1.0, false_alarm=5.0)}, "would be a gain"),
-        ({"prices": lambda: mt.Prices(cpu_hour=-1.0)}, "below zero"),
+        ({"prices": lambda: mt.Prices(cpu_hour=-1.0)}, "is no price"),
     ],
 )
 def test_what_is_about_something_that_is_not_there_is_refused(
@@ -183,6 +183,31 @@ def test_a_graph_in_which_nothing_is_optional_is_refused(tmp_path: Path) -> None
     made = fitted(mt.Graph(top=mt.retrieve(Item, k=5, by=[fame], exclude=seen).top(3)), tmp_path)
     with pytest.raises(mt.DataError, match="optional"):
         made.returns(test, mt.Worth(hit=1.0))
+
+
+class Refund(mt.Event):
+    buyer: Buyer
+    at: mt.Time
+    amount: mt.Number
+
+
+def test_an_amount_that_reads_what_is_not_bound_is_refused(tmp_path: Path) -> None:
+    refunds = mt.past(Refund.amount, by=Refund.buyer).sum() + Purchase.amount
+    with pytest.raises(mt.DataError, match="reads Refund, which the data do not bind"):
+        fitted(likely, tmp_path).returns(test, mt.Worth(caught=refunds, false_alarm=-5.0))
+
+
+def test_where_another_output_reads_the_optional_model_it_is_named(tmp_path: Path) -> None:
+    plain = mt.Logistic()(Purchase.amount, target=Purchase.stars >= 4)
+    made = fitted(mt.Graph(plain=plain, likes=likes), tmp_path)
+    with pytest.raises(mt.DataError, match="'plain' reads no optional model") as refused:
+        made.returns(test)
+    assert "output='likes'" in refused.value.help
+    assert made.returns(test, output="likes").rows[0].output == "likes"
+    other = fitted(mt.Graph(plain=plain, top=found.top(3)), tmp_path)
+    with pytest.raises(mt.DataError, match="'plain' reads no optional model") as refused:
+        other.returns(test, mt.Worth(caught=1.0, false_alarm=-1.0))
+    assert "say what stands in" in refused.value.help, "the worth is not about items"
 
 
 def test_it_can_be_read_drawn_and_kept(worth_it: Returns, tmp_path: Path) -> None:

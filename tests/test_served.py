@@ -1,6 +1,7 @@
 """Versions that answered are judged by what was taken afterwards, and only where their log can tell."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import motet as mt
 from motet.metrics.offpolicy import Value
+from motet.printed import money
 from motet.served import PRIOR, Served, _expected, served
 from tests.shop import Item, Purchase
 
@@ -169,6 +171,61 @@ def test_a_line_of_the_log_that_is_no_answer_is_named(tmp_path: Path, wrong: dic
         judged(tmp_path, answers, happened)
 
 
+def text_judged(folder: Path, text: bytes, happened: list[dict[str, Any]]) -> Served:
+    file = folder / "answers.jsonl"
+    file.write_bytes(text)
+    return served(graph, file, happened, 0.02, within=3_600)
+
+
+def test_a_line_that_is_being_written_and_blank_ones_are_left_out(tmp_path: Path) -> None:
+    answers, happened = logged()
+    told = judged(tmp_path, answers, happened)
+    text = (tmp_path / "answers.jsonl").read_bytes()
+    assert text_judged(tmp_path, text.replace(b"\n", b"\n\n", 3) + text[:40], happened) == told
+    assert text_judged(tmp_path, text.rstrip(), happened) == told, "a whole last line counts without its end"
+    with pytest.raises(
+        mt.DataError, match=r"line 2 of answers\.jsonl is no answer: it is no JSON\nhelp: leave the line"
+    ):
+        text_judged(tmp_path, text.replace(b"\n", b"\n" + text[:40] + b"\n", 1), happened)
+    with pytest.raises(mt.DataError, match=r"line 1 of answers\.jsonl is no answer: it is no JSON"):
+        text_judged(tmp_path, b"\xff\xfe\x00\n" + text, happened)
+
+
+def test_a_line_that_is_in_the_log_already_counts_once(tmp_path: Path) -> None:
+    answers, happened = logged()
+    told = judged(tmp_path, answers, happened)
+    twice = judged(tmp_path, [line for line in answers for _ in range(2)], happened)
+    assert twice == replace(told, repeated=3_000)
+    assert "3,000 lines left out: they are in the log already" in str(twice)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            {"answer": {"tops": [], "likes": 1}},
+            "it answers tops, likes, and no 'top'\nhelp: give the log of this graph",
+        ),
+        ({"answer": {"top": 5}}, "top=5 is no list of items"),
+        ({"answer": {"top": [5]}}, "5 is no JSON object"),
+        ({"answer": {"top": [{"item": 5}]}}, "it has no 'item_id'"),
+        ({"answer": None}, "answer=null is no JSON object"),
+        ({"propensity": None}, "propensity=null is no number"),
+        ({"version": "first"}, 'version="first" is no number'),
+        ({"at": 10**400}, "is no time"),
+        ({"at": "soon"}, '"soon" is no time'),
+        ({"rival": 7, "ours": {"top": [True]}}, "it says of 1 items whose they are, and answers 3"),
+        ({"rival": 7}, "it has no 'ours'"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said_in_words_of_the_log(tmp_path: Path, wrong: Any, says: str) -> None:
+    answers, happened = logged(10)
+    answers[3] |= wrong
+    with pytest.raises(mt.DataError) as refused:
+        judged(tmp_path, answers, happened)
+    assert says in str(refused.value)
+
+
 def test_a_line_that_is_no_object_is_named(tmp_path: Path) -> None:
     answers, happened = logged(10)
     lines: list[Any] = [*answers[:2], 5]
@@ -202,7 +259,7 @@ def test_a_log_that_lacks_something_is_refused(tmp_path: Path, gone: str) -> Non
 
 
 def test_what_no_output_answers_cannot_be_taken(tmp_path: Path) -> None:
-    with pytest.raises(mt.DataError, match="answers items"):
+    with pytest.raises(mt.DataError, match="'tops' is no output that answers items, and nothing else can be taken"):
         judged(tmp_path, *logged(10), output="tops")
     with pytest.raises(mt.DataError, match="there is no file"):
         served(graph, tmp_path / "nothing.jsonl", [], 0.02)
@@ -270,6 +327,25 @@ def test_what_is_taken_of_an_interleaved_answer_speaks_for_the_version_that_put_
     assert "version 1 preferred to version 7, in one list: -0.2" in str(found)
 
 
+def test_where_the_rest_was_interleaved_that_is_why_lone_answers_do_not_tell(tmp_path: Path) -> None:
+    answers, happened = logged()
+    half = len(answers) // 2
+    alone = [line | {"version": 1, "propensity": 0.5} for line in answers[:half]]
+    found = judged(tmp_path, alone + interleaved(answers[half:]), happened)
+    assert found.values == {}
+    assert "cannot be told: 1,500 of 3,000 answers were interleaved, and are left out of that" in found.refused
+    assert "mean weight" not in str(found)
+    assert len(found.preferences) == 1
+
+
+def test_differences_are_money_to_three_digits(tmp_path: Path) -> None:
+    judged(tmp_path, *logged())
+    small = served(graph, tmp_path / "answers.jsonl", logged()[1], 2e-8, within=3_600)
+    (gap,) = small.differences.values()
+    assert f"{money(gap.once)} at one look, {money(gap.anytime)} at any, n=3,000" in str(small)
+    assert "0.0000" not in str(small)
+
+
 def test_interleaved_answers_change_nothing_of_what_versions_are_worth_alone(tmp_path: Path) -> None:
     answers, happened = logged()
     others = [line | {"ask": {"buyer": f"x{line['ask']['buyer']}"}} for line in interleaved(answers)]
@@ -301,7 +377,7 @@ def test_events_that_refer_to_nobody_cannot_be_joined(tmp_path: Path) -> None:
         served(mt.Graph(top=found), tmp_path / "answers.jsonl", [], 0.02)
 
 
-@pytest.mark.parametrize("hit", ["x", None, float("nan"), True, -1.0])
+@pytest.mark.parametrize("hit", ["x", None, float("nan"), True, -1.0, 0.0, 1e308])
 def test_what_something_taken_is_worth_is_an_amount(tmp_path: Path, hit: Any) -> None:
     with pytest.raises(mt.DataError, match="is no amount"):
         served(graph, tmp_path / "answers.jsonl", [], hit)

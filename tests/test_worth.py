@@ -114,16 +114,20 @@ def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("build", "says"),
     [
-        (lambda: mt.Prices(cpu_hour=wrong("dear")), "a price below zero, or none"),
-        (lambda: mt.Prices(cpu_hour=wrong(True)), "a price below zero, or none"),
-        (lambda: mt.Prices(gpu_hour=-1.0), "a price below zero, or none"),
+        (lambda: mt.Prices(cpu_hour=wrong("dear")), "is no price, a number from 0 to 1e.15"),
+        (lambda: mt.Prices(cpu_hour=wrong(True)), "is no price, a number from 0 to 1e.15"),
+        (lambda: mt.Prices(gpu_hour=-1.0), "is no price, a number from 0 to 1e.15"),
         (lambda: mt.Prices(tokens=wrong([1.0])), "are no prices by the name"),
         (lambda: mt.Prices(tokens=wrong({"gpt": 1.0})), "are no prices by the name"),
-        (lambda: mt.Prices(tokens=wrong({"gpt": (1.0, "2")})), "a price below zero, or none"),
+        (lambda: mt.Prices(tokens=wrong({"gpt": (1.0, "2")})), "is no price, a number from 0 to 1e.15"),
         (lambda: mt.Worth(hit=wrong("much")), "hit='much' is no amount"),
         (lambda: mt.Worth(hit=wrong(True)), "hit=True is no amount"),
         (lambda: mt.Worth(caught=wrong("amount")), "caught='amount' is no amount"),
         (lambda: mt.Worth(hit=-1.0), "would be a loss"),
+        (lambda: mt.Worth(hit=10**400), "is no amount, a number of 1e.15 at most"),
+        (lambda: mt.Worth(caught=1e308, false_alarm=-1.0), "is no amount, a number of 1e.15 at most"),
+        (lambda: mt.Prices(cpu_hour=1e308), "is no price, a number from 0 to 1e.15"),
+        (lambda: mt.Worth(caught=wrong(np.int64(-3)), false_alarm=-1.0), "would be no gain"),
         (lambda: mt.Worth(correct=-2.0, wrong=-1.0), "worth no more than wrong"),
         (lambda: mt.Worth(correct=0.0), "worth no more than wrong"),
         (lambda: mt.Worth(caught=-3.0, false_alarm=-1.0), "would be no gain"),
@@ -136,6 +140,29 @@ def test_what_could_not_be_had_is_said_beside_what_is_decided(tmp_path: Path) ->
 def test_what_is_no_money_is_refused(build: Callable[[], object], says: str) -> None:
     with pytest.raises(mt.DataError, match=says):
         build()
+
+
+def test_numbers_of_numpy_are_amounts() -> None:
+    for given in (np.int64(1), np.float32(0.5)):
+        assert mt.Worth(hit=wrong(given)).hit == given
+        assert mt.Prices(cpu_hour=wrong(given)).cpu_hour == given
+
+
+@pytest.mark.parametrize(
+    ("caught", "says"),
+    [
+        (Payment.amount - 40.0, "is below zero for"),
+        (Payment.amount * 1e30, "is above 1e.15 for"),
+        (mt.Logistic()(Payment.hint, target=Payment.fraud), "and that is no part of the graph"),
+    ],
+)
+def test_an_amount_that_cannot_be_one_is_refused_before_anything_is_replayed(
+    tmp_path: Path, caught: mt.Number, says: str
+) -> None:
+    train, test = payments(60)
+    made = mt.Graph(fraud=everywhere.otherwise(rarely)).fit(train, store=tmp_path, quiet=True)
+    with pytest.raises(mt.DataError, match=says):
+        made.returns(test, mt.Worth(caught=caught, false_alarm=-5.0))
 
 
 @pytest.mark.parametrize(
@@ -158,6 +185,9 @@ def test_what_is_asked_is_checked_before_anything_is_fitted(tmp_path: Path, aske
     for ask in (made.returns, partial(either.choose, train), partial(lesson.distill, train)):
         with pytest.raises(mt.DataError, match=says):
             ask(**given)
+    for ask in (either.choose, lesson.distill):
+        with pytest.raises(mt.DataError, match="data=None is no data"):
+            ask(wrong(None), test, CAUGHT, store=tmp_path)
     with pytest.raises(mt.DataError, match="worth=None says nothing"):
         either.choose(train, test, wrong(None), store=tmp_path)
     with pytest.raises(mt.GraphError, match="'y' is no column"):

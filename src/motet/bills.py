@@ -10,16 +10,17 @@ import numpy as np
 
 from motet.apply import Apply, Fit
 from motet.batch import Array
+from motet.column import Number
 from motet.cost import Cost
-from motet.data import Data
+from motet.data import Data, check_data
 from motet.errors import DataError, listed
 from motet.evaluate import asked
 from motet.evaluation import Evaluation, Measured
 from motet.llm import LLM, llm_named, llm_of
-from motet.node import Column, event_of
+from motet.node import Column, event_of, name_of
 from motet.outline import Outline
 from motet.plan import cost_key
-from motet.worth import HELP, Prices, Worth
+from motet.worth import HELP, MOST, Prices, Worth
 
 if TYPE_CHECKING:
     from motet.fitted import Fitted
@@ -156,8 +157,7 @@ def chosen(found: Evaluation, worth: Worth | None, output: str | None, among: Co
 
 def check_asked(test: Any, worth: Any, prices: Any, requests: Any, needs_worth: bool = False) -> None:
     """Errors: what a replay is asked with is of another kind."""
-    if not isinstance(test, Data):
-        raise DataError(f"test={test!r} is no data", help="train, test = data.split(...)")
+    check_data("test", test)
     if not isinstance(worth, Worth) and (needs_worth or worth is not None):
         raise DataError(f"worth={worth!r} says nothing of what outcomes are worth", help=HELP)
     if prices is not None and not isinstance(prices, Prices):
@@ -187,10 +187,30 @@ def amounts_of(fitted: Fitted, test: Data, worth: Worth | None, relevant: Any) -
         return np.full(len(rows), float(worth.caught))
     if event not in worth.caught.grain:
         raise DataError(f"caught={worth.caught!r} is no number of {event.__name__}", help=HELP)
+    _check_known(fitted, test, worth.caught)
     amounts = np.asarray(context.batch(event, rows).value(worth.caught), np.float64)
-    if not np.isfinite(amounts).all():
-        raise DataError(f"{worth.caught!r} is missing for {int((~np.isfinite(amounts)).sum())} requests", help=HELP)
+    for wrong, why in (
+        (~np.isfinite(amounts), "missing"),
+        (amounts < 0, "below zero"),
+        (amounts > MOST, f"above {MOST:g}"),
+    ):
+        if wrong.any():
+            raise DataError(f"{name_of(worth.caught)} is {why} for {int(wrong.sum())} requests", help=HELP)
     return amounts
+
+
+def _check_known(fitted: Fitted, test: Data, amount: Number) -> None:
+    """Errors: a number that reads what the graph has not learnt, or what the data do not bind."""
+    read = Outline(amount=amount)
+    learnt = [fit.model for fit in read.fits if fit.fingerprint not in fitted.states.values]
+    if learnt:
+        raise DataError(
+            f"{name_of(amount)} is what {learnt[0]} has learnt, and that is no part of the graph",
+            help=f"mt.Graph(..., amount={name_of(amount)}), or a field of the event",
+        )
+    unbound = [record.__name__ for record in read.records if record not in test.tables]
+    if unbound:
+        raise DataError(f"{name_of(amount)} reads {', '.join(unbound)}, which the data do not bind", help=HELP)
 
 
 def groups_of(measured: Measured) -> Array | None:

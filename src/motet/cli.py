@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from motet import loading, plots
 from motet.column import Number, Text
-from motet.errors import DataError, MotetError, listed, nearest
+from motet.errors import DataError, GraphError, MotetError, listed, nearest
 from motet.escalation import escalated
 from motet.graph import Graph
 from motet.node import grain_name
@@ -136,6 +136,7 @@ def evaluate(
 
 
 OF_LOG = ("happened", "within")  # options of `motet returns` that a log is judged by
+HAPPENED = "--happened FILE, as motet events --export FILE writes it"
 OF_BOTH = ("target", "hit", "output", "from_log", "as_json")
 
 
@@ -189,7 +190,7 @@ def returns(
         plots.picture(picture)  # before anything is fitted for nothing
     graph = loading.graph(target)
     if from_log is not None:
-        judged = served(graph, from_log, _rows(happened), _given(hit), output=output, within=seconds_of(within))
+        judged = served(graph, from_log, _rows(happened), _given(hit), output=output, within=_seconds(within))
         return _say(judged.to_dict(), str(judged), as_json)
     data = loading.needed(target)
     train, test = loading.split(graph, data, at=at, last=last, by=by)
@@ -376,18 +377,26 @@ def _given(hit: float | None) -> float:
 
 def _rows(file: Path | None) -> list[dict[str, Any]]:
     """A JSON object a line."""
-    if file is None or not file.is_file():
-        raise DataError(
-            "what happened after the answers is not given", help="--happened FILE, by motet events --export"
-        )
+    if file is None:
+        raise DataError("what happened after the answers is not given", help=HAPPENED)
+    if not file.is_file():
+        raise DataError(f"there is no file {file}", help=HAPPENED)
     found: list[dict[str, Any]] = []
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    for number, line in enumerate(file.read_bytes().rstrip().splitlines(), 1):
         try:
             found.append(json.loads(line))
-        except ValueError as error:
-            what = f"line {number} of {file.name} is no JSON object: {error}"
-            raise DataError(what, help="motet events --export FILE") from None
+        except ValueError:
+            raise DataError(f"line {number} of {file.name} is no JSON object", help=HAPPENED) from None
     return found
+
+
+def _seconds(given: str) -> float:
+    try:
+        return seconds_of(given)
+    except GraphError as error:
+        raise DataError(
+            f"--within: {error.what}", help='a number and its unit: "90s", "15m", "6h", "7d", "2w"'
+        ) from None
 
 
 def _price(given: str) -> tuple[str, tuple[float, float]]:

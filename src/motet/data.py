@@ -157,6 +157,15 @@ class Data:
         return known[0]
 
 
+def check_data(name: str, given: Any) -> None:
+    """Errors: what is given as data is something else."""
+    if not isinstance(given, Data):
+        raise DataError(
+            f"{name}={given!r} is no data",
+            help="data = mt.Data({Visit: ...}); train, test = data.split(at=...)",
+        )
+
+
 def _both(train: Data, test: Data) -> tuple[Data, Data]:
     for part, name in ((train, "first"), (test, "second")):
         if not any(len(rows) for rows in part.asked.values()):

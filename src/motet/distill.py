@@ -36,7 +36,7 @@ from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import net
 from motet.node import Choice, Otherwise, event_of, grain_name, item_of, name_of, upstream
 from motet.outline import Outline
-from motet.printed import printed, warned
+from motet.printed import amount, money, printed, warned
 from motet.worth import HELP, Prices, Worth
 
 if TYPE_CHECKING:
@@ -170,22 +170,28 @@ class Distilled(Generic[G]):
         for side in (self.teacher, self.student):
             mark = "->" if side.role == self.chosen else ""
             figures = (_shown(side.quality), f"{side.milliseconds:.3g}", f"{side.bill.total:.4g}")
-            grid.add_row(mark, side.role, side.name, side.metric, *figures, _shown(side.value), _shown(side.net))
+            earned = (_earned(side.value, "not known"), _earned(side.net, "not known"))
+            grid.add_row(mark, side.role, side.name, side.metric, *figures, *earned)
         return "\n".join([*printed(grid), "", *self._said(), *warned(self.problems)])
 
     def _said(self) -> list[str]:
         silent = f" (of {self.silent:,} more the teacher said nothing)" if self.silent else ""
-        apart = f"labelling is {self.labelling:.4g} of its cost"
+        apart = f"of the {amount(self.student.bill.total)} that it costs labelling took {amount(self.labelling)}"
         labelled = apart if self.labelling else "what labelling took is part of its fit's cost"
         lines = [
             f"agreement of the student with the teacher: {self.agreement}",
             f"quality that the student loses: {self.lost or 'no outcome is known'}",
-            f"net of the student less the teacher's: {self.gain or 'nothing tells'}",
+            f"net of the student less the teacher's: {_earned(self.gain, 'nothing tells')}",
+            *self._unsure(),
             f"the student learnt from {self.learnt:,} events{silent}; {labelled}",
         ]
         spread = f"what is fitted, labelled and prepared is spread over {self.lasting:,}"
         free = unpriced(self.teacher.bill.total, self.student.bill.total)
         return [*lines, f"n={self.n:,} requests replayed; money per {PER:,} requests; {spread}", *free]
+
+    def _unsure(self) -> list[str]:
+        told = self.gain is None or self.gain.sure
+        return [] if told else ["these requests do not tell the student from the teacher"]
 
 
 @dataclass(frozen=True)
@@ -414,6 +420,10 @@ def _about(fitted: Fitted, student: Column) -> Mapping[str, Any]:
     """What is said of the student's fit."""
     made = _root(student)
     return {} if made is None or made.fit is None else about_fit(fitted, made.fit)
+
+
+def _earned(figure: Estimate | None, otherwise: str) -> str:
+    return otherwise if figure is None else money(figure)
 
 
 def _shown(figure: Estimate | None) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 
 from motet.apply import Apply, Fit
 from motet.batch import Array, Codes, concat
-from motet.bills import PER, forget, llm_name, llms, unpriced
+from motet.bills import PER, check_asked, forget, llm_name, llms, unpriced
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, listed
@@ -54,10 +54,11 @@ class Escalation:
     own: the escalation as it is declared, at its price or its budget, where the requests come one by one; points: what
     the best so many of them by rank would bring. cheap, strong: the
     share that each answers right alone, and cheap_cost, strong_cost: what that costs per 1,000
-    requests, live. area: the margin over random escalation, averaged over all budgets. equal_share: the least share of
-    requests that the strong model must be asked about so that as many answers are right as with it alone; cost_saved:
-    the part of its cost that is saved so. calibration_error: how far the router's probabilities that the cheap model is
-    right are from what came, expected (15 bins). problems: what could not be had while measuring, counted.
+    requests, live. gap: by how much the strong one is righter, on the same requests. area: the margin over random
+    escalation, averaged over all budgets. equal_share: the least share of requests that the strong model must be asked
+    about so that as many answers are right as with it alone; cost_saved: the part of its cost that is saved so.
+    calibration_error: how far the router's probabilities that the cheap model is right are from what came, expected (15
+    bins). problems: what could not be had while measuring, counted.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Escalation:
     strong_name: str
     cheap: Estimate
     strong: Estimate
+    gap: Estimate
     cheap_cost: float
     strong_cost: float
     own: Point
@@ -100,21 +102,33 @@ class Escalation:
                 *printed(grid),
                 *self._equal(),
                 f"above random escalation by {self.area} on average over all budgets, at worst by {self.worst}",
-                f"calibration error {self.calibration_error}",
+                self._calibrated(),
                 *self._rest(),
                 *unpriced(self.cheap_cost, self.strong_cost),
                 *warned(self.problems),
             ]
         )
 
+    @property
+    def _most(self) -> float:
+        """The share of requests that the largest budget asks about."""
+        return max(point.asked for point in self.points)
+
+    def _calibrated(self) -> str:
+        known = self.calibration_error.low is not None
+        return f"calibration error {self.calibration_error if known else 'not known: not enough data'}"
+
     def _rest(self) -> list[str]:
-        most = max(point.asked for point in self.points)
-        gain = f"about {1 - most:.1%} of the requests {self.strong_name} is expected to gain nothing"
-        return [f"{gain}: no budget asks about those"] if most < 1 else []
+        gain = f"about {1 - self._most:.1%} of the requests {self.strong_name} is expected to gain nothing"
+        return [f"{gain}: no budget asks about those"] if self._most < 1 else []
 
     def _equal(self) -> list[str]:
-        if (self.strong.value or 0) <= (self.cheap.value or 0):
+        if not self.gap.sure:
+            return [f"not enough data: these requests do not tell {self.strong_name} from {self.cheap_name}"]
+        if (self.gap.value or 0) < 0:
             return [f"{self.strong_name} is no better than {self.cheap_name} here"]
+        if self.equal_share.value == 1.0 and self._most < 1:
+            return [f"at no budget as good as {self.strong_name} alone"]
         if self.equal_share.value == 1.0:
             return [f"as good as {self.strong_name} alone only where it is asked about all of the requests"]
         part = self.cost_saved.value
@@ -154,6 +168,7 @@ class _Prices:
 
 def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> Escalation:
     """The rest is as `Fitted.escalation` says."""
+    check_asked(test, None, prices, None)
     place = escalated(fitted.outline, name)
     node = place.node
     assert isinstance(node, Escalate)
@@ -177,6 +192,7 @@ def escalation(fitted: Fitted, test: Data, prices: Prices, name: str | None) -> 
         *names,
         intervals.mean(seen.cheap, seen.groups),
         intervals.mean(seen.strong, seen.groups),
+        intervals.difference(seen.strong, seen.cheap, seen.groups),
         PER * money.alone,
         PER * money.strong,
         own,

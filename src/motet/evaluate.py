@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from motet.batch import Array, Codes, Pairs, concat, is_scores
+from motet.batch import Array, Codes, Pairs, concat, is_scores, take
 from motet.candidates import Candidates, held
-from motet.column import Category, Column, Flag, Number, argument
+from motet.column import Category, Column, Flag, Number
 from motet.data import Data
 from motet.errors import DataError, GraphError
 from motet.evaluation import Answered, Evaluation, Labels, Measured, Predicted
+from motet.hashing import row_hashes
 from motet.metrics.ranking import MISS, rank_of
-from motet.model import Model
 from motet.node import event_of, grain_name, item_of, name_of
 from motet.outline import Outline
 from motet.run.context import Batched, Context
@@ -38,8 +38,6 @@ def evaluate(
     beside: columns of the event whose values are handed back as they are.
     """
     event = outline.event
-    if event is None:
-        raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
     rows = asked(context, event, relevant)
     rankings = {name: c for name, c in outline.answered.items() if item_of(c.grain) is not None}
     targets = {name: target_of(c) for name, c in outline.answered.items() if name not in rankings}
@@ -100,16 +98,25 @@ def places(pairs: Pairs, target: Array) -> Array:
 
 
 def asked(context: Context, event: Any, relevant: Any) -> Array:
-    """The rows of the events that are replayed. Errors: the test part asks none."""
+    """The rows of the events that are replayed. Errors: the graph is asked by none, the test part asks none, or
+    `relevant` is no condition, or holds of none of them."""
+    if event is None:
+        raise GraphError("the graph is asked by no event, so there is nothing to replay", help="motet prepare it")
     rows = context.data.asked.get(event, np.zeros(0, np.int64))
-    if relevant is not None:
-        flag = argument(Model(), relevant)
-        if not isinstance(flag, Column):
-            raise GraphError(f"relevant={relevant!r} is no condition", help="relevant=Visit.rating >= 4")
-        rows = rows[np.asarray(context.batch(event, rows).value(flag)) == 1]
     if not len(rows):
         raise DataError(f"the test part asks no {event.__name__}", help="split earlier, or give later events")
-    return rows
+    if relevant is None:
+        return rows
+    if not isinstance(relevant, Flag):
+        said = f"{name_of(relevant)}, a {relevant.kind}," if isinstance(relevant, Column) else repr(relevant)
+        raise GraphError(f"relevant={said} is no condition", help="relevant=Visit.rating >= 4")
+    held = np.asarray(context.batch(event, rows).value(relevant)) == 1
+    if not held.any():
+        raise DataError(
+            f"{name_of(relevant)} holds of none of {len(rows):,} events of {event.__name__} that the test part asks",
+            help="give another condition, or later events",
+        )
+    return rows[held]
 
 
 def target_of(column: Column) -> Column | None:
@@ -155,8 +162,7 @@ def _codes(value: Codes) -> Array:
 def doubts(measured: Mapping[str, Measured], rows: Array, event: Any, context: Context, train: Data) -> dict[str, int]:
     """What a reader of the figures has to know: what could not be had, requests that were learnt from, predictions that
     are missing."""
-    same = train.tables[event] is context.data.tables[event]
-    learnt = int(np.isin(rows, train.asked[event]).sum()) if same else 0
+    learnt = _learnt(rows, event, context.data, train)
     missing = {
         f"{name}: no prediction for a known outcome": int((np.isnan(p.predicted) & np.isfinite(p.outcome)).sum())
         for name, p in measured.items()
@@ -169,6 +175,22 @@ def doubts(measured: Mapping[str, Measured], rows: Array, event: Any, context: C
     missing |= {f"{name}: the outcome is no label that it gives": int(p.unheard.sum()) for name, p in labels.items()}
     found = {"requests that the fit has learnt from: these figures flatter": learnt, **missing}
     return _notes(context.notes) | {why: n for why, n in found.items() if n}
+
+
+def _learnt(rows: Array, event: Any, test: Data, train: Data) -> int:
+    """How many of the test part's events the fit has learnt from: in data that were bound anew, by all their fields."""
+    known = train.asked[event]
+    if train.tables[event] is test.tables[event]:
+        return int(np.isin(rows, known).sum())
+    mine, theirs = test.times(event)[rows], train.times(event)[known]
+    alike, others = rows[np.isin(mine, theirs)], known[np.isin(theirs, mine)]
+    told = set(_hashes(train, event, others))
+    return sum(each in told for each in _hashes(test, event, alike))
+
+
+def _hashes(data: Data, event: Any, rows: Array) -> list[bytes]:
+    """Of each event, equal where all of its fields are."""
+    return row_hashes("", [take(value, rows) for value in data.tables[event].columns.values()]).tolist()
 
 
 def _notes(notes: Mapping[tuple[str, str], int]) -> dict[str, int]:

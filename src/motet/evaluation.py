@@ -25,7 +25,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Answered:
-    """How an output ranked what happened. ranks: [n], cold: [n] whether it never happened in training.
+    """How an output ranked what happened, which is a miss where nothing did. ranks: [n], cold: [n] whether it never
+    happened in training.
 
     groups: [n], equal where requests depend on each other. depth: how many items an answer has at most; a metric that
     looks further would be one of another depth.

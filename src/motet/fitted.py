@@ -11,7 +11,7 @@ from motet import snapshot
 from motet.answer import Answer, answer
 from motet.apply import Apply, Fit
 from motet.cost import Cost
-from motet.data import Data
+from motet.data import Data, check_data
 from motet.errors import DataError, RunError, listed
 from motet.escalation import Escalation, escalation
 from motet.evaluate import Evaluation, evaluate
@@ -68,8 +68,10 @@ class Fitted:
         relevant: a Flag of the event; where given, only events for which it holds count as wanted
         (Visit.rating >= 4). spent: told what each call of a model took. beside: columns of the event whose values are
         handed back as they are.
-        Errors: DataError when `test` asks nothing.
+        A ranking misses where nothing happened; where a Flag, a number or a label is missing nothing is measured.
+        Errors: DataError when `test` asks nothing, or `relevant` holds of nothing.
         """
+        check_data("test", test)
         with self.progress.bar("evaluate") as tick:
             found = evaluate(self.outline, self.context(test, spent=spent), self.train, relevant, tick, beside)
         self.meter.keep()
@@ -106,7 +108,7 @@ class Fitted:
         prices: what work costs. name: of the escalated column, where the graph has several.
         Errors: DataError where nothing is escalated, the price is of nothing there, or no outcome is known.
         """
-        return escalation(self, test, prices or Prices(), name)
+        return escalation(self, test, Prices() if prices is None else prices, name)
 
     def prepare(self, data: Data | None = None, *, name: str = "graph", on: Place | None = None) -> Prepared:
         """Computes ahead what the grain allows and publishes it as a version, at once and whole.
@@ -189,6 +191,7 @@ def fit(
     for column in outline.columns:
         if isinstance(column.node, Choice):
             raise column.node.undecided()
+    check_data("data", data)
     missing = [record.__name__ for record in outline.records if record not in data.tables]
     if missing:
         raise DataError(

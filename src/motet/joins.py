@@ -9,13 +9,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
 from motet.errors import DataError
 from motet.record import Event
 
+LARGEST = 1e15  # no time, version or propensity is larger
 Taken = Mapping[Any, list[tuple[float, Any]]]
+OTHER = "give the log of this graph, of a server that was started with `motet serve --answers FILE`"
 EVENTS = "give the events that came after the answers, as `motet events --export` writes them: --happened FILE"
 HELP = "log answers with `motet serve --answers FILE`, and give the FILE"
 
@@ -33,42 +36,108 @@ class Answered:
     rival: int | None
 
 
-def lines(path: Path, viewer: str, output: str, key: str) -> list[Answered]:
-    """The log's answers. Errors: DataError, naming the line."""
+def lines(path: Path, viewer: str, output: str, key: str) -> tuple[list[Answered], int]:
+    """The log's answers, and how many lines are left out since they are there already, letter by letter.
+
+    A last line without its end is being written and is left out. Errors: DataError, naming the line.
+    """
     if not path.is_file():
-        raise DataError(f"there is no file {path.name}", help=HELP)
+        raise DataError(f"there is no file {path}", help=HELP)
     found: list[Answered] = []
-    with path.open(encoding="utf-8") as file:
+    known: set[bytes] = set()
+    repeated = 0
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            said = line.strip()
+            name = blake2b(said, digest_size=16).digest()
+            repeated += name in known
+            if not said or name in known:
+                continue
             try:
-                found.append(_line(json.loads(line), viewer, output, key))
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                raise DataError(f"line {number} of {path.name} is no answer: {_why(error)}", help=HELP) from None
+                found.append(_line(said, viewer, output, key))
+            except _NotJson as error:
+                if line.endswith(b"\n"):
+                    raise _wrong(number, path, error) from None
+            except ValueError as error:
+                raise _wrong(number, path, error) from None
+            known.add(name)
     if not found:
         raise DataError(f"{path.name} holds no answer", help=HELP)
-    return found
+    return found, repeated
 
 
-def _line(said: Any, viewer: str, output: str, key: str) -> Answered:
-    items = cast("Sequence[Mapping[str, Any]]", said["answer"][output])
-    rival = said.get("rival")
-    ours = cast("Mapping[str, Sequence[bool]]", said.get("ours", {})).get(output, [True] * len(items))
-    keys = {str(_key(item[key])): bool(mine) for item, mine in zip(items, ours, strict=True)}
-    whose = _key(said["ask"].get(viewer))
-    likely = float(said["propensity"])
+class _NotJson(ValueError):
+    """A line that was cut off, or was never JSON."""
+
+
+def _wrong(number: int, path: Path, why: ValueError) -> DataError:
+    help = "leave the line out: it was cut off, or never written by Motet" if isinstance(why, _NotJson) else OTHER
+    return DataError(f"line {number} of {path.name} is no answer: {why}", help=help)
+
+
+def _line(written: bytes, viewer: str, output: str, key: str) -> Answered:
+    """Errors: ValueError, with the reason."""
+    try:
+        said = json.loads(written)
+    except ValueError:
+        raise _NotJson("it is no JSON") from None
+    answer = _object(said, "answer")
+    if output not in answer:
+        raise ValueError(f"it answers {', '.join(answer) or 'nothing'}, and no {output!r}")
+    items = [_of(item, key) for item in _list(answer[output], output)]
+    alone = [True] * len(items)
+    ours = alone if said.get("rival") is None else _list(_object(said, "ours").get(output, alone), "ours")
+    if len(ours) != len(items):
+        raise ValueError(f"it says of {len(ours)} items whose they are, and answers {len(items)}")
+    likely = _number(_of(said, "propensity"), "propensity")
     if not 0 < likely <= 1:
         raise ValueError(f"propensity={likely} is not above 0 and at most 1")
-    return Answered(_when(said["at"]), whose, int(said["version"]), likely, keys, None if rival is None else int(rival))
+    version, rival = int(_number(_of(said, "version"), "version")), said.get("rival")
+    keys = {str(_key(item)): bool(mine) for item, mine in zip(items, ours, strict=True)}
+    whose = _key(_object(said, "ask").get(viewer))
+    return Answered(
+        _when(_of(said, "at")), whose, version, likely, keys, None if rival is None else int(_number(rival, "rival"))
+    )
 
 
-def _why(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+def _of(said: Any, name: str) -> Any:
+    """A part of a JSON object. Errors: ValueError, it is none, or has no such part."""
+    if not isinstance(said, dict):
+        raise ValueError(f"{_short(said)} is no JSON object")
+    if name not in said:
+        raise ValueError(f"it has no {name!r}")
+    return cast("Mapping[str, Any]", said)[name]
+
+
+def _object(said: Any, name: str) -> Mapping[str, Any]:
+    found = _of(said, name)
+    if not isinstance(found, dict):
+        raise ValueError(f"{name}={_short(found)} is no JSON object")
+    return cast("Mapping[str, Any]", found)
+
+
+def _list(said: Any, name: str) -> list[Any]:
+    if not isinstance(said, list):
+        raise ValueError(f"{name}={_short(said)} is no list of items")
+    return cast("list[Any]", said)
+
+
+def _number(said: Any, name: str) -> float:
+    if isinstance(said, bool) or not isinstance(said, (int, float)) or not abs(said) <= LARGEST:
+        raise ValueError(f"{name}={_short(said)} is no number")
+    return said
+
+
+def _short(said: Any) -> str:
+    """As JSON, cut where it is long."""
+    written = json.dumps(said)
+    return written if len(written) <= 40 else f"{written[:37]}..."
 
 
 def _key(said: Any) -> str | None:
     """A key as both sides may write it: 7, 7.0 and "7" are one."""
     if isinstance(said, (list, dict)):
-        raise ValueError(f"{said} is no key")
+        raise ValueError(f"{_short(said)} is no key")
     if said is None:
         return None
     return str(int(said)) if isinstance(said, float) and said.is_integer() else str(said)
@@ -76,12 +145,13 @@ def _key(said: Any) -> str | None:
 
 def _when(said: Any) -> float:
     """Seconds since 1970, of such a number or of ISO 8601, without a zone in UTC."""
-    if isinstance(said, str):
-        read = datetime.fromisoformat(said)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(said):
-        raise ValueError(f"{said} is no time")
-    return float(said)
+    try:
+        if isinstance(said, str):
+            read = datetime.fromisoformat(said)
+            return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
+        return float(_number(said, "at"))
+    except (ValueError, OverflowError):
+        raise ValueError(f"{_short(said)} is no time") from None
 
 
 def taken(event: type[Event], viewer: str, entity: Any, happened: Iterable[Mapping[str, Any]]) -> tuple[Taken, float]:
@@ -91,13 +161,13 @@ def taken(event: type[Event], viewer: str, entity: Any, happened: Iterable[Mappi
     end = -math.inf
     for number, row in enumerate(happened, 1):
         try:
-            at, whose, what = _when(row[event.time_field()]), _key(row.get(viewer)), _key(row.get(item))
-            end = max(end, at)
-            if what is not None and whose is not None:
-                found[whose].append((at, what))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            text = f"line {number} of what happened is no {event.__name__}: {_why(error)}"
+            at, whose, what = _when(_of(row, event.time_field())), _key(row.get(viewer)), _key(row.get(item))
+        except ValueError as error:
+            text = f"line {number} of what happened is no {event.__name__}: {error}"
             raise DataError(text, help=EVENTS) from None
+        end = max(end, at)
+        if what is not None and whose is not None:
+            found[whose].append((at, what))
     for rows in found.values():
         rows.sort(key=lambda row: row[0])
     return found, end

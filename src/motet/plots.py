@@ -68,13 +68,22 @@ def _end(figure: Estimate, end: str) -> float | None:
     return figure.value if bound is None else bound
 
 
-def picture(file: Path | str) -> Path:
-    """Where something may be drawn. Errors: another kind of file, or no folder to lie in."""
+def picture(file: Any) -> Path:
+    """Where something may be drawn. Errors: another kind of file, no folder to lie in, or what cannot be written."""
+    if not isinstance(file, (str, Path)):
+        raise DataError(f"{file!r} is no file to draw in", help="returns.png")
     file = Path(file)
     if file.suffix not in KINDS:
         raise DataError(f"{file.name!r} is no picture", help=f"one of {', '.join(KINDS)}: returns.png")
     if not file.absolute().parent.is_dir():
         raise DataError(f"there is no folder {file.parent} to draw {file.name} in", help="mkdir it first")
+    there = file.exists()
+    try:
+        file.open("ab").close()
+    except OSError as error:
+        raise DataError(f"nothing can be drawn in {file}: {error.strerror}", help="another file: returns.png") from None
+    if not there:
+        file.unlink()
     return file
 
 

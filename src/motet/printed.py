@@ -32,5 +32,5 @@ def money(figure: Estimate) -> str:
 
 
 def amount(given: float | None) -> str:
-    """To three digits; large ones to the unit."""
-    return "" if given is None else f"{given:,.0f}" if abs(given) >= 1_000 else f"{given:.3g}"
+    """To three digits; large ones to the unit, and nothing without a sign."""
+    return "" if given is None else f"{given:,.0f}" if abs(given) >= 1_000 else f"{given + 0.0:.3g}"

@@ -134,9 +134,9 @@ def returns(
     check_asked(test, worth, prices, requests)
     priced = prices or Prices()
     priced.check(llms(fitted.outline))
+    amounts = amounts_of(fitted, test, worth, relevant)
     ours, spent = replayed(fitted, test, relevant)
     measured = chosen(ours, worth, output)
-    amounts = amounts_of(fitted, test, worth, relevant)
     lasting = requests or ours.n
     bill = billed(fitted, spent, priced, ours.n, lasting)
     rows: list[Return] = []
@@ -154,8 +154,18 @@ def returns(
         more = bill - billed(other, less, priced, theirs.n, lasting)
         rows.append(_row(place, measured, ours, theirs, more, worth, amounts))
     if not rows:
-        raise DataError(f"{measured!r} reads no optional model", help=OTHERWISE)
+        raise DataError(f"{measured!r} reads no optional model", help=_reading(fitted.outline, ours, worth))
     return Returns(tuple(rows), bill, ours.n, lasting, tuple(beside), problems_of(replays))
+
+
+def _reading(outline: Outline, found: Evaluation, worth: Worth | None) -> str:
+    """What to write where the output that is measured reads no optional model: an output that does, if there is one."""
+    places = {place.at.fingerprint for place in optional(outline)}
+    for name, measured in found.measured.items():
+        read = {column.fingerprint for column in upstream((outline.answered[name],))}
+        if read & places and (worth is None or worth.fits(measured)):
+            return f"measure one that does: output={name!r}, --output {name}"
+    return OTHERWISE
 
 
 def _check_measured(outline: Outline, place: Place, output: str) -> None:

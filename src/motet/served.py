@@ -64,8 +64,8 @@ class Served:
     preferences: of versions that were interleaved, of answers which are in none of the above. refused: why some of
     the above cannot be told, where the others are all the same. n: answers that are
     judged. early: answers that are not, since the events end before the time in which what is taken counts for them.
-    nobody: answers that are not, since they name nobody whom an event could be of. joined: of so many events, those
-    that count for an answer."""
+    nobody: answers that are not, since they name nobody whom an event could be of. repeated: lines of the log that are
+    there already, letter by letter, and count once. joined: of so many events, those that count for an answer."""
 
     values: Mapping[int, Estimates]
     differences: Mapping[int, Sequential]
@@ -75,6 +75,7 @@ class Served:
     n: int
     early: int
     nobody: int
+    repeated: int
     events: int
     joined: int
 
@@ -88,13 +89,19 @@ class Served:
         for number, each in self.values.items():
             said = (money(value.estimate) for value in (each.ips, each.snips, each.dr))
             grid.add_row(str(number), *said, f"{each.snips.effective:,.0f} rows")
-        lines = [f"version {one} less version {self.most}: {gap}" for one, gap in self.differences.items()]
+        lines = [f"version {one} less version {self.most}: {_gap(gap)}" for one, gap in self.differences.items()]
         joined = f"{self.joined:,} of {self.events:,} events count for an answer"
         lines += [*([self.refused] if self.refused else []), *(str(each) for each in self.preferences)]
         early = f"; {self.early:,} answers left out: their time was not over when the events end" if self.early else ""
         nobody = f"; {self.nobody:,} answers left out: they name nobody" if self.nobody else ""
-        said = f"n={self.n:,} answers; {joined}{early}{nobody}; money per {PER:,} requests"
+        repeated = f"; {self.repeated:,} lines left out: they are in the log already" if self.repeated else ""
+        said = f"n={self.n:,} answers; {joined}{early}{nobody}{repeated}; money per {PER:,} requests"
         return "\n".join([*(printed(grid) if self.values else []), "", *lines, "", said])
+
+
+def _gap(found: Sequential) -> str:
+    """Money at one look and at any."""
+    return f"{money(found.once)} at one look, {money(found.anytime)} at any, n={found.once.n:,}"
 
 
 def served(
@@ -115,15 +122,15 @@ def served(
     Errors: DataError for a log that is damaged, has no propensities or does not support what is asked of it, and for
     events of which none counts for any answer or that refer to nobody.
     """
-    if not is_amount(hit) or hit < 0:
-        raise DataError(f"hit={hit!r} is no amount that something taken is worth", help="hit=0.02")
+    if not is_amount(hit) or hit <= 0:
+        raise DataError(f"hit={hit!r} is no amount that something taken is worth", help="hit=0.02, --hit 0.02")
     event, name = outline.event, _output(outline, output)
     entity, viewer = item_of(outline.answered[name].grain), event.first_reference()
     if viewer is None:
         said = f"{event.__name__} refers to nobody, so nothing says whose answer it was that something was taken of"
         raise DataError(said, help="viewer: Viewer")
     taken, end = joins.taken(event, viewer, entity, happened)
-    whole = joins.lines(answers, viewer, name, entity.key_field())
+    whole, repeated = joins.lines(answers, viewer, name, entity.key_field())
     logged = [line for line in whole if line.viewer is not None]
     chosen, joined = joins.joined(logged, taken, within)
     events = sum(len(rows) for rows in taken.values())
@@ -137,7 +144,7 @@ def served(
     judged = [(line, items, before) for line, items, before, told in rows if told]
     alone = [row for row in judged if row[0].rival is None]
     preferences = _preferences([(line, items) for line, items, _ in judged if line.rival is not None])
-    values, differences, most, refused = _alone(alone, hit, needed=not preferences)
+    values, differences, most, refused = _alone(alone, hit, interleaved=len(judged) - len(alone))
     return Served(
         values,
         differences,
@@ -147,25 +154,27 @@ def served(
         len(judged),
         len(logged) - len(judged),
         len(whole) - len(logged),
+        repeated,
         events,
         joined,
     )
 
 
 def _alone(
-    rows: Sequence[tuple[Answered, set[Any], int]], hit: float, needed: bool
+    rows: Sequence[tuple[Answered, set[Any], int]], hit: float, interleaved: int
 ) -> tuple[Mapping[int, Estimates], Mapping[int, Sequential], int | None, str]:
-    """What versions are worth, how they differ, which one answered most, and why these cannot be told: unless they are
-    needed, which is an error."""
+    """What versions are worth, how they differ, which one answered most, and why these cannot be told: an error, unless
+    it is since other answers were interleaved."""
     if not rows:
         return {}, {}, None, ""
     compared = _Compared.of(rows, hit)
     try:
         values = compared.values()
-    except DataError as error:
-        if needed:
+    except DataError:
+        if not interleaved:
             raise
-        return {}, {}, compared.most, error.what
+        left = f"{interleaved:,} of {len(rows) + interleaved:,} answers were interleaved, and are left out of that"
+        return {}, {}, compared.most, f"what versions are worth alone cannot be told: {left}"
     try:
         return values, compared.differences(), compared.most, ""
     except DataError as error:
@@ -255,7 +264,8 @@ def _preferences(rows: Sequence[tuple[Answered, set[Any]]]) -> tuple[Preference,
 def _output(outline: Outline, output: str | None) -> str:
     items = [name for name, column in outline.answered.items() if item_of(column.grain) is not None]
     if not items or (output is not None and output not in items):
-        raise DataError(f"{output or 'no output'} answers items, which can be taken", help=listed(items, output or ""))
+        what = "no output answers items" if output is None else f"{output!r} is no output that answers items"
+        raise DataError(f"{what}, and nothing else can be taken", help=listed(items, output or ""))
     return output or items[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
@@ -22,11 +21,20 @@ HELP = (
     "mt.Worth(correct=0.01, wrong=-0.05) for labels"
 )
 MILLION = 1e6
+MOST = 1e15
+"""No amount is larger: from here on floats do not hold cents, and soon sums of squares overflow."""
 HOUR = 3600.0
 
 
 def is_amount(given: Any) -> bool:
-    return isinstance(given, (int, float)) and not isinstance(given, bool) and math.isfinite(given)
+    """Whether it is a number, NumPy's included, of which sums can be taken."""
+    number = isinstance(given, (int, float, np.integer, np.floating)) and not isinstance(given, bool)
+    return number and bool(-MOST <= given <= MOST)
+
+
+def no_amount(name: str, given: Any, help: str) -> DataError:
+    """What is said of what `is_amount` refuses."""
+    return DataError(f"{f'{name}={given!r}':.60} is no amount, a number of {MOST:g} at most", help=help)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Prices:
         for name, price in given.items():
             if not is_amount(price) or price < 0:
                 help = 'mt.Prices(cpu_hour=0.04, tokens={"gpt-5-mini": (0.25, 2.0)})'
-                raise DataError(f"{name}={price!r} is a price below zero, or none", help=help)
+                raise DataError(f"{f'{name}={price!r}':.60} is no price, a number from 0 to {MOST:g}", help=help)
 
     def check(self, known: Mapping[str, LLM]) -> None:
         """Errors: a price for a language model that is not there, or for GPUs where none says that it takes one."""
@@ -78,7 +86,8 @@ class Worth:
     """What outcomes are worth.
 
     hit: each time that what happened was among the items that were answered.
-    caught: each time that what came true had been flagged: an amount, or a Number of the event such as Payment.amount.
+    caught: each time that what came true had been flagged: an amount, or a Number of the event such as Payment.amount,
+        which is nowhere below zero.
     false_alarm: each time that what was flagged did not come true, below zero. One is flagged where that is expected
         to be worth more than not: where the probability times `caught` outweighs the rest of it times `false_alarm`.
         Where no probability is given, nothing is flagged.
@@ -98,12 +107,12 @@ class Worth:
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
             if value is not None and not is_amount(value) and not (name == "caught" and isinstance(value, Number)):
-                raise DataError(f"{name}={value!r} is no amount", help=HELP)
+                raise no_amount(name, value, HELP)
         if (self.wrong and self.correct is None) or (self.false_alarm and self.caught is None):
             raise DataError("a Worth is of one kind: wrong goes with correct, and false_alarm with caught", help=HELP)
         if self.hit is not None and self.hit < 0:
             raise DataError(f"hit={self.hit} would be a loss", help="mt.Worth(hit=0.02)")
-        if isinstance(self.caught, (int, float)) and self.caught <= 0:
+        if self.caught is not None and not isinstance(self.caught, Number) and self.caught <= 0:
             raise DataError(f"caught={self.caught} would be no gain", help=HELP)
         if self.caught is not None and self.false_alarm == 0:
             raise DataError("where a false alarm costs nothing, everything is flagged, by any model", help=HELP)

@@ -93,7 +93,7 @@ def test_what_viewers_take_of_it_says_which_version_they_prefer(running: Served,
     (preference,) = found.preferences
     assert (preference.version, preference.rival, preference.lead.anytime.value) == (1, 2, -1.0)
     assert found.most == 1
-    assert "what version 1 is worth cannot be told" in str(found), "so few saw it alone"
+    assert "what versions are worth alone cannot be told" in str(found), "the others did not see it alone"
 
 
 def test_what_can_be_shown_at_once_is_and_stays_so(running: Served, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ that were not rewarded this time. Those count for nothing in a bootstrap: its 95
 84 % of logs like the Open Bandit's (bench/offpolicy.py), and no correction for skewness mends that (bench/LOG.md). So
 each estimate gets the score interval of a share (Wilson 1927) at the number of rows that it is worth (Kish 1965; for
 shares of clustered surveys Korn & Graubard 1998). That number follows from the larger of two variances: the measured
-one, clustered, and the one that the weights imply where heavy rows are rewarded as often as light ones. It holds the
+one, clustered, and the one that the weights imply where heavy rows are rewarded as often as light ones. What of it is
+the weights' own, and stays where every row is rewarded, is added as it is. An estimate beyond the span is held by its
+interval all the same, which reaches to it. It holds the
 truth in 98 to 99 % of the same logs, in 94 to 99 % of denser and milder ones, and says something also where no row was
 rewarded. Where rewards grow in proportion to weights it may hold it in no more than 87 %.
 """
@@ -35,6 +37,9 @@ FAR = 4.0
 """The mean weight is 1, or the log and the policy do not belong together: this many standard errors away is no chance.
 Mean weights are skewed, so of sound logs with heavy weights up to one in 25 is refused at 100 to 200 rows' worth, since
 it happens to lack the heavy rows; of those worth thousands hardly any (bench/LOG.md)."""
+
+ROUNDING = 1e-12
+"""Rewards whose shares of either end are no larger are all alike."""
 
 NEAR = 1e-3
 """No mean weight this near to 1 is refused: propensities are logged with few digits."""
@@ -126,17 +131,29 @@ def _value(log: Log, terms: Floats, away: NDArray[Any]) -> Value:
         return Value(Estimate(value, None, None, len(terms)), log.effective)
     low, width = log.span[0], log.span[1] - log.span[0]
     share = float((w @ log.rewards / w.sum() - low) / width)
-    variance = max(error**2, float(w @ away**2 / w.sum()) / log.effective) / width**2
-    rows = share * (1 - share) / variance if 0 < share < 1 and variance > 0 else log.effective
+    usual = float(w @ away / w.sum())
+    whole = _variance(log, terms, away) / width**2
+    own = _variance(log, terms - usual * w, away - usual) / width**2
+    alike = share * (1 - share)
+    rows = alike / own if alike > ROUNDING and own > 0 else log.effective
     quantile = student(units - 1, (1 + LEVEL) / 2)
-    ends = _wilson(min(max((value - low) / width, 0.0), 1.0), rows, quantile)
-    return Value(Estimate(value, low + width * ends[0], low + width * ends[1], len(terms)), log.effective)
+    ends = _wilson(min(max((value - low) / width, 0.0), 1.0), rows, quantile, max(0.0, whole - own))
+    reached = min(value, low + width * ends[0]), max(value, low + width * ends[1])
+    return Value(Estimate(value, *reached, len(terms)), log.effective)
 
 
-def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
-    """The shares p from which an observed one is at most z standard errors sqrt(p (1 - p) / n) away."""
-    middle, half = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+def _variance(log: Log, terms: Floats, away: NDArray[Any]) -> float:
+    """Of the mean of terms: what was measured, or what the weights imply of rewards so far away, if that is more."""
+    measured, w = standard_error(terms, log.groups)[0] or 0.0, log.weights
+    return max(measured**2, float(w @ away**2 / w.sum()) / log.effective)
+
+
+def _wilson(share: float, n: float, z: float, noise: float) -> tuple[float, float]:
+    """The shares p from which an observed one is at most z standard errors away, of variance p (1 - p) / n + noise."""
+    k = z**2 / n
+    middle = share + k / 2
+    half = math.sqrt(max(0.0, middle**2 - (1 + k) * (share**2 - z**2 * noise)))
+    low, high = (middle - half) / (1 + k), (middle + half) / (1 + k)
     return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
