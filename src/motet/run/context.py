@@ -16,6 +16,7 @@ from motet import search
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, is_scores, take
 from motet.cells import row_hashes
+from motet.clock import processor, wall
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import MotetError, RunError
@@ -125,17 +126,17 @@ class Context:
         new = np.flatnonzero(~cells.known(hashes))
         new = new[np.sort(np.unique(hashes[new], return_index=True)[1])]
         rows = Rows(run.state(node.fit) if node.fit else State(), args, aligned, hashes)
-        done, began = 0, (time.perf_counter(), time.process_time())
+        done, began = 0, (wall(), processor())
         for kept in self.runner.rows(node, rows, new, cells):
             if event_of(node.grain) is not None:
-                now = time.perf_counter(), time.process_time()
+                now = wall(), processor()
                 self.kept += Cost(seconds=now[0] - began[0], cpu_seconds=now[1] - began[1])
             for problem in kept.passing:
                 self.note(column.node, f"{problem}, tried again by the next prepare")
             self.computed[column.fingerprint] += kept.rows
             done += kept.rows
             self.tick(column, done, len(new))
-            began = time.perf_counter(), time.process_time()
+            began = wall(), processor()
         known = cells.known(hashes)
         if not known.any():
             why = next((problem for label, problem in self.notes if label == node.label()), "there are no rows")
