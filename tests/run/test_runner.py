@@ -113,6 +113,22 @@ def test_tokens_are_billed_to_the_model_whatever_threads_it_works_with(made: Any
     assert cost.tokens_in >= len("a text" + "another")
 
 
+class Mood(mt.Record):
+    mood: mt.Category = mt.labels("glad", "sad")
+
+
+def test_what_a_language_model_is_asked_once_a_process_is_charged_to_no_call() -> None:
+    spent: list[Cost] = []
+    said = {"usage": {"prompt_tokens": 100, "completion_tokens": 10}}
+    answer = json.dumps(json.loads(chat(json.dumps({"mood": "glad"}))) | said).encode()
+    with serving(lambda request, number: (200, {}, answer)) as url:
+        llm = mt.LLM("without probabilities", url=url)
+        applied(Extract(llm, Mood), STATE, texts("a text", "another"), spent)
+        assert llm.open().usage.prompts == 3, "a try at probabilities, and two texts"
+    (cost,) = spent
+    assert (cost.rows, cost.tokens_in, cost.tokens_out) == (2, 200, 20)
+
+
 @dataclass(frozen=True)
 class Impatient(Asking):
     """Waits for nothing that it asks."""
