@@ -109,10 +109,15 @@ def about_fit(fitted: Fitted, fit: Fit) -> Mapping[str, Any]:
 
 
 def _labels(fitted: Fitted, about: Mapping[str, Any]) -> list[tuple[Cost, str]]:
-    """What the kept rows of a fit's teacher took; whatever else that did is in the fit's own time."""
+    """What the kept rows of a fit's teacher took, equal ones once; whatever else that did is in the fit's own time."""
     asked: Mapping[str, Sequence[str]] = about.get("teachers", {})
-    rows = about.get("rows", 0) + about.get("silent", 0)
-    return [cost for column, (model, llm) in asked.items() for cost in _rows(fitted, column, model, rows, llm)]
+    rows: Mapping[str, int] = about.get("labelled", {})
+    most = about.get("rows", 0) + about.get("silent", 0)  # where they were not counted
+    return [
+        cost
+        for column, (model, llm) in asked.items()
+        for cost in _rows(fitted, column, model, rows.get(column, most), llm)
+    ]
 
 
 def _rows(fitted: Fitted, column: str, model: str, rows: int, llm: str) -> list[tuple[Cost, str]]:

@@ -125,7 +125,8 @@ class Fitting:
             calls = [(fit, cost), *_grown(asked, later)]
             tokens, gpu_seconds = _tokens(calls), sum(each.gpu_seconds for _, each in calls)
             below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
-            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": teachers}
+            labelled = {name: context.distinct[name] for name in teachers if name in context.distinct}
+            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": teachers, "labelled": labelled}
             spent = {**took, "tokens": tokens, "gpu_seconds": gpu_seconds, "peak_bytes": cost.peak_bytes}
             about = {"model": str(fit.model), **rows, **spent, "below": below}
             self.store.keep_state(name, state, about)
