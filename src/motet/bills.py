@@ -76,6 +76,16 @@ def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: i
     return Bill(PER * ahead / lasting, PER * now / requests)
 
 
+def alike(ours: Live, theirs: Live) -> Live:
+    """The calls of another replay. What did the same work in both is taken to have cost what it did in ours: where it
+    did not, that is chance and no difference between the graphs."""
+    return {name: ours[name] if _same(ours.get(name), call) else call for name, call in theirs.items()}
+
+
+def _same(ours: tuple[Apply, Cost] | None, theirs: tuple[Apply, Cost]) -> bool:
+    return ours is not None and (ours[1].calls, ours[1].rows) == (theirs[1].calls, theirs[1].rows)
+
+
 def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     """What fits took, and what columns take that are there before any request; and whose language model did it."""
     found: list[tuple[Cost, str]] = []
