@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 import motet as mt
 from motet.batch import Array, Batch, Codes
 from motet.bills import PER, billed
+from motet.clock import once
 from motet.llm import Prompt
 from motet.model import State
 from tests.llm.test_openai import serving
@@ -164,6 +165,50 @@ def test_what_a_column_took_while_a_model_was_fitted_is_the_column_s_and_not_the
     assert 0 <= about["cpu_seconds"] < BURNT / 2
     assert 0 <= about["seconds"] < BURNT / 2
     assert ahead(fitted) == pytest.approx(BURNT, rel=0.15)
+
+
+class Loading(Probe):
+    """A probe that loads a library before it is fitted."""
+
+    def fit(self, batch: Batch, target: Any) -> State:
+        load()
+        return super().fit(batch, target)
+
+
+@mt.function(mt.Number)
+def loaded(amount: Array) -> Array:
+    load()
+    return amount
+
+
+@once()
+def load() -> None:
+    burn()
+
+
+@dataclass(frozen=True)
+class Teacher(mt.Model):
+    """Loads a library for rows that are kept."""
+
+    costly: ClassVar[bool] = True
+
+    def __call__(self, amount: mt.Number) -> mt.Number:
+        return mt.column(mt.Number, self, amount=amount)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        load()
+        return batch["amount"]
+
+
+def test_what_a_process_loads_once_is_billed_to_no_fit_and_to_nothing_that_it_reads(tmp_path: Path) -> None:
+    told = Loading("told")(loaded(Purchase.amount), loaded(Buyer.age), at=Purchase.at, target=Purchase.stars)
+    taught = mt.taught(told, by=Teacher()(Purchase.amount))
+    fitted = mt.Graph(told=taught).fit(shop(), store=tmp_path, quiet=True)
+    (name,) = fitted.states.names.values()
+    about = fitted.store.about(name)
+    assert about is not None
+    assert 0 <= about["seconds"] < BURNT / 2
+    assert 0 <= ahead(fitted) < BURNT / 2
 
 
 def test_fits_that_only_another_fit_has_read_are_part_of_the_bill(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import motet as mt
 from motet.batch import Array, Batch, Codes
+from motet.bills import labelling
 from motet.distill import Distilled
 from motet.metrics.intervals import Estimate
 from motet.model import Model, State
@@ -256,9 +257,26 @@ def test_a_language_model_teaches_what_it_can_read_and_its_tokens_are_paid_for(t
     assert (found.agreement.value, found.agreement.n) == (1.0, 16)
     assert found.lost is not None
     assert found.lost.value == pytest.approx(-0.2), "what it cannot read is wrong, and the student says it all the same"
-    assert found.labelling == pytest.approx(60 * (7 + 2), rel=0.1), "what its replies took, and a try at probabilities"
+    assert found.labelling == pytest.approx(60 * (7 + 2)), "what its replies took; a try at probabilities is made once"
     assert found.student.bill.live == 0
     assert found.chosen == "student"
+
+
+@pytest.mark.parametrize("sample", [30, 60])
+def test_events_that_read_alike_are_labelled_and_paid_for_once(sample: int, tmp_path: Path) -> None:
+    sizes = np.random.default_rng(0).integers(-20, 20, 90).tolist()
+    came = {"noise": 0.0, "good": 1.0, "weight": 1.0}
+    rows = [{"at": i, "size": s, "kind": "big" if s > 0 else "small", **came} for i, s in enumerate(sizes)]
+    some, all_of_them = (mt.Graph(kind=mt.taught(by_size, by=slow, sample=n)) for n in (sample, 90))
+    fitted = some.fit(mt.Data({Note: rows}), store=tmp_path, quiet=True)
+    asked = len(ASKED)
+    assert asked == len(set(ASKED)) < sample
+    larger = all_of_them.fit(mt.Data({Note: rows}), store=tmp_path, quiet=True)
+    cost = larger.store.cost(slow.fingerprint)
+    assert cost is not None
+    assert cost.rows == len(ASKED) == len(set(sizes))
+    assert labelling(larger, DEAR) == pytest.approx(DEAR.of(cost, ""))
+    assert labelling(fitted, DEAR) == pytest.approx(DEAR.of(cost, "") * asked / cost.rows)
 
 
 def test_a_student_needs_no_outcome_to_learn_from(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 """What an optional model returns is what two graphs show that are fitted and replayed by hand."""
 
 import json
+import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 import motet as mt
 from motet import plots
+from motet.batch import Array, Batch
 from motet.evaluation import Answered, Predicted
 from motet.metrics.verdicts import shared, verdict
 from motet.node import Otherwise
@@ -123,6 +127,36 @@ def test_a_slice_is_kept_where_the_model_is_said_to_pay_in_it() -> None:
 def test_what_stands_in_for_a_model_is_called_by_its_name(tmp_path: Path) -> None:
     (row,) = fitted(likely, tmp_path).returns(test).rows
     assert (row.strong, row.cheap) == ("average", "nothing")
+
+
+@dataclass(frozen=True)
+class Fickle(mt.Model):
+    """Takes the longer the more often it was called."""
+
+    calls: ClassVar[Counter[str]] = Counter()
+
+    def __call__(self, number: mt.Number, target: mt.Number | None = None) -> mt.Number:
+        return mt.column(mt.Number, self, held_against=target, number=number)
+
+    def apply(self, state: mt.State, batch: Batch) -> Array:
+        self.calls["all"] += 1
+        until = time.process_time() + 0.05 * self.calls["all"]
+        while time.process_time() < until:
+            pass
+        return batch["number"]
+
+
+def test_what_both_graphs_do_alike_is_no_cost_of_the_model(tmp_path: Path) -> None:
+    fickle = Fickle()
+    found = mt.retrieve(Item, k=5, by=[taste.otherwise(fame), fickle(Item.price)], exclude=seen)
+    graph = mt.Graph(top=found.top(3), stars=fickle(Purchase.amount, target=Purchase.stars))
+    made = fitted(graph, tmp_path).returns(test, prices=mt.Prices(cpu_hour=3600.0), output="top")
+    requests = made.n / PER
+    assert made.bill.live * requests > 0.05
+    assert [abs(cost) * requests < 0.02 for cost in (made.rows[0].cost.live, made.rows[0].cost.prepared)] == [
+        True,
+        True,
+    ]
 
 
 def test_without_a_worth_nothing_is_decided(ours: mt.Fitted) -> None:

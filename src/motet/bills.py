@@ -77,6 +77,16 @@ def billed(fitted: Fitted, live: Live, prices: Prices, requests: int, lasting: i
     return Bill(PER * ahead / lasting, PER * now / requests)
 
 
+def alike(ours: Live, theirs: Live) -> Live:
+    """The calls of another replay. What did the same work in both is taken to have cost what it did in ours: where it
+    did not, that is chance and no difference between the graphs."""
+    return {name: ours[name] if _same(ours.get(name), call) else call for name, call in theirs.items()}
+
+
+def _same(ours: tuple[Apply, Cost] | None, theirs: tuple[Apply, Cost]) -> bool:
+    return ours is not None and (ours[1].calls, ours[1].rows) == (theirs[1].calls, theirs[1].rows)
+
+
 def _ahead(fitted: Fitted) -> list[tuple[Cost, str]]:
     """What fits took, and what columns take that are there before any request; and whose language model did it."""
     found: list[tuple[Cost, str]] = []
@@ -110,10 +120,15 @@ def about_fit(fitted: Fitted, fit: Fit) -> Mapping[str, Any]:
 
 
 def _labels(fitted: Fitted, about: Mapping[str, Any]) -> list[tuple[Cost, str]]:
-    """What the kept rows of a fit's teacher took; whatever else that did is in the fit's own time."""
+    """What the kept rows of a fit's teacher took, equal ones once; whatever else that did is in the fit's own time."""
     asked: Mapping[str, Sequence[str]] = about.get("teachers", {})
-    rows = about.get("rows", 0) + about.get("silent", 0)
-    return [cost for column, (model, llm) in asked.items() for cost in _rows(fitted, column, model, rows, llm)]
+    rows: Mapping[str, int] = about.get("labelled", {})
+    most = about.get("rows", 0) + about.get("silent", 0)  # where they were not counted
+    return [
+        cost
+        for column, (model, llm) in asked.items()
+        for cost in _rows(fitted, column, model, rows.get(column, most), llm)
+    ]
 
 
 def _rows(fitted: Fitted, column: str, model: str, rows: int, llm: str) -> list[tuple[Cost, str]]:

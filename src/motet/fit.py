@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from motet.apply import Apply, Fit
+from motet.clock import processor, wall
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError
@@ -125,7 +125,8 @@ class Fitting:
             calls = [(fit, cost), *_grown(asked, later)]
             tokens, gpu_seconds = _tokens(calls), sum(each.gpu_seconds for _, each in calls)
             below = [lower.names[g.fingerprint] for g in _fits_below(fit.inputs)]
-            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": teachers}
+            labelled = {name: context.distinct[name] for name in teachers if name in context.distinct}
+            rows = {"rows": made.batch.rows, "silent": made.silent, "teachers": teachers, "labelled": labelled}
             spent = {**took, "tokens": tokens, "gpu_seconds": gpu_seconds, "peak_bytes": cost.peak_bytes}
             about = {"model": str(fit.model), **rows, **spent, "below": below}
             self.store.keep_state(name, state, about)
@@ -137,8 +138,7 @@ class Fitting:
     def _spent(self) -> dict[str, float]:
         """The clocks, less what columns took that happened to be computed for the first time."""
         ahead = self.meter.ahead
-        wall, cpu = time.perf_counter() - ahead.seconds, time.process_time() - ahead.cpu_seconds
-        return {"seconds": wall, "cpu_seconds": cpu}
+        return {"seconds": wall() - ahead.seconds, "cpu_seconds": processor() - ahead.cpu_seconds}
 
     def _name(self, fit: Fit, data: Data, lower: States) -> str:
         """Equal names mean equal states: the same model on the same data above the same lower states."""

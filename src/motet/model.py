@@ -14,7 +14,8 @@ A model that learns calls `learn(self, target=..., **inputs)` for the state and 
 `column(Number, self, fit, **inputs)`; its `fit(batch, target)` makes the State. A model of several parts (the
 item tower and the request tower of a recommender) makes one column for each, with a small Model of its own, and
 all share the one `fit`. `Whole(column)` hands a table over as a whole instead of row by row. Entities are
-known to a state by their keys, never by row number, since rows come and go after the fit.
+known to a state by their keys, never by row number, since rows come and go after the fit. What a process loads once is
+loaded by `motet.clock` (`library("lightgbm")`, `once()`) or `State.opened`, so that no call is billed for it.
 Nothing here knows any particular model.
 """
 
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import numpy as np
 
 from motet.batch import Batch
+from motet.clock import once
 from motet.errors import GraphError, RunError, listed, nearest
 
 T = TypeVar("T")
@@ -52,7 +54,8 @@ class State:
     def opened(self, build: Callable[[State], T]) -> T:
         """A live object made from the state (a booster, a session), made once."""
         if build not in self._opened:
-            self._opened[build] = build(self)
+            with once():
+                self._opened[build] = build(self)
         return cast(T, self._opened[build])
 
 

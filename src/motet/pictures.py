@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from motet.batch import Array
+from motet.clock import once
 from motet.errors import needs
 
 MARK = b"file:"
@@ -106,7 +107,8 @@ def _middle(images: Any, picture: Any, size: int, crop: float) -> Array:
 
 def library() -> Any:
     try:
-        from PIL import Image
+        with once():
+            from PIL import Image
     except ImportError:
         raise needs("images", "pillow") from None
     return Image

@@ -12,6 +12,7 @@ from motet.batch import Array
 from motet.bills import (
     PER,
     Bill,
+    alike,
     amounts_of,
     billed,
     check_asked,
@@ -151,7 +152,9 @@ def returns(
         other = refit(fitted.outline.rewritten({place.at.fingerprint: place.instead.node}))
         theirs, less = replayed(other, test, relevant)
         replays[f"without {place.strong}"] = theirs
-        more = bill - billed(other, less, priced, theirs.n, lasting)
+        # Ours once more: what columns cost on average has changed with this replay, and alike for both.
+        now = billed(fitted, spent, priced, ours.n, lasting)
+        more = now - billed(other, alike(spent, less), priced, theirs.n, lasting)
         rows.append(_row(place, measured, ours, theirs, more, worth, amounts))
     if not rows:
         raise DataError(f"{measured!r} reads no optional model", help=_reading(fitted.outline, ours, worth))

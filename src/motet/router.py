@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.batch import Array, Batch, Codes, Ragged
+from motet.clock import library
 from motet.errors import RunError
 from motet.metrics.calibration import Isotonic, calibrated
 from motet.model import Model, State
@@ -123,8 +123,8 @@ def _line(X: Array, right: Array) -> tuple[Array, float]:
     """Weights and bias of a logistic regression; of rows that are all alike, nothing but their share."""
     if np.ptp(right) == 0:
         return np.zeros(X.shape[1]), 0.0
-    library: Any = importlib.import_module("sklearn.linear_model")
-    learner = library.LogisticRegression(max_iter=ROUNDS).fit(X, right)
+    linear = library("sklearn.linear_model")
+    learner = linear.LogisticRegression(max_iter=ROUNDS).fit(X, right)
     return learner.coef_[0], float(learner.intercept_[0])
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.clock import library
 from motet.errors import DataError
 from motet.windows import Windows
 
@@ -265,7 +266,7 @@ def _library() -> Any:
     and LightGBM then gives every feature the same name.
     """
     importlib.import_module("pyarrow")
-    return importlib.import_module("usearch.index")
+    return library("usearch.index")
 
 
 def check(queries: Matrix, d: int, k: int, beside: int = 0) -> None:

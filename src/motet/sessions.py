@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from motet.clock import library
+
 # From 1.29 on it would report on models and machines to its maker, out of a thread of its own. It looks as it loads.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -47,9 +49,7 @@ def mapped(file: Path, digest: str, folder: Path) -> Path:
 
 def opened(model: str | bytes, cores: int = 1) -> Any:
     """A session over a model's file or bytes."""
-    import onnxruntime
-
-    ort: Any = onnxruntime
+    ort = library("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = cores
     # From one operation to the next they wait awake, which is a fifth faster and costs the processor nothing. Longer
@@ -61,6 +61,4 @@ def opened(model: str | bytes, cores: int = 1) -> Any:
 
 def _onnx() -> Any:
     """The library that makes models; only opening them needs no more than onnxruntime."""
-    import onnx
-
-    return onnx
+    return library("onnx")

@@ -15,6 +15,7 @@ import pytest
 import motet as mt
 from motet.apply import Apply
 from motet.batch import Batch
+from motet.clock import once
 from motet.cost import Cost
 from motet.llm import Prompt, carried
 from motet.models.content.extract import Extract
@@ -112,6 +113,22 @@ def test_tokens_are_billed_to_the_model_whatever_threads_it_works_with(made: Any
     assert cost.tokens_in >= len("a text" + "another")
 
 
+class Mood(mt.Record):
+    mood: mt.Category = mt.labels("glad", "sad")
+
+
+def test_what_a_language_model_is_asked_once_a_process_is_charged_to_no_call() -> None:
+    spent: list[Cost] = []
+    said = {"usage": {"prompt_tokens": 100, "completion_tokens": 10}}
+    answer = json.dumps(json.loads(chat(json.dumps({"mood": "glad"}))) | said).encode()
+    with serving(lambda request, number: (200, {}, answer)) as url:
+        llm = mt.LLM("without probabilities", url=url)
+        applied(Extract(llm, Mood), STATE, texts("a text", "another"), spent)
+        assert llm.open().usage.prompts == 3, "a try at probabilities, and two texts"
+    (cost,) = spent
+    assert (cost.rows, cost.tokens_in, cost.tokens_out) == (2, 200, 20)
+
+
 @dataclass(frozen=True)
 class Impatient(Asking):
     """Waits for nothing that it asks."""
@@ -164,6 +181,29 @@ def test_a_fit_is_told_with_what_it_took() -> None:
     assert state["sum"] == 1.0
     assert (cost.calls, cost.rows) == (1, 3)
     assert cost.peak_bytes == pytest.approx(50e6, rel=0.2)
+
+
+@dataclass(frozen=True)
+class Loading(mt.Model):
+    """Loads something for a while, and opens its state for a while."""
+
+    def apply(self, state: mt.State, batch: Batch) -> pa.Array:
+        state.opened(slow)
+        with once():
+            return slow(state) or batch["text"]
+
+
+def slow(state: mt.State) -> None:
+    time.sleep(0.2)
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_what_a_process_loads_once_is_in_the_cost_of_no_call(online: bool) -> None:
+    spent: list[Cost] = []
+    node = Apply(Loading(), {"text": Purchase.search})
+    Local(lambda node, cost: spent.append(cost), online).apply(node, mt.State(), texts("a"))
+    (cost,) = spent
+    assert 0 < cost.seconds < 0.1
 
 
 def test_a_call_that_failed_has_cost_what_it_took_and_made_no_rows() -> None:

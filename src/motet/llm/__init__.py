@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from motet import weights
+from motet.clock import once
 from motet.errors import GraphError, RunError, listed
 from motet.llm.account import carried
 from motet.llm.client import Client, Prompt, Reply, Schema, Usage
@@ -111,6 +112,7 @@ _opening: dict[int, threading.Lock] = {}
 
 
 @functools.lru_cache(maxsize=8)
+@once()
 def _opened(llm: LLM, process: int) -> Client:
     # `process` keeps a forked child from using threads that only its parent has.
     if llm.url:

@@ -5,7 +5,8 @@ A call's account is the one that is open in its thread, and the threads that wor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
 from typing import ParamSpec, TypeVar
@@ -52,6 +53,16 @@ def charge(usage: Usage) -> None:
     account = OPEN.get()
     if account is not None:
         account.add(usage)
+
+
+@contextmanager
+def uncharged() -> Generator[None]:
+    """What is used here is charged to no call: a process asks for it once, whoever calls first."""
+    before = OPEN.set(None)
+    try:
+        yield
+    finally:
+        OPEN.reset(before)
 
 
 def carried(work: Callable[P, T]) -> Callable[P, T]:

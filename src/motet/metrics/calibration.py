@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.clock import library
 from motet.errors import DataError
 from motet.metrics.binary import Labels
 from motet.metrics.intervals import Floats, Groups
@@ -36,8 +36,8 @@ class Isotonic:
             )
         distinct, of, sizes = np.unique(scores.astype(np.float64), return_inverse=True, return_counts=True)
         shares = np.bincount(of, labels.astype(np.float64)) / sizes
-        library: Any = importlib.import_module("scipy.optimize")
-        fitted: Floats = library.isotonic_regression(shares, weights=sizes).x
+        optimize = library("scipy.optimize")
+        fitted: Floats = optimize.isotonic_regression(shares, weights=sizes).x
         level = np.diff(fitted) == 0
         ends = ~(np.append(False, level) & np.append(level, False))  # what is inside a step says nothing more
         return Isotonic(distinct[ends], fitted[ends])

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from motet.batch import Batch, Codes
 from motet.candidates import Candidates, ranked
+from motet.clock import once
 from motet.column import Category, Column, Flag, Number, Text, Vector, column
 from motet.errors import GraphError, RunError, listed, needs
 from motet.model import Model, State, digest
@@ -120,6 +121,7 @@ class MLflow(Model):
 
 
 @lru_cache(maxsize=8)
+@once()
 def _pyfunc(uri: str, process: int) -> Any:
     # `process`: a forked child loads its own.
     pyfunc = _library("mlflow.pyfunc")

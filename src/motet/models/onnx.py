@@ -14,6 +14,7 @@ import pyarrow as pa
 from motet import sessions, weights
 from motet.batch import Array, Batch
 from motet.candidates import Candidates, ranked
+from motet.clock import once
 from motet.column import Flag, Number, Text, Vector, column
 from motet.errors import GraphError, listed
 from motet.model import Model, State
@@ -87,6 +88,7 @@ class ONNX(Model):
         return hashlib.sha256(Path(self.file).read_bytes()).hexdigest()
 
     @cached_property
+    @once()
     def _session(self) -> Any:
         """One thread: several batches run side by side."""
         return sessions.opened(str(sessions.mapped(Path(self.file), self._digest, weights.home() / "built")))

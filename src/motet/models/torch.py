@@ -15,6 +15,7 @@ import pyarrow as pa
 from motet import sessions
 from motet.batch import Array, Batch, Codes, Vocabulary, take
 from motet.candidates import Candidates, ranked
+from motet.clock import once
 from motet.column import Category, Column, Flag, Number, Reference, Vector, column, learn
 from motet.errors import GraphError, RunError, listed, needs
 from motet.model import Model, State, digest
@@ -135,7 +136,8 @@ class Torch(Model):
 
     def fit(self, batch: Batch, target: Any) -> State:
         try:
-            from motet.models import torch_fit
+            with once():
+                from motet.models import torch_fit
         except ModuleNotFoundError:
             raise needs("torch", "torch") from None
         rows, labels, names = self._examples(batch, target)
@@ -181,7 +183,8 @@ class Torch(Model):
         if self.onnx:
             return np.asarray(state.opened(_session).run(None, tensors)[0])
         try:
-            from motet.models import torch_fit
+            with once():
+                from motet.models import torch_fit
         except ModuleNotFoundError:
             raise needs("torch", "torch") from None
         return torch_fit.run(state.opened(torch_fit.unpickled), tensors)

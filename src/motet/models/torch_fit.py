@@ -14,6 +14,7 @@ import torch
 
 from motet import sessions
 from motet.batch import Array
+from motet.clock import library
 from motet.column import Number, Vector
 from motet.errors import RunError
 from motet.model import State
@@ -33,6 +34,7 @@ def trained(
     if model.train is None or labels is None:
         return module.eval()
     tell(0, 1, f"{len(labels):,} rows")
+    library("torch._dynamo")  # which the first optimizer loads
     with cast(Any, torch.random).fork_rng(devices=[]):
         cast(Any, torch).manual_seed(seed)
         try:

@@ -16,6 +16,7 @@ from motet import search
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, is_scores, take
 from motet.cells import row_hashes
+from motet.clock import processor, wall
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import MotetError, RunError
@@ -45,8 +46,8 @@ class Context:
 
     states: by the fingerprint of what was fitted. named: the fingerprint of each of those states.
     prepared: where the store keeps whole columns, by their fingerprint; their indexes are named after that. computed:
-    how many rows of each costly column had to be computed; kept: what those of events took. notes: what could not be
-    had, and why. name: what errors call a column.
+    how many rows of each costly column had to be computed; distinct: how many different ones were read; kept: what
+    those of events took. notes: what could not be had, and why. name: what errors call a column.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Context:
         self.states, self.named, self.prepared = dict(states or {}), dict(named or {}), dict(prepared or {})
         self.notes: Counter[tuple[str, str]] = Counter()
         self.computed: Counter[str] = Counter()
+        self.distinct: Counter[str] = Counter()
         self.kept = Cost()
         self.known: dict[type[Entity], Vocabulary] = {}
         self._shared: dict[str, Any] = {}
@@ -122,20 +124,21 @@ class Context:
         aligned = _by_row(node)
         hashes = row_hashes(self.made(column), [args[name] for name in aligned])
         cells = self.store.cells(self.made(column))
-        new = np.flatnonzero(~cells.known(hashes))
-        new = new[np.sort(np.unique(hashes[new], return_index=True)[1])]
+        first = np.sort(np.unique(hashes, return_index=True)[1])
+        new = first[~cells.known(hashes[first])]
+        self.distinct[column.fingerprint] += len(first)
         rows = Rows(run.state(node.fit) if node.fit else State(), args, aligned, hashes)
-        done, began = 0, (time.perf_counter(), time.process_time())
+        done, began = 0, (wall(), processor())
         for kept in self.runner.rows(node, rows, new, cells):
             if event_of(node.grain) is not None:
-                now = time.perf_counter(), time.process_time()
+                now = wall(), processor()
                 self.kept += Cost(seconds=now[0] - began[0], cpu_seconds=now[1] - began[1])
             for problem in kept.passing:
                 self.note(column.node, f"{problem}, tried again by the next prepare")
             self.computed[column.fingerprint] += kept.rows
             done += kept.rows
             self.tick(column, done, len(new))
-            began = time.perf_counter(), time.process_time()
+            began = wall(), processor()
         known = cells.known(hashes)
         if not known.any():
             why = next((problem for label, problem in self.notes if label == node.label()), "there are no rows")

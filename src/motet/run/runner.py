@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
 from motet.cells import Cells
+from motet.clock import processor, wall
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
 from motet.llm import Usage
@@ -60,7 +60,7 @@ class Local:
 
     def __init__(self, spent: Spent = lambda node, cost: None, online: bool = False) -> None:
         self._spent, self._online = spent, online
-        self._cpu = time.perf_counter if online else time.process_time
+        self._cpu = wall if online else processor
 
     def fit(self, node: Fit, batch: Batch, target: Any) -> tuple[State, Cost]:
         give_back()  # what was worked with before would serve anew, unseen
@@ -79,7 +79,7 @@ class Local:
         account, made = Account(), 0
         peak = None if self._online else Peak()
         before = OPEN.set(account)
-        wall, cpu = time.perf_counter(), self._cpu()
+        began = wall(), self._cpu()
         try:
             value = work()
             made = rows
@@ -89,7 +89,7 @@ class Local:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
             raise RunError(text, help=_place(node.model, error)) from error
         finally:
-            took = time.perf_counter() - wall, self._cpu() - cpu
+            took = wall() - began[0], self._cpu() - began[1]
             OPEN.reset(before)
             used = account.close(lambda more: self._spent(node, _read(more)))
             cost = Cost(1, made, *took, used.tokens_in, used.tokens_out, peak and peak.end(), used.gpu_seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from motet.apply import Whole
 from motet.batch import Array, Batch, Ragged, take
+from motet.clock import library
 from motet.column import Number, Sequence, Vector, column
 from motet.errors import GraphError
 from motet.model import Model, State
@@ -55,11 +55,10 @@ class ALS(Model):
 
     def fit(self, batch: Batch, target: Any) -> State:
         matrix, keys = interactions(batch, target)
-        library: Any = importlib.import_module("implicit.cpu.als")
-        limits: Any = importlib.import_module("threadpoolctl")
+        als, limits = library("implicit.cpu.als"), library("threadpoolctl")
         # Its own threads and those of BLAS would get in each other's way.
         with limits.threadpool_limits(1, "blas"):
-            learner = library.AlternatingLeastSquares(
+            learner = als.AlternatingLeastSquares(
                 factors=self.dim,
                 regularization=self.l2,
                 alpha=self.weight,

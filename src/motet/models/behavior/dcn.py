@@ -9,6 +9,7 @@ import numpy as np
 
 from motet.batch import Array, Batch, take
 from motet.candidates import Candidates
+from motet.clock import once
 from motet.column import Category, Column, Flag, Number, Reference, Sequence
 from motet.errors import GraphError, needs
 from motet.model import Model, State
@@ -93,7 +94,8 @@ class DCN(Model, Config):
 
     def fit(self, batch: Batch, target: Any) -> State:
         try:
-            from motet.models.behavior import dcn_train
+            with once():
+                from motet.models.behavior import dcn_train
         except ModuleNotFoundError:
             raise needs("torch", "torch") from None
         seen = examples(self, batch, np.asarray(target, np.float64))

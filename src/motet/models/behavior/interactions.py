@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from motet.apply import Fit
 from motet.batch import Array, Batch, Codes, Ragged
+from motet.clock import library
 from motet.column import Reference, Sequence, learn
 from motet.errors import GraphError, RunError
 from motet.model import Model
@@ -59,9 +60,7 @@ def interactions(batch: Batch, target: Any) -> tuple[Any, pa.Array]:
 
 def binary(rows: Array, columns: Array, shape: tuple[int, int]) -> Any:
     """A sparse matrix of ones at the given places, however often each is given: float32 CSR."""
-    from scipy import sparse  # here: slow to load
-
-    matrix: Any = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape)
+    matrix = library("scipy.sparse").csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape)
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix

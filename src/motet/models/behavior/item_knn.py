@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from motet.batch import Array, Batch, offsets_of
+from motet.clock import library
 from motet.column import Number, Sequence
 from motet.errors import GraphError
 from motet.model import Model, State
@@ -76,7 +77,5 @@ class ItemKNN(Model):
 
 def _weights(state: State) -> Any:
     """What an item of the history adds to each other one: column i holds the neighbours of item i."""
-    from scipy import sparse  # here: slow to load
-
     n = len(state["offsets"]) - 1
-    return sparse.csc_matrix((state["likeness"], state["near"], state["offsets"]), (n, n)).tocsr()
+    return library("scipy.sparse").csc_matrix((state["likeness"], state["near"], state["offsets"]), (n, n)).tocsr()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, overload
@@ -11,6 +10,7 @@ import numpy as np
 
 from motet.batch import Array, Batch, take
 from motet.candidates import Candidates
+from motet.clock import library
 from motet.column import Flag, Number, Reference
 from motet.errors import GraphError
 from motet.model import Model, State
@@ -109,7 +109,7 @@ class LightGBM(Model):
         said: str,
         valid: tuple[Array, Examples] | None = None,
     ) -> Any:
-        lgb = _library()
+        lgb = library("lightgbm")
         ranks = self.objective == "lambdarank"
         coded = categories(state["layout"])
         sizes = seen.sizes if ranks else None
@@ -156,9 +156,5 @@ class LightGBM(Model):
         return state.opened(_booster).predict(X, num_threads=1 if len(X) < FEW else threads())
 
 
-def _library() -> Any:
-    return importlib.import_module("lightgbm")
-
-
 def _booster(state: State) -> Any:
-    return _library().Booster(model_str=state["booster"])
+    return library("lightgbm").Booster(model_str=state["booster"])

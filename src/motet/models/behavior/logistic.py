@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from motet.batch import Array, Batch, take
+from motet.clock import library
 from motet.column import Flag, Number
 from motet.errors import GraphError, RunError
 from motet.model import Model, State
@@ -54,8 +54,8 @@ class Logistic(Model):
         low, high = centred.min(axis=0), centred.max(axis=0)
         scale = centred.std(axis=0)
         scale[scale == 0] = 1
-        library: Any = importlib.import_module("sklearn.linear_model")
-        learner = library.LogisticRegression(C=self.C, max_iter=ROUNDS)
+        linear = library("sklearn.linear_model")
+        learner = linear.LogisticRegression(C=self.C, max_iter=ROUNDS)
         learner.fit(*_weighed(_beside(centred / scale, named(parts, values), parts), chances(self, seen)))
         if learner.n_iter_[0] >= ROUNDS:
             raise RunError(f"{self} found no end after {ROUNDS} rounds", help="a smaller C converges: Logistic(C=0.1)")
@@ -81,15 +81,15 @@ def _beside(X: Array, names: tuple[Array, Array], parts: State) -> Any:
     width = sum(len(part.get("names", [])) for part in parts["layout"])
     if not width:
         return X
-    library: Any = importlib.import_module("scipy.sparse")
-    hot = library.csr_array((np.ones(len(rows)), (rows, places)), shape=(len(X), width))
-    return library.hstack([library.csr_array(X), hot], format="csr") if X.shape[1] else hot
+    sparse = library("scipy.sparse")
+    hot = sparse.csr_array((np.ones(len(rows)), (rows, places)), shape=(len(X), width))
+    return sparse.hstack([sparse.csr_array(X), hot], format="csr") if X.shape[1] else hot
 
 
 def _weighed(X: Any, labels: Array) -> tuple[Any, Array, Array | None]:
     """Rows, classes and weights: where a label is between yes and no, its row is both, each as much as it is likely."""
     if np.isin(labels, (0, 1)).all():
         return X, labels, None
-    library: Any = np if isinstance(X, np.ndarray) else importlib.import_module("scipy.sparse")
+    stacking: Any = np if isinstance(X, np.ndarray) else library("scipy.sparse")
     yes = np.ones(len(labels))
-    return library.vstack([X, X]), np.concatenate([yes, 1 - yes]), np.concatenate([labels, 1 - labels])
+    return stacking.vstack([X, X]), np.concatenate([yes, 1 - yes]), np.concatenate([labels, 1 - labels])

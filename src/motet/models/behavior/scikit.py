@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import pickle
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from motet.batch import Array, Batch, take
+from motet.clock import library
 from motet.column import Flag, Number
 from motet.errors import GraphError
 from motet.model import Model, State
@@ -116,7 +116,7 @@ def _class_name(value: object) -> str:
 
 
 def _seeded(estimator: Any, seed: int) -> Any:
-    made = cast(Any, importlib.import_module("sklearn.base")).clone(estimator)
+    made = library("sklearn.base").clone(estimator)
     settings: dict[str, Any] = made.get_params(deep=True)
     free = [name for name, value in settings.items() if name.endswith("random_state") and value is None]
     return made.set_params(**dict.fromkeys(free, seed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from motet.apply import Whole
 from motet.batch import Array, Batch, Ragged
+from motet.clock import library
 from motet.column import Number, Sequence, Vector, column
 from motet.errors import GraphError, needs
 from motet.model import Model, State
@@ -67,8 +67,8 @@ def scored(model: Any, history: Sequence, items: type[Entity], content: Vector |
 def learnt(model: Towers, batch: Batch, target: Any, net: str, timed: bool = False) -> State:
     """Both towers, learnt from histories. net: the module of this folder whose RECIPE the model is."""
     try:
-        trainer: Any = importlib.import_module("motet.models.behavior.sequence_train")
-        recipe: Any = importlib.import_module(f"motet.models.behavior.{net}").RECIPE
+        trainer = library("motet.models.behavior.sequence_train")
+        recipe = library(f"motet.models.behavior.{net}").RECIPE
     except ModuleNotFoundError:
         raise needs("torch", "torch") from None
     history = cast(Ragged, batch["history"])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from motet.batch import Array
+from motet.clock import library
 
 AVERAGED = 0.99  # share of the averaged weights that a step leaves as they were, once there are many
 
@@ -58,6 +59,7 @@ class Steps:
         seeds = np.random.SeedSequence(seed).spawn(torch.get_num_threads())
         self.net, self.noises = net, [Noise(dropout, each) for each in seeds]
         self.threads = ThreadPoolExecutor(len(seeds), initializer=torch.set_num_threads, initargs=(1,))
+        library("torch._dynamo")  # which the first optimizer loads
         self.adam = torch.optim.Adam(net.parameters(), lr=rate, betas=(0.9, 0.98), fused=True)
         self.averaged = AveragedModel(net, avg_fn=_averaged)
 

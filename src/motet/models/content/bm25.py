@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from motet.apply import Whole
 from motet.batch import Array, Batch
+from motet.clock import library
 from motet.column import Column, Number, Text, column
 from motet.errors import GraphError
 from motet.model import Model, State
@@ -78,8 +78,7 @@ class Indexed(Model):
         if not any(documents):
             return None
         os.environ.setdefault("DISABLE_TQDM", "1")  # its bars, shown or not, start a thread that watches them
-        library: Any = importlib.import_module("bm25s")
-        index = library.BM25(method="lucene", k1=self.k1, b=self.b)
+        index = library("bm25s").BM25(method="lucene", k1=self.k1, b=self.b)
         index.index(documents, show_progress=False)
         return index
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from motet.batch import Array, Batch, Codes, Vocabulary, take
+from motet.clock import library
 from motet.column import Category, Column, Number, Text, column, learn
 from motet.errors import GraphError, RunError
 from motet.model import Model, State
@@ -68,8 +68,8 @@ class Classify(Model):
                 f"{self} has nothing to read: no two of {len(rows)} texts have a word in common",
                 help="give more events, or a column of texts that are there",
             )
-        library: Any = importlib.import_module("sklearn.linear_model")
-        learner = library.LogisticRegression(C=self.C, max_iter=ROUNDS).fit(X if texts else X.toarray(), labels)
+        linear = library("sklearn.linear_model")
+        learner = linear.LogisticRegression(C=self.C, max_iter=ROUNDS).fit(X if texts else X.toarray(), labels)
         if learner.n_iter_[0] >= ROUNDS:
             raise RunError(f"{self} found no end after {ROUNDS} rounds", help="a smaller C converges: Classify(C=1.0)")
         batch.progress(1, 1, said)
@@ -138,7 +138,7 @@ def _width(part: Part) -> int:
 
 def _design(state: State, texts: list[pa.Array], numbers: dict[str, Any]) -> Any:
     """All features of each row: sparse float32 [rows, width]."""
-    sparse: Any = importlib.import_module("scipy.sparse")
+    sparse = library("scipy.sparse")
     blocks = [grams.counted(state[f"grams{i}"], text) for i, text in enumerate(texts)]
     if numbers:
         X = design(state, numbers)

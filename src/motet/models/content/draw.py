@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 import pyarrow as pa
 
 from motet.batch import Batch
+from motet.clock import once
 from motet.column import Category, Column, Flag, Image, Late, Number, Tags, Text, Unready, column
 from motet.errors import GraphError, RunError, listed
 from motet.llm import LLM, Usage, carried
@@ -201,6 +202,7 @@ def _bytes(made: Any) -> Drawn:
 
 
 @lru_cache(maxsize=8)
+@once()
 def _endpoint(llm: LLM, process: int) -> tuple[Any, Any]:
     # `process`: a forked child opens connections of its own.
     from motet.llm.openai import client_of

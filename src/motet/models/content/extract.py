@@ -16,9 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from motet.batch import Batch, Value
+from motet.clock import once
 from motet.column import Category, Column, Tags, Text, column
 from motet.errors import GraphError, RunError
 from motet.llm import LLM, PACKAGED, Client, Prompt, Reply, carried
+from motet.llm.account import uncharged
 from motet.model import Model, State
 from motet.models.behavior.outcome import outcome
 from motet.models.content import fields as record_fields
@@ -228,6 +230,8 @@ class Extract(Model, Generic[R]):
 
 
 @cache
+@once()
+@uncharged()
 def _habit(extract: Extract[Any], client: Client, field: Wanted) -> NDArray[np.float32] | None:
     """What each label scores on average, whatever the text says; None where the client cannot score."""
     fields = record_fields.wanted(extract.record)

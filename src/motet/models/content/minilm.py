@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet import sessions, weights
+from motet.clock import once
 from motet.models.content.minilm_shape import POSITIONS, WIDTH, Precision
 from motet.models.cores import threads
 
@@ -130,6 +131,7 @@ def _cut(ones: list[int], length: int) -> Iterator[list[int]]:
 
 
 @lru_cache(maxsize=1)
+@once()
 def _tokenizer() -> Any:
     from tokenizers import Tokenizer
 
@@ -140,6 +142,7 @@ def _tokenizer() -> Any:
 
 
 @lru_cache(maxsize=8)
+@once()
 def _session(precision: Precision, ragged: bool, cores: int, process: int | None) -> Any:
     # `process`: where it has threads, a forked child opens its own.
     return sessions.opened(str(built(precision, ragged)), cores)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motet import weights
+from motet.clock import once
 
 WIDTH = 256
 CHARACTERS = 8192
@@ -35,6 +36,7 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=1)
+@once()
 def _tokenizer() -> Any:
     from tokenizers import Tokenizer
 
@@ -45,6 +47,7 @@ def _tokenizer() -> Any:
 
 
 @lru_cache(maxsize=1)
+@once()
 def _vectors() -> NDArray[np.float16]:
     """Each token's vector, memory-mapped: all processes share it."""
     file = weights.path("wordllama/weights")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from motet.batch import Array, Batch
+from motet.clock import library
 from motet.column import Text, Vector, column, learn
 from motet.errors import GraphError, RunError
 from motet.model import Model, State
@@ -90,9 +90,7 @@ def weighed(texts: list[list[str]], places: Mapping[str, int], idf: Array) -> An
     weights = (1 + np.log(counts)) * idf[codes]
     lengths = np.sqrt(np.add.reduceat(np.append(weights**2, 0), offsets[:-1])) if len(texts) else weights
     weights /= np.repeat(lengths, np.diff(offsets))
-    from scipy import sparse  # here: slow to load
-
-    return sparse.csr_matrix((weights.astype(np.float32), codes, offsets), (len(texts), len(idf)))
+    return library("scipy.sparse").csr_matrix((weights.astype(np.float32), codes, offsets), (len(texts), len(idf)))
 
 
 def _directions(weights: Any, dim: int, seed: int) -> Array:
@@ -102,8 +100,8 @@ def _directions(weights: Any, dim: int, seed: int) -> Array:
     if rank == min(weights.shape):
         rows = np.linalg.svd(weights.toarray(), full_matrices=False)[2]
     else:
-        library: Any = importlib.import_module("sklearn.utils.extmath")
-        rows = library.randomized_svd(weights, rank, random_state=seed)[2]
+        extmath = library("sklearn.utils.extmath")
+        rows = extmath.randomized_svd(weights, rank, random_state=seed)[2]
     made[:, :rank] = rows[:rank].T
     return made
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from motet import pictures, sessions, weights
 from motet.batch import Array, Batch, Codes, Vocabulary
+from motet.clock import once
 from motet.column import Category, Column, Image, Vector, column
 from motet.errors import GraphError, RunError, listed
 from motet.model import Model, State
@@ -215,6 +216,7 @@ class ClassifyImage(Vision):
 
 
 @lru_cache(maxsize=8)
+@once()
 def _session(name: str, digest: str) -> Any:
     built = weights.home() / "built"
     if name not in KNOWN:
@@ -228,6 +230,7 @@ def _session(name: str, digest: str) -> Any:
 
 
 @lru_cache(maxsize=1)
+@once()
 def _imagenet() -> Vocabulary:
     return _vocabulary(tuple(_distinct(json.loads(weights.path("imagenet/labels").read_text("utf-8")))))
 
