@@ -6,6 +6,7 @@ import importlib
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -58,6 +59,7 @@ def once() -> Generator[None]:
                 processor.go_on()
 
 
+@cache
 @once()
 def library(name: str) -> Any:
     """A library that only some models need, loaded when the first of them works."""
