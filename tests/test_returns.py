@@ -219,6 +219,14 @@ def test_a_graph_in_which_nothing_is_optional_is_refused(tmp_path: Path) -> None
         made.returns(test, mt.Worth(hit=1.0))
 
 
+def test_what_stands_in_and_predicts_another_outcome_is_no_comparison(tmp_path: Path) -> None:
+    strong = mt.Logistic()(Purchase.amount, target=Purchase.stars >= 4)
+    cheap = mt.Logistic()(Purchase.amount, target=Purchase.stars >= 2)
+    made = fitted(mt.Graph(likes=strong.otherwise(cheap)), tmp_path)
+    with pytest.raises(mt.GraphError, match=r"predicts .*, and .* predicts"):
+        made.returns(test, mt.Worth(caught=1.0, false_alarm=-1.0))
+
+
 class Refund(mt.Event):
     buyer: Buyer
     at: mt.Time

@@ -29,7 +29,7 @@ from motet.evaluate import target_of
 from motet.evaluation import Answered, Evaluation, Measured, compared
 from motet.metrics.intervals import Estimate
 from motet.metrics.verdicts import Verdict, shared, verdict
-from motet.node import item_of, upstream
+from motet.node import check_outcomes, item_of, upstream
 from motet.outline import Outline
 from motet.places import Place, places
 from motet.printed import amount, money, printed, warned
@@ -172,9 +172,10 @@ def _reading(outline: Outline, found: Evaluation, worth: Worth | None) -> str:
 
 
 def _check_measured(outline: Outline, place: Place, output: str) -> None:
-    """Errors: without the model nothing is answered that could be measured."""
+    """Errors: without the model nothing is answered that could be measured, or what predicts another outcome."""
     assert place.instead is not None
     left = outline.rewritten({place.at.fingerprint: place.instead.node}).answered[output]
+    check_outcomes(outline.answered[output], left)
     if item_of(left.grain) is None and target_of(left) is None:
         raise DataError(
             f"without {place.strong} nothing is left of {output!r} that could be measured",
