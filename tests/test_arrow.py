@@ -68,7 +68,7 @@ COLUMNS = st.one_of(NUMBERS, TEXTS, KEYS, codes(), ragged())
 
 
 @given(COLUMNS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_kind_comes_back_to_the_bit(value: Value) -> None:
     assert plain(from_arrow(to_arrow(value))) == plain(value)
 
@@ -107,7 +107,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path: Any, keep: float) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_changed_byte_is_refused(at: int, by: int) -> None:
     sink = pa.BufferOutputStream()
     sealed.pour(sink, to_arrow(np.arange(40.0)))

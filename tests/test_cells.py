@@ -185,7 +185,7 @@ NAMES = ["a", "b", "", "ab", "\x00", "ä"]
 
 
 @given(st.lists(st.integers(-1, 5), min_size=1, max_size=12), st.permutations(range(6)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_codes_and_tags_hash_by_name(found: list[int], order: list[int]) -> None:
     codes, back = np.array(found, np.int32), np.append(np.argsort(order), -1).astype(np.int32)
     one, other = Vocabulary(pa.array(NAMES)), Vocabulary(pa.array([NAMES[i] for i in order]))
@@ -202,7 +202,7 @@ ROW = st.tuples(TEXT, TEXT, st.sampled_from([0.0, 1.0, np.nan]), st.lists(st.sam
 
 
 @given(st.lists(ROW, min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_rows_hash_equal_exactly_when_they_are_equal(rows: list[Any]) -> None:
     first, second, numbers, tags = zip(*rows, strict=True)
     flat = np.array(["ab".index(tag) for row in tags for tag in row], np.int32)

@@ -46,7 +46,7 @@ def items_of(rng: np.random.Generator, kind: str, m: int, d: int) -> Matrix:
     st.integers(1, 50),
     st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_scan_finds_what_exact_search_finds(
     seed: int, kind: str, m: int, d: int, n: int, k: int, excluding: bool
 ) -> None:
@@ -65,7 +65,7 @@ def test_a_scan_finds_what_exact_search_finds(
 
 
 @given(st.integers(0, 1_000_000), st.integers(1, 300))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_score_is_further_off_than_is_said(seed: int, d: int) -> None:
     rng = np.random.default_rng(seed)
     items, queries = (rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-9, 9, (n, 1)) for n in (200, 6))

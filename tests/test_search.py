@@ -30,7 +30,7 @@ def equal(found: Found, want: Found) -> bool:
 
 
 @given(st.integers(0, 100_000), st.integers(1, 700), st.integers(1, 20), st.sampled_from([1, 999, 1 << 24]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_top_is_a_sort_of_all_scores_ties_by_lower_code(seed: int, m: int, k: int, held: int) -> None:
     rng = np.random.default_rng(seed)
     queries = rng.integers(-2, 3, (5, 3)).astype(np.float32)
@@ -98,7 +98,7 @@ def reciprocal_ranks(lists: list[NDArray[np.int64]], k: int) -> list[list[int]]:
 
 
 @given(st.integers(0, 100_000), st.integers(1, 4), st.integers(1, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_fusion_is_the_sum_of_reciprocal_ranks(seed: int, lists: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     ranked = [rng.integers(-1, 9, (6, rng.integers(0, 7))) for _ in range(lists)]

@@ -168,7 +168,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("write", KINDS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
 def test_every_source_gives_the_table_that_its_rows_give(
     tmp_path: Path, write: Callable[[Rows, Path], Any], rows: Rows

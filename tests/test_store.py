@@ -69,7 +69,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @given(st.dictionaries(st.text(min_size=1), PART, max_size=4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_state_comes_back_to_the_bit(tmp_path_factory: pytest.TempPathFactory, parts: dict[str, Any]) -> None:
     path = tmp_path_factory.getbasetemp() / "state.npz"
     states.write(path, State(**parts), {})
@@ -106,7 +106,7 @@ def test_what_a_state_cannot_keep_is_refused_by_name(store: Store, part: Any) ->
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 255))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_damaged_state_is_never_a_wrong_one(tmp_path_factory: pytest.TempPathFactory, at: float, by: int) -> None:
     """by: how a byte is changed; 0 cuts the file off there instead."""
     path = tmp_path_factory.getbasetemp() / "damaged.npz"

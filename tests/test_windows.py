@@ -40,7 +40,7 @@ def alone(window: NDArray[Any], aggregate: str) -> float:
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["float", "int"]), st.sampled_from([1, 50, 10_000]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_aggregates_equal_those_of_each_row_alone(seed: int, kind: str, block: int) -> None:
     rows = random_windows(seed, kind=kind)
     with pytest.MonkeyPatch.context() as patch:
@@ -55,7 +55,7 @@ def test_aggregates_equal_those_of_each_row_alone(seed: int, kind: str, block: i
 
 
 @given(st.integers(0, 10_000), st.integers(0, 300), st.integers(0, 9), st.integers(1, 400))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_an_aggregate_is_the_same_bits_anywhere(seed: int, length: int, shift: int, more: int) -> None:
     rng = np.random.default_rng(seed)
     window = rng.choice([-0.0, 0.0, np.nan, 1.0], length) * rng.lognormal(0, 9, length)
@@ -133,7 +133,7 @@ def test_a_window_outside_its_values_is_refused_by_row(start: int, end: int) -> 
 
 
 @given(st.integers(0, 100_000), st.integers(0, 60), st.none() | st.integers(0, 12), st.integers(0, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_asof_finds_what_a_loop_finds(seed: int, n: int, within: int | None, delay: int) -> None:
     rng = np.random.default_rng(seed)
     events = np.array(sorted((int(rng.integers(0, 5)), int(rng.integers(0, 15))) for _ in range(n)), np.int64)

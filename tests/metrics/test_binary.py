@@ -27,7 +27,7 @@ def case(seed: int, n: int = 80) -> Case:
 
 
 @given(st.integers(0, 100_000))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_weighted_auc_and_average_precision_are_scikit_learns(seed: int) -> None:
     scores, labels, weights = case(seed)
     assert binary.auc_of(scores, labels)(weights) == pytest.approx(
@@ -39,7 +39,7 @@ def test_weighted_auc_and_average_precision_are_scikit_learns(seed: int) -> None
 
 
 @given(st.integers(0, 100_000), st.sampled_from([np.exp, np.cbrt, lambda x: 3 * x - 9, np.log]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_auc_is_invariant_under_monotone_maps_and_mirrors_when_turned(seed: int, grow: Callable[[Any], Any]) -> None:
     scores, labels, _ = case(seed)
     with np.errstate(divide="ignore"):
@@ -51,7 +51,7 @@ def test_auc_is_invariant_under_monotone_maps_and_mirrors_when_turned(seed: int,
 
 
 @given(st.integers(0, 100_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_means_are_scikit_learns(seed: int) -> None:
     p, labels, _ = case(seed)
     clipped = np.clip(p, binary.CLIP, 1 - binary.CLIP)
@@ -60,7 +60,7 @@ def test_means_are_scikit_learns(seed: int) -> None:
 
 
 @given(st.integers(0, 100_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_weights_mean_repeated_rows_and_the_order_of_rows_means_nothing(seed: int) -> None:
     p, labels, weights = case(seed)
     repeated = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(p)), weights.astype(int)))

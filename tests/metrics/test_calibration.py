@@ -27,7 +27,7 @@ def case(seed: int, n: int = 60) -> tuple[Array, Array]:
 
 
 @given(st.integers(0, 100_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_scikit_learns_at_every_score_and_between(seed: int) -> None:
     scores, labels = case(seed)
     theirs: Any = IsotonicRegression(out_of_bounds="clip").fit(scores, labels)
@@ -36,7 +36,7 @@ def test_it_is_scikit_learns_at_every_score_and_between(seed: int) -> None:
 
 
 @given(st.integers(0, 100_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_monotone_a_probability_and_right_on_average(seed: int) -> None:
     scores, labels = case(seed)
     fitted = Isotonic.of(scores, labels)

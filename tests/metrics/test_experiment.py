@@ -90,7 +90,7 @@ def test_what_was_known_before_narrows_the_interval_by_its_correlation() -> None
 
 
 @given(st.integers(0, 10_000), st.floats(-5, 5), st.floats(0.2, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_only_what_differs_counts(seed: int, by: float, times: float) -> None:
     ours, theirs = experiment(seed % 50, effect=0.2)
     found = difference(ours, theirs).once

@@ -15,7 +15,7 @@ rankings = st.lists(st.integers(0, 20), unique=True, max_size=12)
 
 
 @given(rankings, rankings, st.integers(1, 15), st.integers(0, 1_000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_draft_shows_the_best_that_is_left_of_each_in_turns(
     ours: list[int], theirs: list[int], k: int, seed: int
 ) -> None:

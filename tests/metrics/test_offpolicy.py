@@ -98,7 +98,7 @@ def test_ips_and_dr_are_unbiased_and_snips_nearly(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_each_estimate_must_obey(seed: int) -> None:
     try:
         log, predicted, expected = World.drawn(seed % 7).log(1_000, seed)
@@ -120,7 +120,7 @@ def test_what_each_estimate_must_obey(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(-5, 5), st.floats(0.1, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_shifted_and_scaled_rewards_shift_and_scale_snips_with_its_interval(seed: int, by: float, times: float) -> None:
     try:
         log, _, _ = World.drawn(seed % 7).log(1_000, seed)
@@ -137,7 +137,7 @@ def test_shifted_and_scaled_rewards_shift_and_scale_snips_with_its_interval(seed
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_intervals_hold_the_estimate_and_leave_the_span_for_nothing_else(seed: int) -> None:
     rng = np.random.default_rng(seed)
     try:

@@ -23,7 +23,7 @@ def place(scores: list[float], target: int, hidden: set[int]) -> int:
 
 
 @given(st.integers(0, 100_000), st.integers(1, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_ranks_are_the_worst_place_among_the_shown_items(seed: int, m: int) -> None:
     rng = np.random.default_rng(seed)
     scores = rng.choice([0.0, -0.0, 1.0, 2.5, np.nan, -np.inf, np.inf], (9, m)).astype(np.float32)
@@ -50,7 +50,7 @@ def test_no_items_and_no_requests() -> None:
 
 
 @given(st.integers(0, 100_000), st.integers(1, 30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ndcg_is_scikit_learns(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     scores, target = rng.permuted(np.tile(np.arange(20.0), (5, 1)), axis=1), rng.integers(0, 20, 5)

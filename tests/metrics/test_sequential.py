@@ -59,7 +59,7 @@ def test_viewers_that_come_back_are_no_new_ones() -> None:
 
 
 @given(st.integers(FEWEST, 10**7), st.integers(1, 10**6), st.floats(-5, 5), st.floats(1e-6, 10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_look_is_less_sure_than_one_look(n: int, planned: int, value: float, error: float) -> None:
     found = sequential(value, error, n, n, planned)
     for one in (found.once, found.anytime):

@@ -59,7 +59,7 @@ def test_by_hand_a_viewer_left_out_at_a_time() -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 100), st.floats(-3, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_every_verdict_must_obey(seed: int, currency: float, cost: float) -> None:
     gain, viewer = replay(seed % 50)
     found = verdict(gain, cost, viewer, {"first": viewer < 30})
@@ -78,7 +78,7 @@ def test_what_every_verdict_must_obey(seed: int, currency: float, cost: float) -
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.floats(-1e6, 1e6), st.integers(1, 5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_money_has_a_verdict(gain: list[float], cost: float, viewers: int) -> None:
     rows = np.array(gain)
     found = verdict(rows, cost, np.arange(len(rows)) % viewers, {"odd": np.arange(len(rows)) % 2 == 1})

@@ -109,7 +109,7 @@ def _tried(operation, mode: GenerationMode) -> list[str]:
 
     sent: list[Any] = []
 
-    @hypothesis.settings(max_examples=25, deadline=None, database=None, suppress_health_check=QUIET)
+    @hypothesis.settings(max_examples=25, database=None, suppress_health_check=QUIET)
     @hypothesis.seed(1)
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def each(case) -> None:
