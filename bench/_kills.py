@@ -17,7 +17,7 @@ import numpy as np
 
 import motet as mt
 from motet.batch import Array, Batch
-from motet.cells import row_hashes
+from motet.store.cells import row_hashes
 
 ROWS = 80
 

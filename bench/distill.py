@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import motet as mt
-from motet.distill import Distilled
+from motet.returns.distill import Distilled
 
 WORTH = mt.Worth(correct=0.01, wrong=-0.05)
 PRICES = mt.Prices(cpu_hour=0.04)

@@ -28,9 +28,9 @@ from typing import Any, cast
 import numpy as np
 
 import motet as mt
-from motet import plots
-from motet.escalation import Escalation
 from motet.metrics.binary import calibration_error
+from motet.returns import plots
+from motet.returns.escalation import Escalation
 
 PRICES = mt.Prices(cpu_hour=0.04)
 DRAWS = 200

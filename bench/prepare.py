@@ -24,13 +24,13 @@ from _films import Facets, arguments, films_1m, finish
 
 import motet as mt
 from motet.apply import Apply
-from motet.cells import row_hashes
 from motet.column import Column
 from motet.prepare import prepare
 from motet.progress import Progress
 from motet.run.context import Context
 from motet.run.runner import Local
 from motet.store import Store
+from motet.store.cells import row_hashes
 
 TEXTS, READ = 4_000, 200
 KILLS = (0.2, 0.5, 0.96)  # a process is killed when so many of all rows are kept; the last reads moods

@@ -32,9 +32,8 @@ import polars as pl
 from _films import films_1m, newest, viewers_1m, visits_1m
 
 import motet as mt
-from motet import plots
 from motet.metrics.intervals import Estimate
-from motet.returns import Return, Returns, Slice
+from motet.returns import Return, Returns, Slice, plots
 
 WORTH, PRICES = mt.Worth(hit=0.02), mt.Prices(cpu_hour=0.04)
 REQUESTS = 1_000_000  # that a fit and what is prepared last for

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from motet import sealed
 from motet.arrow import from_arrow, to_arrow
 from motet.batch import Codes, Dense, Ragged, Value, Vocabulary
 from motet.errors import RunError
+from motet.store import sealed
 from motet.windows import Windows
 
 

@@ -9,7 +9,7 @@ import sys
 import motet as mt
 from examples.films.demo import TEST_FROM
 from examples.films.graph import data, films
-from motet import plots
+from motet.returns import plots
 
 WORTH = mt.Worth(hit=0.02)  # each time that one of the ten is what was watched
 PRICES = mt.Prices(cpu_hour=0.04)

@@ -2,7 +2,6 @@
 
 from motet.apply import Whole
 from motet.candidates import Candidates, retrieve
-from motet.choose import choose
 from motet.column import (
     Category,
     Column,
@@ -20,7 +19,6 @@ from motet.column import (
     learn,
 )
 from motet.data import Data
-from motet.distill import distill, taught
 from motet.errors import DataError, GraphError, MotetError, RunError
 from motet.fitted import Fitted, published
 from motet.graph import Graph
@@ -57,9 +55,11 @@ from motet.models.onnx import ONNX
 from motet.models.torch import Torch
 from motet.past import past
 from motet.record import Entity, Event, Record, default, labels, looked_up, outcome
+from motet.returns.choose import choose
+from motet.returns.distill import distill, taught
+from motet.returns.worth import Prices, Worth
 from motet.run.ray.config import Ray
 from motet.sources import read, sql
-from motet.worth import Prices, Worth
 
 __all__ = [
     "ALS",

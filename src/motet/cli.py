@@ -11,17 +11,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from motet import loading, plots
+from motet import loading
 from motet.column import Number, Text
 from motet.errors import DataError, GraphError, MotetError, listed, nearest
-from motet.escalation import escalated
 from motet.graph import Graph
 from motet.node import grain_name
-from motet.returns import optional
+from motet.returns import optional, plots
+from motet.returns.escalation import escalated
+from motet.returns.served import served
+from motet.returns.worth import Prices, Worth
 from motet.run.ray.config import Ray
-from motet.served import served
 from motet.span import seconds_of
-from motet.worth import Prices, Worth
 
 STOPPED = 130
 """The exit status of what was stopped by Ctrl-C."""

@@ -13,10 +13,8 @@ from motet.apply import Apply, Fit
 from motet.cost import Cost
 from motet.data import Data, check_data
 from motet.errors import DataError, RunError, listed
-from motet.escalation import Escalation, escalation
 from motet.evaluate import Evaluation, evaluate
 from motet.fit import Fitting, States
-from motet.folder import existing_store, open_store
 from motet.meter import Meter
 from motet.node import Choice, Column
 from motet.outline import Outline
@@ -24,12 +22,14 @@ from motet.prepare import Prepared, prepare
 from motet.progress import Progress
 from motet.record import Event
 from motet.returns import Returns, returns
+from motet.returns.escalation import Escalation, escalation
+from motet.returns.worth import Prices, Worth
 from motet.run.context import Context
 from motet.run.runner import Local, Place, Spent
 from motet.store import Store
+from motet.store.folder import existing_store, open_store
 from motet.table import parse
 from motet.why import rankings, why
-from motet.worth import Prices, Worth
 
 
 class Fitted:

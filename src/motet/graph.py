@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from motet.choose import Chosen, chosen_of
 from motet.data import Data
-from motet.distill import Distilled, distilled_of
 from motet.fitted import Fitted, fit
 from motet.outline import Outline
 from motet.plan import Plan, plan
+from motet.returns.choose import Chosen, chosen_of
+from motet.returns.distill import Distilled, distilled_of
+from motet.returns.worth import Prices, Worth
 from motet.run.runner import Place
-from motet.worth import Prices, Worth
 
 
 class Graph(Outline):

@@ -23,9 +23,9 @@ from motet import fitted, weights
 from motet.data import Data
 from motet.errors import DataError, GraphError, MotetError, RunError, listed
 from motet.fitted import Fitted
-from motet.folder import existing_store
 from motet.graph import Graph
 from motet.model import Model
+from motet.store.folder import existing_store
 
 TESTED = 0.2
 """Share of the events, the latest, that are tested on when nothing else is said."""

@@ -14,7 +14,6 @@ from motet.apply import Apply, Fit, Within
 from motet.batch import Batch, take
 from motet.cost import Cost
 from motet.data import Data
-from motet.folder import open_store
 from motet.memory import Peak
 from motet.model import NOTHING, digest
 from motet.node import Column, event_of
@@ -25,6 +24,7 @@ from motet.run.context import Context
 from motet.run.null import Count, counts, is_work
 from motet.run.runner import Local
 from motet.store import Store
+from motet.store.folder import open_store
 
 SAMPLE = 8  # rows that are really computed to measure a column's unit cost
 NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure tries costly models on a few rows"

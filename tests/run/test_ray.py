@@ -25,7 +25,6 @@ import motet as mt
 from bench import _kills, capacity
 from motet.apply import Apply
 from motet.batch import Array, Batch
-from motet.cells import Cells, row_hashes
 from motet.fitted import published
 from motet.run.ray import cluster
 from motet.run.ray.part import Part, Sent
@@ -33,6 +32,7 @@ from motet.run.ray.rows import Task, Worker
 from motet.run.rows import Rows
 from motet.serve import on_ray
 from motet.serve.process import Settings
+from motet.store.cells import Cells, row_hashes
 from tests.contract.test_models import ASKS, GRAPHS, rows
 from tests.serve.served import prepared
 from tests.shop import Item, shop, stored

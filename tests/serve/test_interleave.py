@@ -14,9 +14,9 @@ import pytest
 
 import motet as mt
 from motet.fitted import Fitted
+from motet.returns.served import served as judged
 from motet.serve.beside import Share
 from motet.serve.server import Beside
-from motet.served import served as judged
 from tests.serve.served import NAME, Served, prepared, served
 from tests.shop import Buyer, Item, Purchase
 from tests.test_late import Slow

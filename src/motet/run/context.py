@@ -15,7 +15,6 @@ import numpy as np
 from motet import search
 from motet.apply import Apply, Fit, column_of
 from motet.batch import Array, Batch, Pairs, PerItem, Vocabulary, is_scores, take
-from motet.cells import row_hashes
 from motet.clock import processor, wall
 from motet.cost import Cost
 from motet.data import Data
@@ -32,6 +31,7 @@ from motet.run.runner import Runner
 from motet.scan import Scan
 from motet.search import Index
 from motet.store import Store
+from motet.store.cells import row_hashes
 from motet.table import Table, newcomers
 
 T = TypeVar("T")

@@ -12,7 +12,6 @@ import numpy as np
 
 from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
-from motet.cells import Cells
 from motet.clock import processor, wall
 from motet.cost import Cost
 from motet.errors import MotetError, RunError
@@ -21,6 +20,7 @@ from motet.llm.account import OPEN, Account
 from motet.memory import Peak, give_back
 from motet.model import Model, State
 from motet.run.rows import Kept, Rows, blocks, keep
+from motet.store.cells import Cells
 
 T = TypeVar("T")
 Spent: TypeAlias = Callable[[Apply | Fit, Cost], None]

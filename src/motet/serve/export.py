@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from motet import durable
 from motet.errors import DataError, listed
-from motet.folder import existing_store
 from motet.outline import Outline
 from motet.record import Event
 from motet.serve.journal import Entry
 from motet.serve.log import entries, opened
+from motet.store import durable
+from motet.store.folder import existing_store
 
 
 def exported(

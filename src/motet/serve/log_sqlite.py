@@ -8,8 +8,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from motet import durable
 from motet.serve.journal import Entry, Happened, Unavailable
+from motet.store import durable
 
 BUSY = 5.0  # seconds that one process waits for another to finish writing
 TABLE = """create table if not exists events (number integer primary key autoincrement, id text not null unique,

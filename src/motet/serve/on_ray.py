@@ -22,11 +22,11 @@ from typing import Any
 
 from motet import loading
 from motet.errors import RunError
-from motet.folder import existing_store
 from motet.run.ray.cluster import alive, connected, failed, shared, silent
 from motet.run.ray.config import Ray
 from motet.serve.log import opened
 from motet.serve.process import Settings, answering, is_loopback, judge
+from motet.store.folder import existing_store
 
 TUNED = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",

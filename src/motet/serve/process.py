@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from motet import fitted, loading
 from motet.errors import RunError
-from motet.folder import existing_store
 from motet.serve import workers
 from motet.serve.app import application
 from motet.serve.beside import SAMPLE, Share
@@ -30,6 +29,7 @@ from motet.serve.server import Beside, Server
 from motet.serve.trace import Traces
 from motet.serve.trial import examples
 from motet.serve.version import Version
+from motet.store.folder import existing_store
 
 LOOPBACK = "127.0.0.1"
 WRITTEN = "written"  # a file that workers touch when they have written events

@@ -15,8 +15,6 @@ from typing import Any, cast
 
 from motet.apply import Apply
 from motet.batch import Array
-from motet.blocks import Blocks
-from motet.cells import Cells
 from motet.errors import MotetError, RunError
 from motet.model import Model
 from motet.run.ray.cluster import SHARED, failed, shared
@@ -24,6 +22,8 @@ from motet.run.ray.config import Ray
 from motet.run.ray.part import Metered, Part, Sent
 from motet.run.rows import Keeps, Kept, Rows, keep
 from motet.run.runner import Spent
+from motet.store.blocks import Blocks
+from motet.store.cells import Cells
 
 EACH = 2  # blocks that a worker has at least, where there are rows enough: the last one is waited for by all
 TRIES = 4  # deaths of a worker at one block after which it is taken to be the block's doing

@@ -8,7 +8,6 @@ from typing import Any
 
 from motet.apply import Apply, Fit
 from motet.batch import Array, Batch
-from motet.cells import Cells
 from motet.cost import Cost
 from motet.model import State
 from motet.run.ray import fits
@@ -17,6 +16,7 @@ from motet.run.ray.cluster import connected
 from motet.run.ray.config import Ray
 from motet.run.rows import Kept, Rows
 from motet.run.runner import Local, Spent
+from motet.store.cells import Cells
 
 
 class OnRay:

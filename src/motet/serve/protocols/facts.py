@@ -35,8 +35,8 @@ from motet.serve.operations import A_PROBLEM, PROBLEM_JSON, Paths, get
 from motet.serve.problems import Refused
 from motet.serve.server import Server
 from motet.serve.version import Version
+from motet.store.versions import Version as Published
 from motet.table import Table
-from motet.versions import Version as Published
 
 Fact = dict[str, Any]
 MOST = 100  # items of one request

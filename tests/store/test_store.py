@@ -19,13 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from motet import states
 from motet.batch import Codes, Dense, Vocabulary
-from motet.cells import row_hashes
 from motet.cost import Cost
 from motet.errors import RunError
 from motet.model import State
-from motet.store import Store
+from motet.store import Store, states
+from motet.store.cells import row_hashes
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
-from motet import durable, ledger, sealed, states
 from motet.arrow import from_arrow, to_arrow
 from motet.batch import Value
-from motet.cells import Cells
 from motet.cost import Cost
 from motet.model import State
-from motet.versions import Version, Versions, locked
+from motet.store import durable, ledger, sealed, states
+from motet.store.cells import Cells
+from motet.store.versions import Version, Versions, locked
 
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from motet import durable
+from motet.store import durable
 
 SUFFIX = ".arrows"
 _SEAL = struct.Struct("<8sQI")

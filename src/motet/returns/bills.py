@@ -20,7 +20,7 @@ from motet.llm import LLM, llm_named, llm_of
 from motet.node import Column, event_of, name_of
 from motet.outline import Outline
 from motet.plan import cost_key
-from motet.worth import HELP, MOST, Prices, Worth
+from motet.returns.worth import HELP, MOST, Prices, Worth
 
 if TYPE_CHECKING:
     from motet.fitted import Fitted

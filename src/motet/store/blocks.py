@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.fs
 
-from motet import sealed
 from motet.batch import Array, Value
-from motet.cells import Cells
-from motet.chunks import Chunk
-from motet.durable import UNFINISHED
 from motet.errors import MotetError, RunError
 from motet.model import digest
+from motet.store import sealed
+from motet.store.cells import Cells
+from motet.store.chunks import Chunk
+from motet.store.durable import UNFINISHED
 
 ARROW: Any = pyarrow.fs
 

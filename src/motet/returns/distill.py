@@ -11,7 +11,18 @@ from rich.table import Table as Grid
 
 from motet.apply import Apply, Fit, Pick, Said
 from motet.batch import Array, Codes
-from motet.bills import (
+from motet.column import Category, Column, Flag, Number
+from motet.data import Data
+from motet.errors import DataError, GraphError
+from motet.evaluate import target_of
+from motet.evaluation import Evaluation, Labels, Measured, compared
+from motet.metrics import intervals, regression
+from motet.metrics.intervals import Estimate
+from motet.metrics.verdicts import net
+from motet.node import Choice, Otherwise, event_of, grain_name, item_of, name_of, upstream
+from motet.outline import Outline
+from motet.printed import amount, money, printed, warned
+from motet.returns.bills import (
     PER,
     Bill,
     about_fit,
@@ -26,18 +37,7 @@ from motet.bills import (
     replayed,
     unpriced,
 )
-from motet.column import Category, Column, Flag, Number
-from motet.data import Data
-from motet.errors import DataError, GraphError
-from motet.evaluate import target_of
-from motet.evaluation import Evaluation, Labels, Measured, compared
-from motet.metrics import intervals, regression
-from motet.metrics.intervals import Estimate
-from motet.metrics.verdicts import net
-from motet.node import Choice, Otherwise, event_of, grain_name, item_of, name_of, upstream
-from motet.outline import Outline
-from motet.printed import amount, money, printed, warned
-from motet.worth import HELP, Prices, Worth
+from motet.returns.worth import HELP, Prices, Worth
 
 if TYPE_CHECKING:
     from motet.fitted import Fitted

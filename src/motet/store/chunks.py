@@ -13,10 +13,10 @@ import filelock
 import numpy as np
 import pyarrow as pa
 
-from motet import sealed
 from motet.arrow import from_arrow, to_arrow
 from motet.batch import Array, concat, take
 from motet.errors import MotetError
+from motet.store import sealed
 
 FEW = 16
 """Chunks of about the same number of rows that are let be before they are merged."""

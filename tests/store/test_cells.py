@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motet.batch import Array, Codes, Ragged, Vocabulary
-from motet.cells import Cells, row_hashes
-from motet.chunks import FEW
 from motet.errors import RunError
+from motet.store.cells import Cells, row_hashes
+from motet.store.chunks import FEW
 from motet.windows import Windows
 
 ADDING = """
 import sys
 import numpy as np
-from motet.cells import Cells, row_hashes
+from motet.store.cells import Cells, row_hashes
 cells, first, rows = Cells(__import__("pathlib").Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
 for start in range(first, first + int(sys.argv[4]) * rows, rows):
     numbers = np.arange(start, start + rows, dtype=np.float64)
@@ -159,7 +159,7 @@ def test_a_truncated_chunk_is_named_and_the_rest_stays(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys, pathlib
 import numpy as np
-from motet.cells import Cells, row_hashes
+from motet.store.cells import Cells, row_hashes
 from motet.errors import RunError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 cells = Cells(pathlib.Path(sys.argv[1]))

@@ -10,11 +10,8 @@ from typing import Any, cast
 import numpy as np
 from rich.table import Table as Grid
 
-from motet import joins
 from motet.batch import Array
-from motet.bills import PER
 from motet.errors import DataError, listed
-from motet.joins import Answered
 from motet.metrics.experiment import Arm, difference
 from motet.metrics.interleaving import credit, preference
 from motet.metrics.offpolicy import Log, Value, dr, ips, snips
@@ -22,7 +19,10 @@ from motet.metrics.sequential import Sequential
 from motet.node import item_of
 from motet.outline import Outline
 from motet.printed import money, printed
-from motet.worth import is_amount
+from motet.returns import joins
+from motet.returns.bills import PER
+from motet.returns.joins import Answered
+from motet.returns.worth import is_amount
 
 WITHIN = 86_400.0  # seconds after an answer in which what is taken counts for it
 FOLDS = 5  # parts of the viewers, each of which is predicted from the others

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motet import plots
-from motet.bills import Bill
 from motet.errors import DataError
 from motet.metrics.intervals import Estimate
-from motet.returns import Return, Returns, Slice
+from motet.returns import Return, Returns, Slice, plots
+from motet.returns.bills import Bill
 
 
 def row(name: str, theirs: float, cost: float, *slices: str) -> Return:

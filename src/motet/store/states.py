@@ -18,11 +18,11 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from motet import durable, sealed
 from motet.arrow import from_arrow, to_arrow
 from motet.batch import Codes, Ragged, Vocabulary
 from motet.errors import MotetError, RunError
 from motet.model import State
+from motet.store import durable, sealed
 
 BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, LookupError, EOFError, RuntimeError)
 """What the readers of zip, .npy and JSON raise when the bytes make no sense."""

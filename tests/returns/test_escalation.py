@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import motet as mt
-from motet import plots
 from motet.batch import Array
-from motet.escalation import Escalation
 from motet.metrics.intervals import Estimate
+from motet.returns import plots
+from motet.returns.escalation import Escalation
 from tests.tickets import Ticket, desk, expert, guess, tickets
 
 train, test = tickets().split(at="1970-01-01T11:40:00")

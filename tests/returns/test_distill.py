@@ -14,8 +14,6 @@ import pytest
 
 import motet as mt
 from motet.batch import Array, Batch, Codes
-from motet.bills import labelling
-from motet.distill import Distilled
 from motet.metrics.intervals import Estimate
 from motet.model import Model, State
 from motet.models.returned import KINDS
@@ -23,6 +21,8 @@ from motet.places import places
 from motet.plan import cost_key
 from motet.prepare import prepared_columns
 from motet.printed import amount, money
+from motet.returns.bills import labelling
+from motet.returns.distill import Distilled
 from motet.store import Store
 from tests.llm.test_openai import chat, serving
 from tests.shop import Buyer, Item, Purchase

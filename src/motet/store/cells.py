@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from motet.batch import Array, Value, concat, offsets_of, take
-from motet.chunks import Chunk, listed, merge
 from motet.errors import RunError
 from motet.hashing import row_hashes
+from motet.store.chunks import Chunk, listed, merge
 
 __all__ = ["Cells", "row_hashes"]
 

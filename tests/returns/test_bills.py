@@ -10,10 +10,10 @@ import pytest
 
 import motet as mt
 from motet.batch import Array, Batch, Codes
-from motet.bills import PER, billed
 from motet.clock import once
 from motet.llm import Prompt
 from motet.model import State
+from motet.returns.bills import PER, billed
 from tests.llm.test_openai import serving
 from tests.probe import Probe
 from tests.run.test_runner import by_length

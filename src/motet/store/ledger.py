@@ -8,9 +8,9 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from motet import durable
 from motet.cost import Cost
 from motet.errors import RunError
+from motet.store import durable
 
 FIELDS = [field.name for field in dataclasses.fields(Cost)]
 _PEAK = "peak_bytes = max(ifnull(peak_bytes, excluded.peak_bytes), ifnull(excluded.peak_bytes, peak_bytes))"

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table as Grid
 
 from motet.batch import Array
-from motet.bills import (
+from motet.data import Data
+from motet.errors import DataError
+from motet.evaluate import target_of
+from motet.evaluation import Answered, Evaluation, Measured, compared
+from motet.metrics.intervals import Estimate
+from motet.metrics.verdicts import Verdict, shared, verdict
+from motet.node import check_outcomes, item_of, upstream
+from motet.outline import Outline
+from motet.places import Place, places
+from motet.printed import amount, money, printed, warned
+from motet.returns.bills import (
     PER,
     Bill,
     alike,
@@ -23,17 +33,7 @@ from motet.bills import (
     replayed,
     unpriced,
 )
-from motet.data import Data
-from motet.errors import DataError
-from motet.evaluate import target_of
-from motet.evaluation import Answered, Evaluation, Measured, compared
-from motet.metrics.intervals import Estimate
-from motet.metrics.verdicts import Verdict, shared, verdict
-from motet.node import check_outcomes, item_of, upstream
-from motet.outline import Outline
-from motet.places import Place, places
-from motet.printed import amount, money, printed, warned
-from motet.worth import Prices, Worth
+from motet.returns.worth import Prices, Worth
 
 if TYPE_CHECKING:
     from motet.fitted import Fitted

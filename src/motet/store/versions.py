@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import filelock
 
-from motet import durable
 from motet.errors import RunError
+from motet.store import durable
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import motet as mt
-from motet.blocks import Blocks
-from motet.cells import Cells, row_hashes
+from motet.store.blocks import Blocks
+from motet.store.cells import Cells, row_hashes
 
 HASHES = row_hashes("column", [np.arange(6.0)])
 VALUES = np.arange(6) * 1.5

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from rich.table import Table as Grid
 
 from motet.batch import Array
-from motet.bills import (
+from motet.data import Data
+from motet.errors import GraphError
+from motet.evaluation import Evaluation, Figure
+from motet.metrics.intervals import Estimate
+from motet.metrics.verdicts import net
+from motet.node import Choice, Column, check_fallback, check_outcomes, upstream
+from motet.outline import Outline
+from motet.printed import money, printed, warned
+from motet.returns.bills import (
     PER,
     Bill,
     amounts_of,
@@ -24,15 +32,7 @@ from motet.bills import (
     replayed,
     unpriced,
 )
-from motet.data import Data
-from motet.errors import GraphError
-from motet.evaluation import Evaluation, Figure
-from motet.metrics.intervals import Estimate
-from motet.metrics.verdicts import net
-from motet.node import Choice, Column, check_fallback, check_outcomes, upstream
-from motet.outline import Outline
-from motet.printed import money, printed, warned
-from motet.worth import Prices, Worth
+from motet.returns.worth import Prices, Worth
 
 if TYPE_CHECKING:
     from motet.fitted import Fitted

@@ -12,7 +12,7 @@ import pytest
 import motet as mt
 from motet.metrics.offpolicy import Value
 from motet.printed import money
-from motet.served import PRIOR, Served, _expected, served
+from motet.returns.served import PRIOR, Served, _expected, served
 from tests.shop import Item, Purchase
 
 graph = mt.Graph(
@@ -386,7 +386,7 @@ def test_what_something_taken_is_worth_is_an_amount(tmp_path: Path, hit: Any) ->
 def test_what_viewers_did_before_makes_the_difference_narrower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers, happened = regulars()
     told = judged(tmp_path, answers, happened)
-    monkeypatch.setattr("motet.joins.before", lambda lines, taken: [0] * len(lines))
+    monkeypatch.setattr("motet.returns.joins.before", lambda lines, taken: [0] * len(lines))
     blind = judged(tmp_path, answers, happened)
     (one,), (other,) = told.differences.values(), blind.differences.values()
     narrow, wide = ((each.once.high or 0) - (each.once.low or 0) for each in (one, other))

@@ -7,11 +7,11 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from motet.bills import PER
 from motet.errors import DataError, RunError
-from motet.escalation import Escalation
 from motet.metrics.intervals import Estimate
 from motet.returns import Return, Returns, Slice
+from motet.returns.bills import PER
+from motet.returns.escalation import Escalation
 
 KINDS = (".png", ".svg", ".pdf")
 MARKERS = "osD^vP*X"

@@ -11,7 +11,6 @@ from rich.table import Table as Grid
 
 from motet.apply import Apply, Fit
 from motet.batch import Array, Codes, concat
-from motet.bills import PER, check_asked, forget, llm_name, llms, unpriced
 from motet.cost import Cost
 from motet.data import Data
 from motet.errors import DataError, listed
@@ -23,7 +22,8 @@ from motet.metrics.intervals import Estimate, Floats
 from motet.node import Column, upstream
 from motet.outline import Outline
 from motet.printed import printed, warned
-from motet.worth import Prices
+from motet.returns.bills import PER, check_asked, forget, llm_name, llms, unpriced
+from motet.returns.worth import Prices
 
 if TYPE_CHECKING:
     from motet.fitted import Fitted

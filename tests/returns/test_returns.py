@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 import motet as mt
-from motet import plots
 from motet.batch import Array, Batch
 from motet.evaluation import Answered, Predicted
 from motet.metrics.verdicts import shared, verdict
 from motet.node import Otherwise
-from motet.returns import PER, Returns
+from motet.returns import PER, Returns, plots
 from tests.shop import Buyer, Item, Purchase, shop, stored
 
 fame = mt.Popular()(Purchase.item)
