@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import numpy as np
 import pytest
@@ -262,6 +263,19 @@ def test_labels_are_scored_by_the_first_tokens_alternatives() -> None:
 def test_labels_are_not_scored_without_telling_log_probabilities(logprobs: object) -> None:
     with serving(lambda request, n: (200, {}, chat("s", logprobs))) as url, client(url) as llm:
         assert llm.score([Prompt("a")], ["sad", "scary"]) is None
+
+
+@pytest.mark.parametrize(("status", "logprobs", "times"), [(200, None, 1), (422, None, 1), (200, tops(s=-1.0), 2)])
+def test_who_gives_no_log_probabilities_is_not_asked_for_them_again(status: int, logprobs: object, times: int) -> None:
+    asked: list[int] = []
+
+    def answered(request: Any, n: int) -> tuple[int, dict[str, str], bytes]:
+        asked.append(n)
+        return status, {}, chat("s", logprobs)
+
+    with serving(answered) as url, client(url) as llm:
+        assert [llm.score([Prompt("a")], ["sad", "scary"]) for _ in range(2)] == [None, None]
+    assert len(asked) == times
 
 
 def test_a_grammar_is_refused_rather_than_ignored() -> None:

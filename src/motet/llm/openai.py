@@ -53,7 +53,7 @@ class Endpoint:
         self._pool = ThreadPoolExecutor(llm.parallel, thread_name_prefix="motet-llm")
         self._total = Account()
         self._closed = threading.Event()
-        self._takes_schemas = self._tells_usage = True
+        self._takes_schemas = self._tells_usage = self._tells_probabilities = True
         self._back = 0.0  # when it is next worth asking, as time.monotonic() tells it
 
     @property
@@ -128,6 +128,8 @@ class Endpoint:
         return create(**request, timeout=left)
 
     def score(self, prompts: Sequence[Prompt], labels: Sequence[str]) -> NDArray[np.float32] | None:
+        if not self._tells_probabilities:
+            return None
         request = {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP}
 
         def one(prompt: Prompt) -> _Answer:
@@ -135,9 +137,10 @@ class Endpoint:
 
         # The first tells whether there are log-probabilities at all, before all the others are paid for.
         first = self._each(prompts[:1], one)
-        if first and not first[0].problem and _label_scores(first[0].body, labels) is None:
+        if first and (first[0].refused in (400, 422) or not (first[0].problem or _alternatives(first[0].body))):
+            self._tells_probabilities = False  # and is not asked for them again
             return None
-        if first and first[0].refused in (400, 422):
+        if first and not first[0].problem and _label_scores(first[0].body, labels) is None:
             return None
         rows = [_label_scores(answer.body, labels) for answer in first + self._each(prompts[1:], one)]
         nothing = np.full(len(labels), np.nan, np.float32)
@@ -310,13 +313,18 @@ def _tokens(body: Mapping[str, Any]) -> tuple[int, int]:
     return (read if isinstance(read, int) else 0), (written if isinstance(written, int) else 0)
 
 
-def _label_scores(body: Mapping[str, Any], labels: Sequence[str]) -> NDArray[np.float32] | None:
-    """Among the labels, from the first token's alternatives; None where they do not tell them apart."""
+def _alternatives(body: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """What the first token may have been, and how likely: its log-probability. None where nothing is said of it."""
     try:
         top = _choice(body)["logprobs"]["content"][0]["top_logprobs"]
-        given = [(str(each["token"]).strip().lower(), float(each["logprob"])) for each in top]
+        return [(str(each["token"]).strip().lower(), float(each["logprob"])) for each in top]
     except (KeyError, IndexError, TypeError, ValueError):
-        return None
+        return []
+
+
+def _label_scores(body: Mapping[str, Any], labels: Sequence[str]) -> NDArray[np.float32] | None:
+    """Among the labels, from the first token's alternatives; None where they do not tell them apart."""
+    given = _alternatives(body)
     if not given:
         return None
     # A label that is not among the alternatives is less likely than the last of them.

@@ -60,7 +60,6 @@ class Local:
 
     def __init__(self, spent: Spent = lambda node, cost: None, online: bool = False) -> None:
         self._spent, self._online = spent, online
-        self._cpu = wall if online else processor
 
     def fit(self, node: Fit, batch: Batch, target: Any) -> tuple[State, Cost]:
         give_back()  # what was worked with before would serve anew, unseen
@@ -79,7 +78,7 @@ class Local:
         account, made = Account(), 0
         peak = None if self._online else Peak()
         before = OPEN.set(account)
-        began = wall(), self._cpu()
+        began = self._clocks()
         try:
             value = work()
             made = rows
@@ -89,12 +88,17 @@ class Local:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
             raise RunError(text, help=_place(node.model, error)) from error
         finally:
-            took = wall() - began[0], self._cpu() - began[1]
+            now = self._clocks()
+            took = now[0] - began[0], now[1] - began[1]
             OPEN.reset(before)
             used = account.close(lambda more: self._spent(node, _read(more)))
             cost = Cost(1, made, *took, used.tokens_in, used.tokens_out, peak and peak.end(), used.gpu_seconds)
             self._spent(node, cost)
         return value, cost
+
+    def _clocks(self) -> tuple[float, float]:
+        now = wall()
+        return now, now if self._online else processor()
 
 
 def _read(usage: Usage) -> Cost:
