@@ -2,10 +2,11 @@
 
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 import motet as mt
 from motet.apply import Whole
@@ -121,6 +122,18 @@ def test_a_condition_may_be_on_who_asks() -> None:
     said = run.value(Slow()(Purchase.search).within(seconds=5, otherwise="young", where=Buyer.age >= 30)).to_pylist()
     ages = run.value(Purchase.lookup(Buyer.age))
     assert said == ["hello" if age >= 30 else "young" for age in ages]
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf"), "3", True, None])
+def test_a_deadline_that_is_none_is_refused(seconds: Any) -> None:
+    with pytest.raises(mt.GraphError, match="can never be met"):
+        Slow()(Purchase.search).within(seconds=seconds, otherwise="")
+
+
+@pytest.mark.parametrize("otherwise", [5, 1.5, ["a"], Purchase.amount])
+def test_what_is_no_text_stands_in_for_none(otherwise: Any) -> None:
+    with pytest.raises(mt.GraphError, match="cannot fall back on"):
+        Slow()(Purchase.search).within(seconds=3, otherwise=otherwise)
 
 
 def test_a_missing_condition_does_not_hold() -> None:

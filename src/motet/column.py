@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any, Generic, TypeVar, cast, get_args, get_type_hints
 
@@ -469,8 +470,8 @@ class Late(Generic[C]):
 
         where: the requests for which it is worth asking for; all others are answered by `otherwise`, and do not wait.
         """
-        if not seconds > 0:
-            raise GraphError(f"a deadline of {seconds} seconds can never be met", help=".within(seconds=3, ...)")
+        if not _is_number(seconds) or not 0 < seconds < math.inf:
+            raise GraphError(f"a deadline of {seconds!r} seconds can never be met", help=".within(seconds=3, ...)")
         where = None if where is None else self._condition(where)
         if otherwise is None:
             nothing = self.kind(Missing(self.kind, self.column.grain))
@@ -478,10 +479,10 @@ class Late(Generic[C]):
         if isinstance(otherwise, Column):
             check_fallback(self.kind.of(self.column.node), otherwise, isinstance(otherwise, self.kind))
             return self.kind.of(Within(self.column, seconds, otherwise, where=where))
-        if not issubclass(self.kind, Text):
+        if not issubclass(self.kind, Text) or not isinstance(cast(Any, otherwise), str):
             raise GraphError(
-                f"{name_of(self.column)} is a {self.kind.__name__} and cannot fall back on the text {otherwise!r}",
-                help=f"fall back on another {self.kind.__name__}",
+                f"{name_of(self.column)} is a {self.kind.__name__} and cannot fall back on {otherwise!r}",
+                help=f"fall back on another {self.kind.__name__}, or None",
             )
         return self.kind.of(Within(self.column, seconds, None, otherwise, where))
 

@@ -170,6 +170,8 @@ def test_a_stretch_of_years_can_be_left_out() -> None:
         ("nothing scary", lambda g: "Horror" not in g),
         ("anything but horror", lambda g: "Horror" not in g),
         ("I don't like horror, sci-fi or romance", lambda g: not g & {"Horror", "Sci-Fi", "Romance"}),
+        ("a non-horror film like Sci-Fi", lambda g: "Horror" not in g and "Sci-Fi" in g),
+        ("a non-action comedy", lambda g: "Action" not in g and "Comedy" in g),
         ("no horror but a drama", lambda g: "Horror" not in g and "Drama" in g),
         ("no horror, comedy", lambda g: "Horror" not in g and "Comedy" in g),
         ("with my crime family", lambda g: True),

@@ -20,6 +20,7 @@ REACH = 8  # words after a negative one that it still denies
 
 _CLAUSE = re.compile(r"[.;!?,]|\b(?:but|though|although|however|because)\b", re.IGNORECASE)
 _BUT = re.compile(r"\b(?:any|every)thing (?:but|except)\b", re.IGNORECASE)
+_NON = re.compile(r"\bnon[- ]?(\w+)", re.IGNORECASE)
 _AUXILIARIES = ("is", "are", "was", "were", "do", "does", "did", "ca", "wo", "have", "has", "had", "could", "would")
 _INSTEAD = re.compile(r"\b(?:instead|rather|actually|(?:how|what) about)\b", re.IGNORECASE)
 _ANEW = re.compile(
@@ -105,7 +106,7 @@ class Reader:
     def _heard(self, before: Wishes, text: str, shown: tuple[int, ...]) -> tuple[Wishes, list[Word], bool]:
         """What is wanted after one more turn of the person, the words in it that say what else, and whether what was
         wanted before is forgotten."""
-        text = _BUT.sub("not", text)
+        text = _NON.sub(self._alone, _BUT.sub("not", text))
         titles = self._titles.found(text)
         bare = _blanked(text, [(one.start, one.end) for one in titles])
         period, places, any_year = periods.read(bare)
@@ -140,6 +141,10 @@ class Reader:
         said = [Word(word.word, of.get(word, -1)) for word in kept]
         changed = made.conditions != old.conditions
         return replace(made, intent=_intent(words, bool(liked), changed, before)), said, anew
+
+    def _alone(self, non: re.Match[str]) -> str:
+        """What "non-horror" means, of tags: nothing but the one word is not wanted."""
+        return f"not {non[1]} but" if non[1].lower() in self._tags else non[0]
 
     def _tagged(self, words: list[Token]) -> list[Tagged]:
         found: list[Tagged] = []
