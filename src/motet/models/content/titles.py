@@ -15,6 +15,8 @@ _BRACKET = re.compile(r"\s*\(([^()]*)\)\s*$")
 _MOVED = re.compile(r"^(.*), (the|a|an|le|la|les|il|lo|el|los|las|der|die|das|un|une)$", re.IGNORECASE)
 _YEAR = re.compile(r"(?:18|19|20)\d\d")
 _YEAR_AFTER = re.compile(r"(?:,\s*(?:the|a|an))?[!?.]*\"?\s*\(?((?:18|19|20)\d\d)(\)?)", re.IGNORECASE)
+_BEGINS = re.compile(r"(?:^|\n|[.!?]\s+)(?=(\w+))")
+_TOLD = re.compile(r":| is ")  # behind a title, where a sentence tells of it
 _SENTENCE = re.compile(r"(^|[.!?:]\s*)$")
 _ON = re.compile(r"[\s,&]*(?:\b(?:and|or)\b)?[\s,&]*(?:\b(?:the|a|an)\b)?\s*")
 _QUOTES = "\"'«»"
@@ -62,8 +64,11 @@ class Titles:
         self._begins: set[str] = set()
         self._years = [_year(title, year) for title, year in zip(titles, years, strict=True)]
         short: dict[str, list[int]] = {}
-        for row, title in enumerate(titles):
-            for name in _names(title or ""):
+        self._written: dict[str, list[tuple[str, int]]] = {}
+        for row, title in enumerate(straight(title or "") for title in titles):
+            if first := re.match(r"\w+", title):
+                self._written.setdefault(first[0], []).append((title, row))
+            for name in _names(title):
                 self._add(self._rows, name, row)
                 head, mark, _ = name.partition(":")
                 if mark and len(_key(head)) > 1:
@@ -92,6 +97,26 @@ class Titles:
             while at < len(words) and words[at].start < one.end:
                 at += 1
         return named
+
+    def told(self, text: str) -> list[Named]:
+        """The titles in what was answered before: those that its sentences tell of, as they are written, however common
+        their words are, and what else it names. In order; text: with straight quotes."""
+        begun = [one for at in _BEGINS.finditer(text) if (one := self._begun(text, at.end(), at[1])) is not None]
+        covered = [(one.start, one.end) for one in begun]
+        others = [one for one in self.found(text) if not any(a < one.end and one.start < b for a, b in covered)]
+        return sorted([*begun, *others], key=lambda one: one.start)
+
+    def _begun(self, text: str, start: int, word: str) -> Named | None:
+        """The longest title that a sentence begins with and tells of."""
+        there = [(len(title), row) for title, row in self._written.get(word, ()) if text.startswith(title, start)]
+        for length, row in sorted(there, reverse=True):
+            end = start + length
+            after = _TOLD.match(text, end)
+            bare = text[start:end].casefold() in self._common
+            moved = _MOVED.match(text[start:end]) is not None and not text[end : end + 1].isalnum()
+            if moved or (after is not None and not (bare and after[0] != ":")):
+                return Named((row,), start, end)
+        return None
 
     def _add(self, to: dict[str, list[int]], name: str, row: int) -> None:
         key = " ".join(_key(name))
