@@ -51,14 +51,14 @@ class Point:
 class Escalation:
     """What one escalation buys, replayed on n requests.
 
-    own: the escalation as it is declared, at its price or its budget, where the requests come one by one; points: what
-    the best so many of them by rank would bring. cheap, strong: the
-    share that each answers right alone, and cheap_cost, strong_cost: what that costs per 1,000
-    requests, live. gap: by how much the strong one is righter, on the same requests. area: the margin over random
-    escalation, averaged over all budgets. equal_share: the least share of requests that the strong model must be asked
-    about so that as many answers are right as with it alone; cost_saved: the part of its cost that is saved so.
-    calibration_error: how far the router's probabilities that the cheap model is right are from what came, expected (15
-    bins). problems: what could not be had while measuring, counted.
+    own: the escalation as it is declared, at its price or its budget, where the requests come one by one; points:
+    what the best so many of them by rank would bring. cheap, strong: the share that each answers right alone, and
+    cheap_cost, strong_cost: what that costs per 1,000 requests, live. gap: by how much the strong one is righter, on
+    the same requests. area: the margin over random escalation, averaged over all budgets. equal_share: the least
+    share of requests that the strong model must be asked about so that as many answers are right as with it alone;
+    cost_saved: the part of its cost that is saved so. calibration_error: how far the router's probabilities that the
+    cheap model is right are from what came, expected (15 bins). problems: what could not be had while measuring,
+    counted.
     """
 
     name: str
