@@ -6,6 +6,7 @@ GroupLens allows research use and forbids redistribution: the files are fetched,
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,14 +15,17 @@ import polars as pl
 
 from motet import weights
 
-_LAYOUT = "1"  # of the Parquet files: another one makes another folder
+_LAYOUT = "2"  # of the Parquet files: another one makes another folder
+_MOVED = re.compile(
+    r"(?P<rest>[^()]+), (?P<article>The|An?|L[aeo]|Les|L'|Il|El|Los|Las|Der|Die|Das|Det|Une?)(?=\s\(|\)|$)"
+)
 
 
 def films_folder() -> Path:
     """The folder with films.parquet, viewers.parquet and visits.parquet; made at the first call.
 
-    films    film_id int64, title str (articles at the end, as in "Godfather, The"), genres list of str,
-             year int64, null where unknown                                                  1,682 rows
+    films    film_id int64, title str ("The Godfather", no year), genres list of str, year int64, null where
+             unknown                                                                         1,682 rows
     viewers  viewer_id int64, age int64, gender str, occupation str                            943 rows
     visits   viewer int64, film int64, at timestamp in UTC, rating float64 (1 to 5); oldest first,
              ties in the order of the source                                               100,000 rows
@@ -57,10 +61,15 @@ def _read(name: str) -> pl.DataFrame:
 def _films() -> pl.DataFrame:
     return _read("films").select(
         pl.col("item_id").cast(pl.Int64).alias("film_id"),
-        pl.col("movie_title").alias("title"),
+        pl.col("movie_title").map_elements(spoken, pl.String).alias("title"),
         pl.col("class").str.split(" ").alias("genres"),
         pl.col("release_year").cast(pl.Int64, strict=False).alias("year"),
     )
+
+
+def spoken(title: str) -> str:
+    """A catalogue's "Godfather, The" as people say and write it."""
+    return _MOVED.sub(lambda moved: f"{moved['article']} {moved['rest']}".replace("' ", "'"), title)
 
 
 def _viewers() -> pl.DataFrame:

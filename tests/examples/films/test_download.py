@@ -17,7 +17,7 @@ def test_films_are_the_packages_rows_with_types(tmp_path: Path, monkeypatch: pyt
     assert (len(films), len(viewers), len(visits)) == (1_682, 943, 100_000)
     assert films.row(by_predicate=pl.col("film_id") == 127, named=True) == {
         "film_id": 127,
-        "title": "Godfather, The",
+        "title": "The Godfather",
         "genres": ["Action", "Crime", "Drama"],
         "year": 1972,
     }
@@ -43,3 +43,19 @@ def test_a_second_call_writes_nothing(
     assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == before
     assert capfd.readouterr() == ("", "")
     assert [each.name for each in folder.parent.iterdir()] == [folder.name], "nothing partial is left"
+
+
+@pytest.mark.parametrize(
+    ("catalogued", "said"),
+    [
+        ("Godfather, The", "The Godfather"),
+        ("Horseman on the Roof, The (Hussard sur le toit, Le)", "The Horseman on the Roof (Le Hussard sur le toit)"),
+        ("Star Maker, The (Uomo delle stelle, L')", "The Star Maker (L'Uomo delle stelle)"),
+        ("Die xue shuang xiong (Killer, The)", "Die xue shuang xiong (The Killer)"),
+        ("Cook the Thief His Wife & Her Lover, The", "The Cook the Thief His Wife & Her Lover"),
+        ("Paris, France", "Paris, France"),
+        ("Crossing Guard, Those", "Crossing Guard, Those"),
+    ],
+)
+def test_articles_stand_in_front(catalogued: str, said: str) -> None:
+    assert download.spoken(catalogued) == said
