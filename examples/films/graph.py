@@ -47,7 +47,7 @@ score = mt.LightGBM("lambdarank")(
 ).otherwise(found)
 top = score.top(10)
 reply = mt.Write(llm, "Answer {query} using only {films}.")(query=Visit.query, films=score.top(3)).within(
-    seconds=8, otherwise=""
+    seconds=8, otherwise=mt.Template()(score.top(3))
 )
 
 films = mt.Graph(top=top, found=found.top(100), reply=reply)

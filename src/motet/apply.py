@@ -248,7 +248,7 @@ class Pick(Node):
 
 @dataclass(frozen=True, eq=False)
 class Within(Node):
-    """A late value with its deadline, and what is answered when it is not there by then, or not asked for.
+    """A late value with its deadline, and what is answered when it is not there by then, missing, or not asked for.
 
     where: for which requests it is asked for; None: for all.
     """
@@ -281,16 +281,19 @@ class Within(Node):
 
     def evaluate(self, run: Run) -> Any:
         wanted = self.wanted(run)
-        if wanted.all():
-            value = run.in_time(self.late, self.seconds)
-            return self._instead(run) if value is None else value
-        run.spare(self, self.late, ~wanted)
+        if not wanted.all():
+            run.spare(self, self.late, ~wanted)
         asked = np.flatnonzero(wanted)
-        value = run.in_time(self.late, self.seconds, asked) if len(asked) else None
+        value = run.in_time(self.late, self.seconds, None if wanted.all() else asked) if len(asked) else None
         if value is None:
             return self._instead(run)
+        there = np.asarray(value.is_valid())
+        if not there.all():
+            run.note(self.late, "nothing came of it", np.isin(np.arange(len(wanted)), asked[~there]))
+        elif wanted.all():
+            return value
         order = np.arange(len(wanted))
-        order[asked] = len(wanted) + np.arange(len(asked))
+        order[asked[there]] = len(wanted) + np.flatnonzero(there)
         return take(concat([self._instead(run), value]), order)
 
     def _instead(self, run: Run) -> Any:

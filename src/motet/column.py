@@ -466,7 +466,7 @@ class Late(Generic[C]):
         self.kind, self.column = kind, made
 
     def within(self, *, seconds: float, otherwise: C | str | None, where: Flag | None = None) -> C:
-        """The value if it is there in time, else `otherwise`: a column, a text to answer, or None for a missing one.
+        """The value if it is there in time and not missing, else `otherwise`: a column, a text, None for a missing one.
 
         where: the requests for which it is worth asking for; all others are answered by `otherwise`, and do not wait.
         """

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from threading import Event
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,8 @@ class Write(Model):
     Every candidate gets one sentence. It begins with the item's own name, which the model cannot change,
     and it is written from this item's columns alone, so nothing leaks from one item to the next. A sentence
     that claims a number, a name or a label that the columns do not hold is replaced by the facts themselves,
-    and so is one that is not finished in time; the reason is counted.
+    and so is one that is not finished in time; the reason is counted. Where that is so of all its sentences, a
+    request's text is missing, and what stands `otherwise` answers.
 
     llm: which language model.
     instruction: what to write, with the names of what is given in braces: "Answer {query} using {films}."
@@ -80,8 +81,8 @@ class Write(Model):
         asked = [queries[int(row)] for row in pairs.requests.tolist()]
         along = None if batch.said is None else Along(pairs, batch.said).take
         said = self.sentences(asked, facts, _labels(about), until, batch.note, batch.left, along)
-        texts = [" ".join(said[a:b]) for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
-        return pa.array(texts, pa.large_string())
+        each = [said[a:b] for a, b in zip(pairs.offsets[:-1], pairs.offsets[1:], strict=True)]
+        return pa.array([_text(sentences) for sentences in each], pa.large_string())
 
     def sentences(
         self,
@@ -91,8 +92,8 @@ class Write(Model):
         until: float | None = None,
         note: Callable[[str], None] = lambda problem: None,
         left: Event | None = None,
-        told: Callable[[int, str], None] | None = None,
-    ) -> list[str]:
+        told: Callable[[int, Sentence], None] | None = None,
+    ) -> list[Sentence]:
         """One sentence for each of the facts, each the answer to what is asked beside it.
 
         until: when they are needed, as time.monotonic() tells it. note: told why, for every sentence that the
@@ -103,11 +104,10 @@ class Write(Model):
         prompts = [_prompt(client, what, fact) for what, fact in zip(asked, facts, strict=True)]
         grammar = _REST if client.grammars else None
 
-        def checked(number: int, reply: Reply) -> tuple[str, str]:
-            """The sentence that stands, and why the written one does not."""
-            fact, sentence = facts[number], _sentence(reply.text, facts[number])
-            problem = reply.problem or _wrong(sentence, fact, asked[number], labels)
-            return fact.template if problem else sentence, problem
+        def checked(number: int, reply: Reply) -> Sentence:
+            fact, written = facts[number], _sentence(reply.text, facts[number])
+            problem = reply.problem or _wrong(written, fact, asked[number], labels)
+            return Sentence(fact.template if problem else written, problem)
 
         replies = client.complete(
             prompts,
@@ -116,14 +116,12 @@ class Write(Model):
             stop=("\n",),
             until=until,
             left=left,
-            told=None if told is None else lambda number, reply: told(number, checked(number, reply)[0]),
+            told=None if told is None else lambda number, reply: told(number, checked(number, reply)),
         )
-        said: list[str] = []
-        for number, reply in enumerate(replies):
-            sentence, problem = checked(number, reply)
-            if problem:
-                note(f"{problem}, so the facts stand in for the sentence")
-            said.append(sentence)
+        said = [checked(number, reply) for number, reply in enumerate(replies)]
+        for sentence in said:
+            if sentence.problem:
+                note(f"{sentence.problem}, so the facts stand in for the sentence")
         return said
 
     def _check(self, given: Mapping[str, Column]) -> None:
@@ -142,22 +140,38 @@ class Write(Model):
         return self.instruction.format(**values, **{items: "the facts"})
 
 
+class Sentence(NamedTuple):
+    """A sentence that stands. problem: why it is the facts' and not the model's own, empty where it is."""
+
+    text: str
+    problem: str = ""
+
+
+def _text(sentences: Sequence[Sentence]) -> str | None:
+    """A request's text: empty where it has no candidates, missing where nothing in it is the model's own."""
+    if sentences and all(each.problem for each in sentences):
+        return None
+    return " ".join(each.text for each in sentences)
+
+
 class Along:
-    """Tells each request's text as it grows: a sentence once all before it are there, whichever is written first."""
+    """Tells each request's text as it grows: a sentence once all before it are there, whichever is written first, and
+    none before one is there that is the model's own."""
 
     def __init__(self, pairs: Pairs, said: Callable[[int, str], None]) -> None:
         self._requests, self._offsets, self._said = pairs.requests, pairs.offsets, said
-        self._there: dict[int, str] = {}
+        self._there: dict[int, Sentence] = {}
         self._lock = threading.Lock()
 
-    def take(self, number: int, sentence: str) -> None:
+    def take(self, number: int, sentence: Sentence) -> None:
         row = int(self._requests[number])
         first, end = int(self._offsets[row]), int(self._offsets[row + 1])
         with self._lock:
             self._there[number] = sentence
             known = list(takewhile(self._there.__contains__, range(first, end)))
-            if known and number <= known[-1]:
-                self._said(row, " ".join(self._there[each] for each in known))
+            text = _text([self._there[each] for each in known])
+            if text and number <= known[-1]:
+                self._said(row, text)
 
 
 def facts_of(about: Mapping[str, Any], items: Any) -> list[Facts]:
@@ -201,7 +215,14 @@ def _wrong(sentence: str, facts: Facts, asked: str, labels: Sequence[str]) -> st
         return "it is no whole sentence"
     if goes_round(rest):
         return "it goes round in circles"
+    if _reads_out(rest, facts):
+        return "it reads out the columns' names"
     return "it claims what the columns do not hold" if unfounded(rest, facts, asked, labels) else ""
+
+
+def _reads_out(rest: str, facts: Facts) -> bool:
+    """Whether it repeats how the facts are laid out, as in "(genres: Comedy; year: 1980)"."""
+    return any(f"{name}:" in rest.lower() for name in facts.columns)
 
 
 def _labels(about: Mapping[str, Any]) -> list[str]:
