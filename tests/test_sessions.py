@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from motet import sessions
+from motet.errors import GraphError
 
 
 def table(folder: Path, rows: int) -> Path:
@@ -49,9 +51,19 @@ def test_where_no_copy_can_be_kept_the_file_itself_is_opened(tmp_path: Path) -> 
     assert sessions.mapped(file, "d" * 64, tmp_path / "built") == file
 
 
+def test_half_a_file_is_refused_by_its_name_however_large_it_is(tmp_path: Path) -> None:
+    for rows in (10, 10_000):
+        file = table(tmp_path, rows)
+        file.write_bytes(file.read_bytes()[:-100])
+        with pytest.raises(GraphError, match=r"table\.onnx is no ONNX model that can run") as refused:
+            sessions.of_file(file, "d" * 64, tmp_path / "built")
+        assert "ONNXRuntimeError" not in str(refused.value)
+
+
 COUNT = """
 import os
 from motet import sessions
+from motet.errors import GraphError
 before = len(os.listdir("/proc/self/task"))
 sessions.opened({file!r})
 print(len(os.listdir("/proc/self/task")) - before)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from motet.batch import Array
 from motet.clock import library
+from motet.errors import GraphError, RunError, listed
 
 # From 1.29 on it would report on models and machines to its maker, out of a thread of its own. It looks as it loads.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -57,6 +62,55 @@ def opened(model: str | bytes, cores: int = 1) -> Any:
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(AWAKE))
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def of_file(file: Path, digest: str, folder: Path) -> Any:
+    """A session over a file that somebody gives, mapped. Errors: it is no ONNX model, or none that can run here."""
+    try:
+        return opened(str(mapped(file, digest, folder)))
+    except ImportError:
+        raise
+    except Exception as error:  # those of the runtime and of protobuf have no base in common
+        again = 'export it again and copy all of it: torch.onnx.export(net, example, "model.onnx")'
+        raise GraphError(f"{file} is no ONNX model that can run: {_reason(error)}", help=again) from None
+
+
+def output_of(session: Any, file: str | Path, name: str) -> Any:
+    """The output of a file that is meant: the named one, or its only one. Errors: none such, several, no numbers."""
+    outputs = {each.name: each for each in session.get_outputs()}
+    if name and name not in outputs:
+        raise GraphError(f"{file} has no output {name!r}", help=listed(outputs, name))
+    if not name and len(outputs) > 1:
+        raise GraphError(f"{file} has several outputs: {', '.join(outputs)}", help=f'output="{next(iter(outputs))}"')
+    meant = outputs[name or next(iter(outputs))]
+    if not meant.type.startswith("tensor(") or meant.type == "tensor(string)":
+        others = [each.name for each in outputs.values() if each is not meant]
+        help = (
+            f"choose another: {', '.join(others)}; or export it as a tensor of numbers, for scikit-learn: zipmap=False"
+        )
+        raise GraphError(f"the output {meant.name!r} of {file} is {meant.type}, and no tensor of numbers", help)
+    return meant
+
+
+def run(session: Any, output: str, feed: Mapping[str, Array], who: object) -> Array:
+    """What a session makes of some tensors. Errors: RunError, with what each input was given."""
+    try:
+        return np.asarray(session.run([output], feed)[0])
+    except Exception as error:
+        given = ", ".join(f"{name} {list(value.shape)}" for name, value in feed.items())
+        wanted = ", ".join(f"{each.name} {shape(each)}" for each in session.get_inputs())
+        raise RunError(f"{who} fails on {given}: {_reason(error)}", help=f"it reads {wanted}") from error
+
+
+def shape(tensor: Any) -> str:
+    """The shape that a file says an input or output has: [n, 64]."""
+    return f"[{', '.join('?' if each is None else str(each) for each in tensor.shape)}]"
+
+
+def _reason(error: Exception) -> str:
+    """What the runtime says, without its codes and paths."""
+    said = str(error).strip() or type(error).__name__
+    return " ".join(said.rpartition("failed:")[2].rpartition(" : ")[2].split())[:300]
 
 
 def _onnx() -> Any:

@@ -67,8 +67,8 @@ def test_it_ranks_candidates(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused_where_it_is_built(tmp_path: Path) -> None:
     model = mt.MLflow(saved(tmp_path))
     for build, says in (
-        (lambda: model(amount=Purchase.amount), "not given its column: 'text'"),
-        (lambda: model(amount=Purchase.amount, text=Purchase.search, x=Purchase.amount), "does not have: 'x'"),
+        (lambda: model(amount=Purchase.amount), "not given its column 'text'"),
+        (lambda: model(amount=Purchase.amount, text=Purchase.search, x=Purchase.amount), "has no column 'x'"),
         (lambda: model(amount=PAST, text=Purchase.search), "is a Sequence"),
         (lambda: model(), "given no column"),
         (lambda: mt.MLflow("x", kind=mt.Tags), "makes a Tags"),

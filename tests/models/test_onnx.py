@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
+import pyarrow as pa
 import pytest
 from onnx import TensorProto, helper
 
 import motet as mt
-from motet.errors import GraphError
+from motet.batch import Batch, Codes, Vocabulary
+from motet.errors import GraphError, RunError
+from motet.model import NOTHING
 from tests.shop import Item, Purchase, shop
 
-FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
+FLOAT, INT, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 
 
 def file(folder: Path, op: str, inputs: dict[str, tuple[int, list[Any]]], out: list[Any], **attributes: Any) -> Path:
@@ -23,7 +27,8 @@ def file(folder: Path, op: str, inputs: dict[str, tuple[int, list[Any]]], out: l
     made = helper.make_tensor_value_info("out", FLOAT, out)
     graph = helper.make_graph([helper.make_node(op, list(inputs), ["out"], **attributes)], "g", given, [made])
     path = folder / f"{op}.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    known = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 2)]
+    onnx.save(helper.make_model(graph, opset_imports=known, ir_version=8), str(path))
     return path
 
 
@@ -55,13 +60,46 @@ def test_it_ranks_candidates_by_what_it_gives_each(add: Path, tmp_path: Path) ->
     assert {score - 101 for score in scores} <= set(range(12))
 
 
+def pair(folder: Path) -> Any:
+    """A Vector of two numbers."""
+    path = file(folder, "Concat", {"a": (FLOAT, ["n", 1]), "b": (FLOAT, ["n", 1])}, ["n", 2], axis=1)
+    return mt.ONNX(path, vector=True)(a=Item.price, b=Item.price)
+
+
+def same(folder: Path, shape: list[Any], kind: int = FLOAT, **config: Any) -> mt.ONNX:
+    """A model that gives what it reads, numbers of such a shape."""
+    return mt.ONNX(file(folder, "Cast", {"v": (kind, shape)}, shape, to=FLOAT), **config)
+
+
 def test_a_vector_is_as_wide_as_the_file_makes_it(tmp_path: Path) -> None:
-    path = file(tmp_path, "Concat", {"a": (FLOAT, ["n", 1]), "b": (FLOAT, ["n", 1])}, ["n", 2], axis=1)
-    both: Any = mt.ONNX(path, vector=True)(a=Item.price, b=Item.price)
+    both = pair(tmp_path)
     fitted = mt.Graph(both=both).fit(shop(), store=tmp_path, quiet=True)
     made = np.asarray(fitted.context(shop()).shared(both))
     assert made.shape == (12, 2)
     assert made[3].tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("shape", [["n"], ["n", 1]])
+def test_one_number_a_row_is_a_vector_where_it_is_to_be_one(tmp_path: Path, shape: list[Any]) -> None:
+    made = same(tmp_path, shape, vector=True).apply(NOTHING, Batch({"v": np.arange(3.0)}, rows=3))
+    assert (made.shape, made.dtype) == ((3, 1), np.float32)
+
+
+def test_of_no_rows_it_gives_none(tmp_path: Path) -> None:
+    none = Batch({"v": np.zeros((0, 0), np.float32)}, rows=0)
+    assert same(tmp_path, ["n", 2], vector=True).apply(NOTHING, none).shape == (0, 2)
+    assert same(tmp_path, ["n"]).apply(NOTHING, none).shape == (0,)
+
+
+@pytest.mark.parametrize("shape", [["n"], ["n", 1]])
+def test_texts_and_names_are_strings_and_a_missing_one_is_empty(tmp_path: Path, shape: list[Any]) -> None:
+    coded: Any = {"keys_strings": ["tea", ""], "values_floats": [1.0, 2.0], "default_float": 9.0}
+    model = mt.ONNX(file(tmp_path, "LabelEncoder", {"s": (STRING, shape)}, shape, domain="ai.onnx.ml", **coded))
+    texts = Batch({"s": pa.array(["tea", None, "x"], pa.large_string())}, rows=3)
+    names = Codes(np.array([0, -1], np.int32), Vocabulary(pa.array(["tea"], pa.large_string())))
+    assert model.apply(NOTHING, texts).tolist() == [1, 2, 9]
+    assert model.apply(NOTHING, Batch({"s": names}, rows=2)).tolist() == [1, 2]
+    assert (model(s=Item.name).grain, model(s=Item.kind).grain) == (frozenset({Item}), frozenset({Item}))
 
 
 def test_a_changed_file_is_a_new_model(add: Path, tmp_path: Path) -> None:
@@ -73,15 +111,107 @@ def test_a_changed_file_is_a_new_model(add: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "says"),
+    ("build", "says", "help"),
     [
-        (lambda add: mt.ONNX("nowhere.onnx"), "no file nowhere.onnx"),
-        (lambda add: mt.ONNX(add, output="logit"), "no output 'logit'"),
-        (lambda add: mt.ONNX(add)(a=Purchase.amount), "not given its input: 'b'"),
-        (lambda add: mt.ONNX(add)(a=Purchase.amount, b=Purchase.amount, c=Purchase.amount), "does not have: 'c'"),
+        (lambda add: mt.ONNX("nowhere.onnx"), "no file nowhere.onnx", 'ONNX("models/ranker.onnx")'),
+        (lambda add: mt.ONNX(add, output="logit"), "no output 'logit'", "there are: out"),
+        (
+            lambda add: mt.ONNX(add)(a=Purchase.amount),
+            "is not given its input 'b'; there are: a, b",
+            "ONNX('Add.onnx')(a=..., b=...)",
+        ),
+        (
+            lambda add: mt.ONNX(add)(a=Purchase.amount, bb=Purchase.amount),
+            "has no input 'bb'; did you mean 'b'? there are: a, b",
+            "ONNX('Add.onnx')(a=..., b=...)",
+        ),
+        (
+            lambda add: mt.ONNX(add)(a=Purchase.amount, b=Purchase.search),
+            "reads b as tensor(float) of shape [n], and Purchase.search is a Text",
+            "give b= a Number or Flag",
+        ),
+        (lambda add: mt.ONNX(add)(a=Purchase.amount, b=Item.kind), "Item.kind is a Category", "Number or Flag"),
+        (
+            lambda add: mt.ONNX(add)(a=Purchase.amount, b=cast(Any, Item)),
+            "Item is a record",
+            "name a field: Item.item_id",
+        ),
+        (lambda add: mt.ONNX(add)(a=pair(add.parent), b=Item.price), "is a Vector", "give a= a Number or Flag"),
     ],
 )
-def test_what_cannot_be_is_refused_where_it_is_built(add: Path, build: Any, says: str) -> None:
-    with pytest.raises(GraphError, match=says) as refused:
+def test_what_cannot_be_is_refused_where_it_is_built(add: Path, build: Any, says: str, help: str) -> None:
+    with pytest.raises(GraphError, match=re.escape(says)) as refused:
         build(add)
-    assert refused.value.help
+    assert help in refused.value.help
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "given", "says", "help"),
+    [
+        (["n", 2], FLOAT, Item.price, "of shape [n, 2], and given is a Number", "give v= a Vector of 2 numbers"),
+        (["n"], STRING, Item.price, "given is a Number", "give v= a Text or Category"),
+        (["n", 2, "d"], FLOAT, Item.price, "of shape [n, 2, d], a shape that no column has", "mt.EmbedImage(file)"),
+        (["n", 2], STRING, Item.name, "of shape [n, 2], a shape that no column has", "one text an input"),
+        ([1, 2], FLOAT, Item.price, "[1, 2]: a row at a time", 'dynamic_axes={"v": {0: "n"}}'),
+    ],
+)
+def test_a_shape_that_a_column_cannot_have_is_refused_when_the_graph_is_written(
+    tmp_path: Path, shape: list[Any], kind: int, given: Any, says: str, help: str
+) -> None:
+    with pytest.raises(GraphError, match=re.escape(says)) as refused:
+        same(tmp_path, shape, kind, vector=True)(v=given)
+    assert help in refused.value.help
+
+
+def test_names_that_are_none_in_python_are_shown_as_they_can_be_given(tmp_path: Path) -> None:
+    model = mt.ONNX(file(tmp_path, "Neg", {"input.1": (FLOAT, ["n"])}, ["n"]))
+    with pytest.raises(GraphError, match=re.escape("""help: ONNX('Neg.onnx')(**{"input.1": ...})""")):
+        model(input_1=Item.price)
+    assert model(**{"input.1": Item.price}).grain == frozenset({Item})
+
+
+def test_several_numbers_a_row_are_no_number(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match=r"gives out of shape \[n, 2\], and no Number a row\nhelp: .*vector=True"):
+        same(tmp_path, ["n", 2])
+    untold, rows = same(tmp_path, ["n", "d"]), Batch({"v": np.ones((3, 2), np.float32)}, rows=3)
+    with pytest.raises(RunError, match=r"gives out of shape \[3, 2\] for 3 rows\nhelp: .*vector=True"):
+        untold.apply(NOTHING, rows)
+    total = mt.ONNX(file(tmp_path, "ReduceSum", {"v": (FLOAT, ["n"])}, [1]))
+    with pytest.raises(RunError, match=r"of shape \[1\] for 3 rows\nhelp: one row out for each row in"):
+        total.apply(NOTHING, Batch({"v": np.ones(3)}, rows=3))
+
+
+def test_an_output_that_is_no_tensor_of_numbers_is_refused(tmp_path: Path) -> None:
+    given, made = (helper.make_tensor_value_info(name, STRING, ["n"]) for name in ("s", "t"))
+    graph = helper.make_graph([helper.make_node("Identity", ["s"], ["t"])], "g", [given], [made])
+    path = tmp_path / "texts.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    with pytest.raises(GraphError, match=r"'t' of .*texts\.onnx is tensor\(string\), and no tensor of numbers"):
+        mt.ONNX(path)
+
+
+def test_a_vector_of_another_width_is_told_in_one_sentence(tmp_path: Path) -> None:
+    model = same(tmp_path, ["n", 3], vector=True)
+    column: Any = model(v=pair(tmp_path))
+    fitted = mt.Graph(made=column, amount=Purchase.amount).fit(shop(), store=tmp_path, quiet=True)
+    with pytest.raises(RunError) as failed:
+        fitted.context(shop()).shared(column)
+    assert "ONNX('Cast.onnx') reads v of shape [n, 3], and is given 2 numbers a row" in str(failed.value)
+    assert "give a Vector of 3 numbers" in str(failed.value)
+
+
+def test_what_only_the_file_itself_refuses_names_what_it_was_given(tmp_path: Path) -> None:
+    model = mt.ONNX(file(tmp_path, "MatMul", {"a": (FLOAT, ["n", "d"]), "b": (FLOAT, ["n", "e"])}, ["n", "e"]))
+    with pytest.raises(
+        RunError, match=r"fails on a \[2, 3\], b \[2, 3\]: (.|\n)*help: it reads a \[n, d\], b \[n, e\]"
+    ):
+        model.apply(NOTHING, Batch({"a": np.ones((2, 3)), "b": np.ones((2, 3))}, rows=2))
+
+
+@pytest.mark.parametrize("held", [b"", b"no model at all", b"x" * (2 << 20)], ids=["empty", "junk", "large"])
+@pytest.mark.parametrize("build", [mt.ONNX, mt.EmbedImage])
+def test_a_file_that_is_no_model_is_refused_by_its_name(tmp_path: Path, build: Any, held: bytes) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(held)
+    with pytest.raises(GraphError, match=r"broken\.onnx is no ONNX model that can run: .+\nhelp: export it again"):
+        build(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from motet.clock import once
 from motet.column import Category, Column, Flag, Number, Text, Vector, column
 from motet.errors import GraphError, RunError, listed, needs
 from motet.model import Model, State, digest
+from motet.models.named import check_names
 from motet.models.returned import KINDS
 from motet.node import name_of
 
@@ -64,21 +64,15 @@ class MLflow(Model):
                     help=f"give {name}= a Number, Flag, Category or Text",
                 )
         schema = self._loaded().metadata.get_input_schema()
-        self._check_names(list(inputs), [] if schema is None else list(schema.input_names() or []))
+        wanted = [] if schema is None else list(schema.input_names() or [])
+        if wanted:  # it was logged with a signature
+            check_names(self, "column", inputs, wanted, wanted)
         args = cast("dict[str, Any]", inputs)
         if candidates is None:
             return column(self.kind, self, **args)
         if self.kind is not Number:
             raise GraphError(f"{self} ranks candidates by a {self.kind.__name__}", help="kind=mt.Number")
         return ranked(candidates, column(Number, self, among=candidates, **args))
-
-    def _check_names(self, given: Sequence[str], wanted: Sequence[str]) -> None:
-        """Against the signature, where it was logged with one."""
-        if not wanted:
-            return
-        for name in (*(n for n in wanted if n not in given), *(n for n in given if n not in wanted)):
-            problem = "is given a column that it does not have" if name in given else "is not given its column"
-            raise GraphError(f"{self} {problem}: {name!r}", help=listed(wanted, name))
 
     def apply(self, state: State, batch: Batch) -> Any:
         pandas = _library("pandas")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from motet import sessions, weights
-from motet.batch import Array, Batch
+from motet.batch import Array, Batch, Codes
 from motet.candidates import Candidates, ranked
 from motet.clock import once
-from motet.column import Flag, Number, Text, Vector, column
-from motet.errors import GraphError, listed
+from motet.column import Category, Column, Flag, Number, Text, Vector, argument, column
+from motet.errors import GraphError, RunError, listed
 from motet.model import Model, State
+from motet.models.named import check_names
+from motet.node import name_of
 
-Input = Number | Flag | Text | Vector
+Input = Number | Flag | Text | Category | Vector
 
 # What ONNX calls the types that a column can be given as.
 TYPES = {
@@ -30,6 +33,7 @@ TYPES = {
     "tensor(bool)": np.bool_,
     "tensor(string)": np.object_,
 }
+NUMBERS, TEXTS = (Number, Flag, Vector), (Text, Category)
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,10 @@ class ONNX(Model):
     vector: whether its output is a Vector, of as many numbers a row as it gives, and no Number.
     Call: ONNX("fraud.onnx")(amount=Payment.amount, age=Payment.card.age) gives a Number, by the names of the
         file's inputs. ONNX("ranker.onnx")(found, year=Film.year, score=found.score) ranks candidates.
-        A Number or Flag is an input of shape [n] or [n, 1], a Vector one of [n, d], a Text one of strings.
-    Errors: no such file, an input that is not given or not there, a type that no column has.
+        A Number or Flag is an input of shape [n] or [n, 1], a Vector one of [n, d], a Text or Category one of strings,
+        a missing one the empty string.
+    Errors: a file that is not there or no model, one that reads or gives what no column is, an input that is not given,
+        is not there or is of another type or shape; RunError where a Vector is of another width, or the file fails.
     """
 
     file: str | Path
@@ -51,37 +57,92 @@ class ONNX(Model):
     def __post_init__(self) -> None:
         if not Path(self.file).is_file():
             raise GraphError(f"there is no file {self.file}", help='ONNX("models/ranker.onnx")')
-        outputs = [each.name for each in self._session.get_outputs()]
-        if self.output and self.output not in outputs:
-            raise GraphError(f"{self.file} has no output {self.output!r}", help=listed(outputs, self.output))
-        if not self.output and len(outputs) > 1:
-            raise GraphError(f"{self.file} has several outputs", help=f'ONNX(file, output="{outputs[0]}")')
-        other = {each.name: each.type for each in self._session.get_inputs() if each.type not in TYPES}
-        if other:
-            raise GraphError(f"{self.file} reads types that no column has: {other}", help=listed(TYPES))
+        for each in self._session.get_inputs():
+            self._check_input(each)
+        made = self._made
+        if not self.vector and any(isinstance(size, int) and size > 1 for size in made.shape[1:]):
+            raise GraphError(
+                f"{self.file} gives {made.name} of shape {sessions.shape(made)}, and no Number a row",
+                help=f"ONNX({str(self.file)!r}, vector=True)",
+            )
+
+    def _check_input(self, wanted: Any) -> None:
+        """Errors: no column can ever be given to it."""
+        what = f"{self.file} reads {wanted.name} as {wanted.type} of shape {sessions.shape(wanted)}"
+        if wanted.type not in TYPES:
+            raise GraphError(f"{what}, a type that no column has", help=listed(TYPES))
+        if not _kinds(wanted):
+            help = "one text an input, or numbers as [n, d]; a picture is read by mt.EmbedImage(file)(Film.poster)"
+            raise GraphError(f"{what}, a shape that no column has", help)
+        if wanted.shape and isinstance(wanted.shape[0], int):
+            rows = "a row" if wanted.shape[0] == 1 else f"{wanted.shape[0]} rows"
+            help = f'torch.onnx.export(..., dynamic_axes={{"{wanted.name}": {{0: "n"}}}})'
+            raise GraphError(f"{what}: {rows} at a time, and a column has any number", help)
 
     @overload
     def __call__(self, candidates: Candidates, /, **inputs: Input) -> Candidates: ...
     @overload
     def __call__(self, /, **inputs: Input) -> Number: ...
     def __call__(self, candidates: Candidates | None = None, /, **inputs: Input) -> Candidates | Number:
-        wanted = [each.name for each in self._session.get_inputs()]
-        for name in (*(n for n in wanted if n not in inputs), *(n for n in inputs if n not in wanted)):
-            problem = "is given an input that it does not have" if name in inputs else "is not given its input"
-            raise GraphError(f"{self} {problem}: {name!r}", help=listed(wanted, name))
-        args = cast("dict[str, Any]", inputs)
+        wanted = {each.name: each for each in self._session.get_inputs()}
+        check_names(self, "input", inputs, list(wanted), list(wanted))
+        args: dict[str, Any] = {name: argument(self, each) for name, each in inputs.items()}
+        for name, each in args.items():
+            self._check_given(wanted[name], each)
         if self.vector:
             return cast(Number, column(Vector, self, among=candidates, **args))
         score = column(Number, self, among=candidates, **args)
         return score if candidates is None else ranked(candidates, score)
 
+    def _check_given(self, wanted: Any, given: Column) -> None:
+        """Errors: a column of another type than the input, or of more or fewer values a row."""
+        kinds = _kinds(wanted)
+        if not isinstance(given, kinds):
+            wide = f" of {wanted.shape[1]} numbers" if kinds == (Vector,) else ""
+            raise GraphError(
+                f"{self} reads {wanted.name} as {wanted.type} of shape {sessions.shape(wanted)}, and"
+                f" {name_of(given)} is a {given.kind}",
+                help=f"give {wanted.name}= a {' or '.join(kind.__name__ for kind in kinds)}{wide}",
+            )
+
     def apply(self, state: State, batch: Batch) -> Array:
-        feed = {each.name: _fed(batch[each.name], each) for each in self._session.get_inputs()}
-        made = np.asarray(self._session.run([self.output] if self.output else None, feed)[0])
-        return made.reshape(batch.rows, -1).astype(np.float32) if self.vector else made.reshape(batch.rows)
+        if not batch.rows:
+            return np.zeros((0, _width(self._made)) if self.vector else 0)
+        feed = {each.name: self._fed(batch[each.name], each) for each in self._session.get_inputs()}
+        made = sessions.run(self._session, self._made.name, feed, self)
+        if self.vector and made.shape[:1] == (batch.rows,):
+            return made.reshape(batch.rows, math.prod(made.shape[1:])).astype(np.float32)
+        if not self.vector and made.size == batch.rows:
+            return made.reshape(batch.rows).astype(np.float64)
+        wide = made.shape[:1] == (batch.rows,)
+        raise RunError(
+            f"{self} gives {self._made.name} of shape {list(made.shape)} for {batch.rows} rows",
+            help=f"ONNX({str(self.file)!r}, vector=True)" if wide else "one row out for each row in",
+        )
+
+    def _fed(self, value: Any, wanted: Any) -> Array:
+        """A column as the tensor that an input wants. Errors: a Vector of another width."""
+        if isinstance(value, Codes):
+            value = value.names.names.take(pa.array(value.codes, mask=value.codes < 0))
+        if isinstance(value, pa.Array):
+            value = value.fill_null("").to_numpy(zero_copy_only=False)
+        made = np.asarray(value).astype(TYPES[wanted.type], copy=False)
+        if made.ndim == 1 and len(wanted.shape) == 2:
+            return made[:, None]
+        if made.ndim == 2 and isinstance(wanted.shape[1], int) and made.shape[1] != wanted.shape[1]:
+            raise RunError(
+                f"{self} reads {wanted.name} of shape {sessions.shape(wanted)}, and is given {made.shape[1]} numbers a"
+                " row",
+                help=f"give a Vector of {wanted.shape[1]} numbers",
+            )
+        return made
 
     def identity(self) -> str:
         return f"{type(self).__name__}/{self.version} {self._digest} {self.output} {self.vector}"
+
+    @property
+    def _made(self) -> Any:
+        return sessions.output_of(self._session, self.file, self.output)
 
     @cached_property
     def _digest(self) -> str:
@@ -91,15 +152,22 @@ class ONNX(Model):
     @once()
     def _session(self) -> Any:
         """One thread: several batches run side by side."""
-        return sessions.opened(str(sessions.mapped(Path(self.file), self._digest, weights.home() / "built")))
+        return sessions.of_file(Path(self.file), self._digest, weights.home() / "built")
 
     def __str__(self) -> str:
         return f"ONNX({Path(self.file).name!r})"
 
 
-def _fed(value: Any, wanted: Any) -> Array:
-    """A column as the tensor that an input wants."""
-    if isinstance(value, pa.Array):
-        value = value.to_numpy(zero_copy_only=False)
-    made = np.asarray(value).astype(TYPES[wanted.type], copy=False)
-    return made[:, None] if made.ndim == 1 and len(wanted.shape) == 2 else made
+def _kinds(wanted: Any) -> tuple[type[Column], ...]:
+    """The columns that an input can be given: of strings one a row, of numbers one or as many as it is wide."""
+    kinds, shape = TEXTS if wanted.type == "tensor(string)" else NUMBERS, wanted.shape
+    if len(shape) > 2:
+        return ()
+    if len(shape) == 2 and isinstance(shape[1], int) and shape[1] > 1:
+        return tuple(kind for kind in kinds if kind is Vector)
+    return tuple(kind for kind in kinds if kind is not Vector or len(shape) != 1)
+
+
+def _width(made: Any) -> int:
+    """Of a vector, as far as the file says it."""
+    return math.prod(size if isinstance(size, int) else 0 for size in made.shape[1:])

@@ -17,13 +17,14 @@ from motet.batch import Array, Batch, Codes, Vocabulary, take
 from motet.candidates import Candidates, ranked
 from motet.clock import once
 from motet.column import Category, Column, Flag, Number, Reference, Vector, column, learn
-from motet.errors import GraphError, RunError, listed, needs
+from motet.errors import GraphError, RunError, needs
 from motet.model import Model, State, digest
 from motet.models.behavior.examples import examples
 from motet.models.behavior.features import Feature, averages, design, features, layout
 from motet.models.behavior.outcome import asked_at, check_frame, outcome
 from motet.models.content.classify import Labelled
 from motet.models.function import code_digest
+from motet.models.named import check_names
 from motet.node import event_of, name_of
 from motet.record import Record, filled
 
@@ -119,9 +120,7 @@ class Torch(Model):
         """The columns by name: the features of the matrix, and the tensors of their own behind "input."."""
         known, needed = _arguments(self.module)
         got = ([known[0]] if given and known else []) + list(named)
-        for name in (*(n for n in needed if n not in got), *(n for n in named if n not in known)):
-            problem = "is given an argument that it does not have" if name in named else "is not given its argument"
-            raise GraphError(f"{self} {problem}: {name!r}", help=listed(known, name))
+        check_names(self, "argument", got, known, needed)
         if given and (not known or known[0] in named):
             raise GraphError(f"{self} is given its first argument twice", help="give columns by position or by name")
         for name, each in named.items():

@@ -47,10 +47,10 @@ def url(picture: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
-def file(folder: Path, size: int = 4, outputs: tuple[str, ...] = ("out",)) -> Path:
+def file(folder: Path, size: int = 4, outputs: tuple[str, ...] = ("out",), rows: Any = "n") -> Path:
     """A model that gives the mean of red, green and blue."""
     path = folder / f"mean-{size}-{len(outputs)}.onnx"
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, size, size])
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 3, size, size])
     made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in outputs]
     nodes = [helper.make_node("ReduceMean", ["x"], [name], axes=[2, 3], keepdims=0) for name in outputs]
     graph = helper.make_graph(nodes, "g", [given], made)
@@ -155,6 +155,7 @@ def test_logits_become_a_label(tmp_path: Path) -> None:
         (lambda folder: mt.EmbedImage(file(folder)), r"no picture of \[n, 3, 224, 224\]\nhelp: size=4"),
         (lambda folder: mt.EmbedImage(file(folder, outputs=("a", "b")), size=4), "several outputs: a, b"),
         (lambda folder: mt.EmbedImage(file(folder), size=4, output="b"), "no output 'b'"),
+        (lambda folder: mt.EmbedImage(file(folder, rows=8), size=4), r"reads x: tensor\(float\) \[8, 3, 4, 4\]"),
         (lambda folder: mt.EmbedImage(crop=2), "crop=2"),
         (lambda folder: mt.EmbedImage(std=(0, 1, 1)), "three numbers"),
         (lambda folder: mt.ClassifyImage(file(folder), size=4), "needs the labels"),

@@ -77,7 +77,7 @@ class Vision(Model):
 
     def _check_file(self) -> None:
         session = self._opened()
-        inputs, outputs = session.get_inputs(), [each.name for each in session.get_outputs()]
+        inputs = session.get_inputs()
         shape = [*inputs[0].shape] if inputs else []
         wide = [each for each in shape[2:] if isinstance(each, int) and each != self.size]
         if (
@@ -85,19 +85,18 @@ class Vision(Model):
             or inputs[0].type != "tensor(float)"
             or len(shape) != 4
             or shape[1] not in (3, None)
+            or (isinstance(shape[0], int) and shape[0] != 1)
             or wide
         ):
             told = ", ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs) or "nothing"
             help = f"size={wide[0]}" if wide else "export it to read float32 [n, 3, height, width]"
             raise GraphError(f"{self.name} reads {told}, and no picture of [n, 3, {self.size}, {self.size}]", help)
-        if self.output and self.output not in outputs:
-            raise GraphError(f"{self.name} has no output {self.output!r}", help=listed(outputs, self.output))
-        if not self.output and len(outputs) > 1:
-            raise GraphError(f"{self.name} has several outputs: {', '.join(outputs)}", help=f'output="{outputs[0]}"')
+        sessions.output_of(session, self.name, self.output)
 
     def looked(self, images: pa.Array, output: str) -> list[Looked]:
         """What each picture gives. A picture is looked at alone, so it gives the same in every batch."""
         session = self._opened()
+        given, made = session.get_inputs()[0].name, sessions.output_of(session, self.name, output).name
 
         def one(held: bytes | None) -> Looked:
             try:
@@ -105,8 +104,7 @@ class Vision(Model):
             except pictures.Unreadable as error:
                 return None, str(error), "no file" in str(error)
             x = ((pixels - np.array(self.mean)) / self.std).transpose(2, 0, 1)[None].astype(np.float32)
-            made = session.run([output] if output else None, {session.get_inputs()[0].name: x})[0]
-            return np.asarray(made, np.float32).reshape(-1), None, False
+            return sessions.run(session, made, {given: x}, self).astype(np.float32).reshape(-1), None, False
 
         held = cast("list[bytes | None]", images.to_pylist())
         pictures.library()  # said once, not as every picture's problem
@@ -161,8 +159,8 @@ class EmbedImage(Vision):
     @property
     def _width(self) -> int:
         """Of a vector, for pictures none of which can be read."""
-        outputs = {each.name: each.shape for each in self._opened().get_outputs()}
-        shape = outputs["features"] if self.name in KNOWN else outputs.get(self.output, next(iter(outputs.values())))
+        output = "features" if self.name in KNOWN else self.output
+        shape = sessions.output_of(self._opened(), self.name, output).shape
         return shape[-1] if shape and isinstance(shape[-1], int) else 0
 
 
@@ -220,7 +218,7 @@ class ClassifyImage(Vision):
 def _session(name: str, digest: str) -> Any:
     built = weights.home() / "built"
     if name not in KNOWN:
-        return sessions.opened(str(sessions.mapped(Path(name), digest, built)))
+        return sessions.of_file(Path(name), digest, built)
     file = built / f"{name}-{digest[:16]}-{_BUILD}.onnx"
     if not file.is_file():
         from motet.models.content.efficientnet_graph import write
