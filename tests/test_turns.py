@@ -22,3 +22,13 @@ def test_of_an_endless_conversation_the_latest_turns_are_kept() -> None:
     assert parted(text)[0].text.startswith("turn ")
     assert len(joined([Turn("first"), Turn("y" * 10 * MOST)])) <= MOST + 1
     assert len(parted("z" * 10 * MOST)[0].text) == MOST
+
+
+def test_of_an_endless_turn_the_beginning_and_the_end_are_kept() -> None:
+    endless = "no horror" + " really" * MOST + ", after 1990"
+    for text in (endless, joined([Turn(endless)]), "hello\n" + endless + "\n"):
+        (only,) = parted(text)
+        assert only.text.startswith("no horror")
+        assert only.text.endswith("after 1990")
+        assert len(only.text) <= MOST
+    assert parted("\n" * 2 * MOST) == []

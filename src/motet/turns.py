@@ -21,7 +21,7 @@ def joined(turns: Sequence[Turn]) -> str:
     lines: list[str] = []
     left = MOST
     for turn in reversed(turns):
-        said = " ".join(turn.text[-MOST:].split()).lstrip("> ")
+        said = " ".join(short(turn.text).split()).lstrip("> ")
         line = ASSISTANT + said if turn.ours else said
         left -= len(line) + 1
         if left < 0 and lines:
@@ -30,10 +30,15 @@ def joined(turns: Sequence[Turn]) -> str:
     return "\n".join(reversed(lines))
 
 
+def short(text: str) -> str:
+    """Of an endless turn the beginning and the end: what is asked for is seldom in the middle."""
+    return text if len(text) <= MOST else f"{text[: MOST // 2 - 1]} {text[-MOST // 2 :]}"
+
+
 def parted(text: str) -> list[Turn]:
     """The turns of a text; one without line breaks is one turn. Of an endless one the latest are read."""
+    text = text.strip()
     if len(text) > MOST:
-        text = text[-MOST:]
-        text = text.partition("\n")[2] or text
+        text = text[-MOST:].partition("\n")[2] or short(text.splitlines()[-1])
     lines = [line.strip() for line in text.splitlines()]
     return [Turn(line.removeprefix(ASSISTANT), line.startswith(ASSISTANT)) for line in lines if line]

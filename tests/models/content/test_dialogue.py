@@ -119,6 +119,8 @@ def test_what_is_denied_or_not_seen_is_not_liked() -> None:
     assert listed(heard.liked, "I loved Groundhog Day but hated Titanic, Heat") == ["Groundhog Day"]
     assert listed(heard.liked, "I have not seen Groundhog Day. But I enjoyed Clueless.") == ["Clueless"]
     assert listed(heard.liked, "like Alien\nactually I didn't like Alien") == []
+    assert listed(heard.liked, "like Alien and Heat\ntake back the Alien part") == ["Heat"]
+    assert listed(heard.liked, "have I seen Alien?") == []
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,13 @@ def test_what_is_denied_or_not_seen_is_not_liked() -> None:
         ("90's comedies", 1990, 1999),
         ("the early nineties", 1990, 1994),
         ("80s or 90s", 1980, 1999),
+        ("1995 or 1996", 1995, 1996),
+        ("at least 1995", 1995, 2100),
+        ("1995 at the earliest", 1995, 2100),
+        ("no more than 1990", 0, 1990),
+        ("the last 5 years", 2005, 2009),
+        ("from the past decade", 2000, 2009),
+        ("after 1990 before 1980", 0, -1),
         ("after 1990\nbefore 1996", 1991, 1995),
         ("before 1980\nafter 1990", 1991, 2100),
         ("after 1995\nany year is fine", 0, 9999),
@@ -154,6 +163,9 @@ def test_years_hold_to_the_year(text: str, low: int, high: int) -> None:
 
 def test_a_stretch_of_years_can_be_left_out() -> None:
     assert years("nothing from the 90s") == {1979, 1953, 1980, 2001, 2009, 1977}
+    assert years("not 1995 or 1996") == {1979, 1999, 1997, 1953, 1990, 1993, 1980, 2001, 2009, 1977}
+    assert years("before 1979 or after 1999") == {1953, 1977, 2001, 2009}
+    assert years("from the 70s or the 2000s") == {1979, 1977, 2001, 2009}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +196,13 @@ def test_a_stretch_of_years_can_be_left_out() -> None:
         ("I don\u2019t like horror", lambda g: "Horror" not in g),
         ("no horror\nhorror is fine after all", lambda g: True),
         ("no horror, after 1990\nstart over", lambda g: True),
+        ("a comedy, no horror\nforget everything", lambda g: True),
+        ("a comedy\nforget the comedy", lambda g: True),
+        ("no horror\nforget about horror", lambda g: True),
+        ("scary but not too scary", lambda g: "Horror" in g),
+        ("scary\nnot too scary", lambda g: "Horror" in g),
+        ("not too scary", lambda g: "Horror" not in g),
+        ("no horror please, something scary", lambda g: "Horror" not in g),
     ],
 )
 def test_tags_hold(text: str, rule: Any) -> None:
@@ -209,6 +228,51 @@ def test_a_question_about_an_item_finds_that_item() -> None:
     assert said(heard.intent, "tell me about Heat") == "about"
     assert fitting("Is Groundhog Day any good?") == {"Groundhog Day (1993)"}
     assert said(heard.intent, "Groundhog Day was good") == "like this"
+    assert fitting("a comedy\n> Clueless (1995): Comedy. Get Shorty (1995): Comedy.\nwho directed it?") == {
+        "Clueless (1995)"
+    }
+    assert fitting("tell me about Heat\n> Heat (1995): Crime.\nwhat year is it from?") == {"Heat (1995)"}
+    assert fitting("like Heat\nwhen was it made?") == {"Heat (1995)"}
+
+
+@pytest.mark.parametrize(
+    ("text", "answered"),
+    [
+        ("", "What are you looking for?"),
+        ("Good Morning!", "What are you looking for?"),
+        ("hey there, how's it going", "What are you looking for?"),
+        ("thanks, bye", "You are welcome."),
+        ("a comedy\nthank you", "You are welcome."),
+        ("good bye", "Goodbye."),
+        ("who are you", 'Say what you like: "Action", "after 1990", "like Alien (1979)"'),
+        ("what can you do?", 'Say what you like: "Action"'),
+        ("help", 'Say what you like: "Action"'),
+    ],
+)
+def test_small_talk_is_answered_and_asks_for_nothing(text: str, answered: str) -> None:
+    assert said(heard.intent, text) == "smalltalk"
+    assert said(heard.understood, text).startswith(answered)
+    assert listed(heard.named, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("something like The Flibbertigibbet Chronicles", "The Flibbertigibbet Chronicles"),
+        ("I loved Alien and something like Solaris (1972)", "Solaris"),
+        ("I really enjoyed The Shape of Water and Heat", "The Shape of Water"),
+        ("have you seen Zorblax 9000?", "Zorblax 9000"),
+        ("tell me about Inception", "Inception"),
+        ("I like Italian comedies and Disney movies", ""),
+        ("I like Alien", ""),
+        ("something like Horror", ""),
+        ("I LIKE SHOUTING", ""),
+        ("like I said", ""),
+    ],
+)
+def test_a_title_that_is_none_is_said(text: str, unknown: str) -> None:
+    answer = said(heard.understood, text)
+    assert answer.endswith(f"No title known: {unknown}.") if unknown else "No title" not in answer
 
 
 def test_intents() -> None:
@@ -218,7 +282,10 @@ def test_intents() -> None:
 
 def test_the_query_is_what_is_left_to_search_for() -> None:
     text = "I am looking for a film like Alien, after 1970, with submarines\nno horror please, something scary at sea"
-    assert said(heard.query, text) == "submarines sea"
+    assert said(heard.query, text) == "submarines scary sea"
+    assert said(heard.query, "a comedy at sea\nforget the comedy") == "sea"
+    assert said(heard.query, "submarines\nforget everything") == ""
+    assert said(heard.query, "submarines\nforget the year") == "submarines"
     assert said(heard.query, "scary\nno, not horror, something funny instead") == "funny"
     assert len(said(heard.query, "submarine " * 5000).split()) == 64
 

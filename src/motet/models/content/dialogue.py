@@ -25,6 +25,7 @@ from motet.windows import Windows
 
 REMEMBERED = 64  # conversations whose reading is kept: a request needs it several times
 MOST_NAMED = 3  # of what was liked are repeated
+ANSWERS = {"thanks": "You are welcome.", "bye": "Goodbye."}
 
 
 class Heard(Record):
@@ -33,8 +34,8 @@ class Heard(Record):
     intent: of the last turn: find, like this, refine, about or smalltalk. query: the words that say what else is
     wanted, for search by meaning and words. liked: items named with liking; named: all that were named, by the
     assistant too. fits: per request and item, whether all that was asked for holds, and the item was not named yet;
-    where the last turn asks about items, these alone. understood: what was asked for, as a sentence that says so where
-    nothing fits.
+    where the last turn asks about items, these alone. understood: what was asked for, as a sentence, which also says
+    where nothing fits and what is no title; of small talk what there is to answer.
     """
 
     intent: Category
@@ -51,8 +52,10 @@ class Dialogue(Model):
 
     By rules, in English, some 0.3 ms a conversation, and nothing is fitted: titles are looked up whatever their number,
     a new item is known at once. Later turns refine earlier ones ("no horror", "newer", "more like the second one",
-    "dramas instead") or take them back. What is not understood stays in the query. A text with line breaks is a turn a
-    line, the latest last, the assistant's behind "> "; of more than 8,000 characters the latest turns are read.
+    "dramas instead") or take them back ("forget the year"). "The last five years" are those up to the newest item's.
+    What is not understood stays in the query. A text with line breaks is a turn a line, the latest last, the
+    assistant's behind "> "; of more than 8,000 characters the latest turns are read, of an endless turn its beginning
+    and its end.
 
     also: words for tags besides their names: {"scary": "Horror"}.
     Call: heard = Dialogue()(Visit.said, Film.title, Film.genres, Film.year); tags and year may be left out. Gives a
@@ -175,7 +178,8 @@ class Catalogue:
         words |= {word: words[tag] for word, tag in also.items() if tag in words}
         common = {word for phrase in words for word in phrase.casefold().split()}
         titles = Titles(title.to_pylist(), self._years.tolist(), common)
-        self._reader = Reader(titles, words, lambda row: float(self._years[row]))
+        newest = float(np.nanmax(self._years, initial=-np.inf))
+        self._reader = Reader(titles, words, lambda row: float(self._years[row]), newest)
         self.read = lru_cache(REMEMBERED)(self._read)
         self.fits = lru_cache(REMEMBERED)(self._fits)
 
@@ -194,8 +198,13 @@ class Catalogue:
     def told(self, text: str) -> str:
         """What was asked for, as a sentence."""
         wishes = self.read(text)
+        unknown = f"No title known: {', '.join(wishes.unknown)}." if wishes.unknown else ""
         if wishes.about:
-            return ""
+            return unknown
+        if wishes.talk in ANSWERS:
+            return ANSWERS[wishes.talk]
+        if wishes.talk == "help":
+            return self._help()
         asked = [" or ".join(self._tags.names[tag] for tag in sorted(group)) for group in wishes.tags]
         asked += [f"without {self._tags.names[tag]}" for tag in sorted(wishes.without)]
         asked += [str(wishes.period)] if wishes.period else []
@@ -203,9 +212,18 @@ class Catalogue:
             return f"Nothing fits: {', '.join(asked)}."
         liked = [str(self._titles[row].as_py()) for row in wishes.liked[-MOST_NAMED:]]
         asked += [f"like {', '.join(liked)}"] if liked else []
-        if not asked:
-            return "What are you looking for?" if wishes.intent == "smalltalk" else ""
-        return f"Asked for: {', '.join(asked)}."
+        if not asked and not unknown:
+            return "What are you looking for?" if wishes.talk else ""
+        return " ".join([*([f"Asked for: {', '.join(asked)}."] if asked else []), *([unknown] if unknown else [])])
+
+    def _help(self) -> str:
+        """What can be asked for, with what there is."""
+        tag = self._tags.names[0] if self._tags.names else "something old"
+        title = str(self._titles[0].as_py()) if len(self._titles) else "a title"
+        return (
+            f'Say what you like: "{tag}", "after 1990", "like {title}", and what you do not: "no {tag}".'
+            f' Or ask: "tell me about {title}".'
+        )
 
     def _within(self, wishes: Wishes) -> Array:
         fits = np.ones(len(self.keys), np.bool_)

@@ -37,12 +37,18 @@ KINDS = frozenset(_WORD.findall("film films flick flicks movie movies show shows
 NEGATIVE = frozenset(
     _WORD.findall(
         "arent avoid avoiding bored cant didnt dislike disliked dislikes doesnt dont except exclude excluding hate "
-        "hated hates isnt less minus neither never no none nor not nothing sick skip tired wasnt without wont"
+        "hated hates isnt less minus neither never no none nor not nothing remove sick skip tired wasnt without wont"
     )
 )
 
 # Words that say what somebody has seen or not, which is no verdict.
 SEEN = frozenset(_WORD.findall("heard saw see seen watched"))
+
+# Words that take back what was said before, either way.
+BACK = frozenset(_WORD.findall("cancel disregard drop forget ignore scratch undo"))
+
+# Words that make a thing too much of itself: what is "not too scary" may be scary.
+DEGREE = frozenset(_WORD.findall("overly particularly so that too very"))
 
 # Words that say that something may be.
 FINE = frozenset(_WORD.findall("acceptable alright fine mind ok okay"))
@@ -56,28 +62,35 @@ BEING = frozenset(_WORD.findall("are arent be is isnt was were"))
 # Words of which small talk is made.
 GREETING = frozenset(
     _WORD.findall(
-        "a afternoon alright are awesome bye cheers cool day doing evening fine good goodbye great greetings haha "
-        "have hello hey hi hiya how howdy im is it later lol morning much nice night no nope ok okay one perfect "
-        "please pleasure see so sup sure talk thank thanks the there thx to today up very welcome well what wow "
-        "yeah yep yes you"
+        "a afternoon again all alright and appreciate are awesome bye cheers ciao cool day doing evening everyone "
+        "everything farewell fine folks for going good goodbye great greetings guys haha have hello help hey hi "
+        "hiya hope how howdy hows i im is it its later lol lot morning much nice night no nope of ok okay one "
+        "perfect please pleasure see so sup sure talk thank thanks thats the there thx to today tonight up very "
+        "was welcome well what whats wow yeah yep yes you your"
     )
 )
+
+THANKS = frozenset(_WORD.findall("appreciate cheers thank thanks thx"))
+
+# Words that end a conversation, or thank for it.
+PARTING = THANKS | frozenset(_WORD.findall("bye ciao farewell goodbye later"))
 
 # Words that say that something is wanted, and not what.
 FILLER = frozenset(
     _WORD.findall(
-        "a about again all also am an and another any anything are as at bad be because been best better but by "
-        "bye can could did different do does dont during else enjoy enjoyed especially etc ever favorite favourite "
-        "feel fifth film films find fine first for fourth from funniest get give go good great had hate hated have "
-        "havent hear heard hello hey hi how i id if ill im in instead into is it its ive just keep kind kinds know "
-        "last less let like liked likes little long looking lot lots love loved loves made make many may maybe me "
-        "mean mind mood more most movie movies much my need never new newer nice no not now of off oh ok okay "
-        "older on one ones or other others our out please prefer preferably pretty probably rather really "
-        "recommend recommendation recommendations recommended right same saw say second see seen set should show "
-        "similar since so some someone something sort still such suggest suggestion suggestions sure tell than "
-        "thank thanks that the their them then there these they thing things think third this those though time to "
-        "today tonight too try type types us very want wanted wants was watch watched watching way we well were "
-        "what whatever when which while who will with without wont would yeah yes yet you your"
+        "a about add again all also am an and another any anything are as at bad be because been best better but by "
+        "bye can cancel could did different disregard do does dont drop during else enjoy enjoyed especially etc "
+        "ever favorite favourite feel fifth film films find fine first for forget fourth from funniest get give "
+        "go good great had hate hated have havent hear heard hello help hey hi how i id if ignore ill im in instead "
+        "into is it its ive just keep kind kinds know last less let like liked likes little long looking lot lots "
+        "love loved loves made make many may maybe me mean mind mood more most movie movies much my need never "
+        "new newer nice no not now of off oh ok okay older on one ones or other others our out please prefer "
+        "preferably pretty probably rather really recommend recommendation recommendations recommended remove "
+        "right same saw say scratch second see seen set should show similar since so some someone something sort "
+        "still such suggest suggestion suggestions sure tell than thank thanks that the their them then there "
+        "these they thing things think third this those though time to today tonight too try type types undo us "
+        "very want wanted wants was watch watched watching way we well were what whatever when which while who "
+        "will with without wont would yeah yes yet you your"
     )
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
@@ -20,19 +21,35 @@ _WHEN = (
     + "|".join(_NAMED)
     + r")\b"
 )
-_NOT = r"(?P<no>\b(?:not|no|nothing|none|never|without|isn'?t|aren'?t|don'?t)\b(?:\s+[a-z]+){0,2}?\s+)?"
+_BETWEEN = (  # words that may stand between a "not" and the years that it denies
+    r"(?:any|anything|are|be|film|films|from|is|it|like|made|me|movie|movies|necessarily|one|ones|really|show|stuff|"
+    r"thing|things|to|too|want)"
+)
+_NOT = rf"(?P<no>\b(?:not|no|nothing|none|never|without|isn'?t|aren'?t|don'?t)\b(?:\s+{_BETWEEN}\b){{0,3}}?\s+)?"
 _HOW = {
     "between": rf"(?:between\s+|from\s+)?(?P<a>{_WHEN})\s*(?:and|to|-|–|until|through)\s*(?P<b>{_WHEN})",
-    "on": rf"(?:from\s+|since\s+)?(?P<a>{_WHEN})\s*(?:onwards?|on\b|or later|or newer|and later|and newer|and up|\+)",
-    "back": rf"(?P<a>{_WHEN})\s*(?:or earlier|or older|and earlier|and older)",
+    "least": rf"(?:at least|no (?:earlier|older) than|not (?:earlier|older) than|not before)\s+(?P<a>{_WHEN})",
+    "most": rf"(?:at most|no (?:later|newer|more) than|not (?:later|newer|more) than|not after)\s+(?P<a>{_WHEN})",
+    "on": rf"(?:from\s+|since\s+)?(?P<a>{_WHEN})\s*"
+    r"(?:onwards?|on\b|or later|or newer|and later|and newer|and up|\+|at least|at the earliest)",
+    "back": rf"(?P<a>{_WHEN})\s*(?:or earlier|or older|and earlier|and older|at most|at the latest)",
     "after": rf"(?:after|newer than|later than|younger than|more recent than|past|post)[\s-]+(?P<a>{_WHEN})",
     "since": rf"(?:since|starting(?:\s+(?:in|from|with))?)\s+(?P<a>{_WHEN})",
     "before": rf"(?:before|older than|earlier than|prior to|pre)[\s-]+(?P<a>{_WHEN})",
-    "until": rf"(?:until|till|up to|no later than)\s+(?P<a>{_WHEN})",
+    "until": rf"(?:until|till|up to)\s+(?P<a>{_WHEN})",
     "in": rf"(?<!set )(?:in|from|of|during|made in)\s+(?P<a>{_WHEN})",
     "bare": rf"(?P<a>{_WHEN})(?=\s*(?:movie|film|one|comed|horror|thriller|action|drama|$|[,.!?]|or\b|and\b))",
 }
 _PATTERNS = {how: re.compile(_NOT + pattern) for how, pattern in _HOW.items()}
+_STRETCHES = ("between", "in", "bare")  # alternatives, where there are several of them: "80s or 90s"
+_AND = re.compile(r"\s*(?:,|/|&|\bor\b|\band\b)+\s*(?:or\b|and\b)?\s*(?:in|from|of)?\s*")
+_OR = re.compile(r"\s*,?\s*\bor\s+(?:else\s+)?")
+_COUNTS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NUMBERS = {name: n for n, name in enumerate(_COUNTS)} | {"fifteen": 15, "twenty": 20}
+_LAST = re.compile(
+    rf"\b(?:(?:in|from|of|over|within)\s+)?(?:the\s+)?(?:last|past)\s+(?:couple of\s+)?"
+    rf"(?:(?P<n>\d{{1,3}}|{'|'.join(_NUMBERS)})\s+)?(?P<unit>years?|decades?)\b"
+)
 _ANY = re.compile(r"\b(?:any (?:year|time|decade|age|era)|(?:forget|ignore|drop|never mind)(?: about)? the years?|"
                   r"(?:the )?years? (?:doesn'?t|do not|does not|don'?t) matter|whatever year)\b")  # fmt: skip
 
@@ -56,8 +73,14 @@ class Period(NamedTuple):
             low, high = later.low, later.high
         return Period(low, high, self.without + later.without)
 
+    def and_(self, other: Period) -> Period:
+        """The years that both hold, which may be none."""
+        lows = [low for low in (self.low, other.low) if low is not None]
+        highs = [high for high in (self.high, other.high) if high is not None]
+        return Period(max(lows, default=None), min(highs, default=None), self.without + other.without)
+
     def __str__(self) -> str:
-        said = [f"not from {low} to {high}" for low, high in self.without]
+        said = [f"not from {low}" + (f" to {high}" if high > low else "") for low, high in self.without]
         match self.low, self.high:
             case None, None:
                 pass
@@ -65,46 +88,105 @@ class Period(NamedTuple):
                 said.insert(0, f"from {low} on")
             case None, high:
                 said.insert(0, f"until {high}")
+            case low, high if low > high:
+                said.insert(0, f"from {low} on and until {high}")
             case low, high:
                 said.insert(0, f"from {low}" if low == high else f"from {low} to {high}")
         return ", ".join(said)
 
 
-def read(text: str) -> tuple[Period, list[tuple[int, int]], bool]:
-    """The period that a text asks for, where it says so, and whether it takes back what was asked before."""
-    lower, places = text.lower(), list[tuple[int, int]]()
-    period, spans = Period(), list[tuple[int, int]]()
+class _Said(NamedTuple):
+    """One mention of years, and where it stands. no: whether it is denied."""
+
+    start: int
+    end: int
+    how: str
+    no: bool
+    period: Period
+
+
+def read(text: str, newest: float = math.nan) -> tuple[Period, list[tuple[int, int]], bool]:
+    """The period that a text asks for, where it says so, and whether it takes back what was asked before.
+
+    newest: the year from which "the last five years" are counted back.
+    """
+    lower = text.lower()
+    said = _mentions(lower)
+    places = [(each.start, each.end) for each in said]
+    period, spans, opened = Period(), list[tuple[int, int]](), list[_Said]()
+    for one in said:
+        if one.how in _STRETCHES and not one.no:
+            spans.append((int(one.period.low or 0), int(one.period.high or 0)))
+        elif opened and _OR.fullmatch(lower[opened[-1].end : one.start]):
+            period = _either(opened[-1].period, one.period)
+        else:
+            period = period.and_(one.period)
+        opened += [] if one.how in _STRETCHES else [one]
+    for found in () if newest != newest else _LAST.finditer(lower):
+        places.append(found.span())
+        period = period.and_(Period(int(newest) - _years(found) + 1, None))
+    if spans:
+        period = period.and_(_any_of(spans))
+    taken_back = _ANY.search(lower)
+    places += [taken_back.span()] if taken_back else []
+    return period, places, taken_back is not None
+
+
+def _mentions(lower: str) -> list[_Said]:
+    """What is said of years, in order, each character read once."""
+    said: list[_Said] = []
     for how, pattern in _PATTERNS.items():
         for found in pattern.finditer(lower):
-            if any(found.start() < end and start < found.end() for start, end in places):
+            if any(found.start() < one.end and one.start < found.end() for one in said):
                 continue
-            if how == "bare" and _is_a_year(found["a"]) and found.end() == len(lower) and found.start() > 0:
+            before = next((one for one in said if _AND.fullmatch(lower[one.end : found.start("a")])), None)
+            lone = how == "bare" and _is_a_year(found["a"]) and found.end() == len(lower) and found.start() > 0
+            if lone and before is None:
                 continue  # a lone year at the end of other words may be anything
-            places.append(found.span())
-            one = _period(how, found)
-            if how in ("in", "bare", "between") and one.low is not None and one.high is not None:
-                spans.append((one.low, one.high))
-            else:
-                period = period.then(one)
-    if spans:
-        period = period.then(Period(min(low for low, _ in spans), max(high for _, high in spans)))
-    return period, places, _ANY.search(lower) is not None
+            no = found["no"] is not None or (how == "bare" and before is not None and before.no)
+            said.append(_Said(*found.span(), how, no, _period(how, found, no)))
+    return sorted(said)
 
 
-def _period(how: str, found: re.Match[str]) -> Period:
+def _years(found: re.Match[str]) -> int:
+    """How many years "the last five years" or "the past decade" are."""
+    said = found["n"]
+    unit = 10 if found["unit"].startswith("decade") else 1
+    several = 2 if "couple" in found[0] else 3 if found["unit"].endswith("s") else 1
+    return unit * (several if said is None else int(said) if said.isdigit() else _NUMBERS[said])
+
+
+def _any_of(spans: list[tuple[int, int]]) -> Period:
+    """From the first to the last of them, without the years between them."""
+    ordered = sorted(spans)
+    gaps, last = list[tuple[int, int]](), ordered[0][1]
+    for low, high in ordered[1:]:
+        gaps += [(last + 1, low - 1)] if low > last + 1 else []
+        last = max(last, high)
+    return Period(ordered[0][0], last, tuple(gaps))
+
+
+def _either(one: Period, other: Period) -> Period:
+    """Before a year or after another: all but what is between."""
+    until, since = (one, other) if one.high is not None else (other, one)
+    if until.high is None or since.low is None or until.low is not None or since.high is not None:
+        return one.and_(other)
+    return Period(None, None, ((until.high + 1, since.low - 1),) if until.high + 1 < since.low else ())
+
+
+def _period(how: str, found: re.Match[str], no: bool) -> Period:
     low, high = _stretch(found["a"])
-    no = found["no"] is not None
     match how:
         case "between":
             last = _stretch(found["b"])[1]
             return Period(None, None, ((low, last),)) if no else Period(min(low, last), max(low, last))
         case "after":
             return Period(None, high) if no else Period(high + 1, None)
-        case "since" | "on":
+        case "since" | "on" | "least":
             return Period(None, low - 1) if no else Period(low, None)
         case "before":
             return Period(low, None) if no else Period(None, low - 1)
-        case "until" | "back":
+        case "until" | "back" | "most":
             return Period(high + 1, None) if no else Period(None, high)
         case _:
             return Period(None, None, ((low, high),)) if no else Period(low, high)

@@ -21,6 +21,7 @@ _SENTENCE = re.compile(r"(^|[.!?:]\s*)$")
 _ON = re.compile(r"[\s,&]*(?:\b(?:and|or)\b)?[\s,&]*(?:\b(?:the|a|an)\b)?\s*")
 _QUOTES = "\"'«»"
 _ARTICLES = frozenset({"the", "a", "an"})
+_LINKS = frozenset({"at", "for", "from", "in", "of", "on", "the", "to"})  # small words inside a title
 
 
 class Token(NamedTuple):
@@ -97,6 +98,24 @@ class Titles:
             while at < len(words) and words[at].start < one.end:
                 at += 1
         return named
+
+    def unknown(self, text: str, named: Sequence[Named]) -> list[str]:
+        """What stands where a title would and is none: a name after "like", or a title with the year of no item.
+
+        text: with straight quotes. named: the titles that were found in it.
+        """
+        words = tokens(text)
+        if not _is_plain(text, words):
+            return []
+        strange = [text[one.start : one.end] for one in named if not one.rows]
+        for at in range(1, len(words)):
+            if words[at - 1].word in CUES or _is_to(words, at) or _is_asked(words, at):
+                end = _name_end(text, words, at)
+                inside = words[at:end]
+                taken = any(one.start < word.end and word.start < one.end for one in named for word in inside)
+                if not taken and any(word.word not in self._common for word in inside):
+                    strange.append(text[inside[0].start : inside[-1].end])
+        return strange
 
     def told(self, text: str) -> list[Named]:
         """The titles in what was answered before: those that its sentences tell of, as they are written, however common
@@ -200,6 +219,23 @@ def _has_capitals(text: str, words: list[Token], at: int, end: int) -> bool:
     return not (alone and (len(inside[0].word) == 1 or _SENTENCE.search(text[: words[at].start])))
 
 
+def _name_end(text: str, words: list[Token], at: int) -> int:
+    """Behind the last word of the capitalised name that begins here, none where it may only describe what follows."""
+
+    def goes_on(i: int) -> bool:
+        joined = i == at or text[words[i - 1].end : words[i].start].strip(":-,. ") == ""
+        return joined and (text[words[i].start].isupper() or (i > at and words[i].word.isdigit()))
+
+    end = at
+    while end < len(words):
+        linked = at < end < len(words) - 1 and words[end].word in _LINKS and goes_on(end + 1)
+        if not linked and not goes_on(end):
+            break
+        end += 2 if linked else 1
+    follows = text[words[end - 1].end : words[end].start].isspace() if at < end < len(words) else False
+    return at if follows and words[end].word not in COMMON else end
+
+
 def _is_quoted(text: str, start: int, end: int) -> bool:
     return start > 0 and end < len(text) and text[start - 1] in _QUOTES and text[end] in _QUOTES
 
@@ -211,3 +247,7 @@ def _continues(text: str, start: int, before: list[Named]) -> bool:
 
 def _is_to(words: list[Token], first: int) -> bool:
     return first > 1 and words[first - 1].word == "to" and words[first - 2].word in ("similar", "close")
+
+
+def _is_asked(words: list[Token], first: int) -> bool:
+    return first > 1 and words[first - 1].word == "about" and words[first - 2].word in ("me", "more")

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from motet.models.content import periods
-from motet.models.content.english import BEING, FILLER, FINE, GREETING, JOINING, NEGATIVE, SEEN, WHOSE
+from motet.models.content.english import (
+    BACK,
+    BEING,
+    DEGREE,
+    FILLER,
+    FINE,
+    GREETING,
+    JOINING,
+    NEGATIVE,
+    PARTING,
+    SEEN,
+    THANKS,
+    WHOSE,
+)
 from motet.models.content.periods import Period
 from motet.models.content.titles import Named, Titles, Token, straight, tokens
 from motet.turns import Turn
@@ -20,19 +35,30 @@ REACH = 8  # words after a negative one that it still denies
 
 _CLAUSE = re.compile(r"[.;!?,]|\b(?:but|though|although|however|because)\b", re.IGNORECASE)
 _BUT = re.compile(r"\b(?:any|every)thing (?:but|except)\b", re.IGNORECASE)
+_TAKEN_BACK = re.compile(r"\b(?:tak(?:e|ing) back|leave out|get rid of)\b", re.IGNORECASE)
 _NON = re.compile(r"\bnon[- ]?(\w+)", re.IGNORECASE)
 _AUXILIARIES = ("is", "are", "was", "were", "do", "does", "did", "ca", "wo", "have", "has", "had", "could", "would")
 _INSTEAD = re.compile(r"\b(?:instead|rather|actually|(?:how|what) about)\b", re.IGNORECASE)
 _ANEW = re.compile(
-    r"\b(?:start (?:over|again|anew)|never ?mind|(?:forget|ignore) (?:all|everything|that|it|what i said)|new search|"
-    r"something (?:completely|entirely|totally|else entirely) ?(?:different|else)?)\b",
+    r"\b(?:start (?:over|again|anew)|never ?mind|new search|something else entirely|"
+    r"something (?:completely|entirely|totally) ?(?:different|else)|"
+    r"(?:forget|ignore) (?:about )?(?:all|everything|that|it|what i said)"
+    r"(?=\s*(?:[.!?,;]|$|and\b|please\b|so far\b|again\b)))",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
     r"\b(?:tell me (?:more |something )?about|more about|describe|details (?:of|on|about)"
     r"|what(?:'s| is| was)\b.*\babout"
     r"|who (?:is|was|stars|starred|directed|plays)|what (?:year|genre|kind)|when (?:was|did))\b"
-    r"|(?:^|[.!?,]\s*)(?:is|was) _+ [^.!?]{0,30}\?",
+    r"|(?:^|[.!?,]\s*)(?:is|was) _+ [^.!?]{0,30}\?"
+    r"|(?:have|did) i (?:ever |already )?(?:see|seen|watch|watched)\b",
+    re.IGNORECASE,
+)
+_IT = re.compile(r"\b(?:it|its|that (?:film|movie|one)|this (?:film|movie|one)|the (?:film|movie))\b", re.IGNORECASE)
+_HELP = re.compile(
+    r"^\W*(?:(?:hi|hello|hey)\W+)?(?:(?:please\s+)?help(?: me)?(?: please)?|(?:who|what) are you|what(?:'s| is) this"
+    r"|what(?:'s| is) your name|what (?:can|do) (?:you|i) (?:do|say|ask)(?: here| for me)?"
+    r"|how (?:does|do) (?:this|it|you) works?)\W*$",
     re.IGNORECASE,
 )
 _PLACE = re.compile(
@@ -48,7 +74,8 @@ _OLDER = re.compile(r"\b(?:older|more classic)\b(?! than)", re.IGNORECASE)
 class Wishes:
     """tags: of each group at least one is wanted. without: tags that are not. liked: items that were named with
     liking, or by themselves; named: those and all others, the assistant's too. about: the items that the last turn asks
-    about. All items are rows, all tags codes. query: the words that say what else is wanted."""
+    about. All items are rows, all tags codes. query: the words that say what else is wanted. unknown: what the last
+    turn names as a title, and is none. talk: of small talk, whether it says hello or bye, or asks for help."""
 
     intent: str = "find"
     query: str = ""
@@ -58,6 +85,8 @@ class Wishes:
     liked: tuple[int, ...] = ()
     named: tuple[int, ...] = ()
     about: tuple[int, ...] = ()
+    unknown: tuple[str, ...] = ()
+    talk: str = ""
 
     @property
     def conditions(self) -> tuple[object, ...]:
@@ -83,11 +112,13 @@ class Tagged(NamedTuple):
 class Reader:
     """Reads conversations about items with these titles, years and tags.
 
-    words: the code of the tag that each word or phrase stands for.
+    words: the code of the tag that each word or phrase stands for. newest: the year of the newest item.
     """
 
-    def __init__(self, titles: Titles, words: Mapping[str, int], year: Callable[[int], float]) -> None:
-        self._titles, self._year = titles, year
+    def __init__(
+        self, titles: Titles, words: Mapping[str, int], year: Callable[[int], float], newest: float = math.nan
+    ) -> None:
+        self._titles, self._year, self._newest = titles, year, newest
         self._tags = {form: (tag, n > 0) for phrase, tag in words.items() for n, form in enumerate(_forms(phrase))}
         self._longest = max((form.count(" ") + 1 for form in self._tags), default=0)
 
@@ -100,47 +131,54 @@ class Reader:
             else:
                 wishes, said, anew = self._heard(wishes, turn.text, shown)
                 content = said if anew else [*content, *said]
-        left = [word.text for word in content if word.tag not in wishes.without]
+        if not turns or turns[-1].ours:  # the person has said nothing
+            wishes = replace(wishes, intent="smalltalk", talk="hello")
+        wanted = frozenset[int]().union(*wishes.tags)
+        left = [word.text for word in content if word.tag < 0 or word.tag in wanted]
         return replace(wishes, query=" ".join(left[-LONGEST:]))
 
     def _heard(self, before: Wishes, text: str, shown: tuple[int, ...]) -> tuple[Wishes, list[Word], bool]:
         """What is wanted after one more turn of the person, the words in it that say what else, and whether what was
         wanted before is forgotten."""
-        text = _NON.sub(self._alone, _BUT.sub("not", text))
+        text = _NON.sub(self._alone, _TAKEN_BACK.sub("forget", _BUT.sub("not", text)))
+        talk = _talk(text)
+        if talk:
+            return replace(before, intent="smalltalk", talk=talk, about=(), unknown=()), [], False
         titles = self._titles.found(text)
+        unknown = tuple(self._titles.unknown(text, titles))
         bare = _blanked(text, [(one.start, one.end) for one in titles])
-        period, places, any_year = periods.read(bare)
-        bare = _blanked(bare, places)
+        period, places, any_year = periods.read(bare, self._newest)
+        forgotten = [found.span() for found in _ANEW.finditer(bare)]
+        bare = _blanked(bare, [*places, *forgotten])
+        old = replace(Wishes(), named=before.named) if forgotten else before
+        rows = _once(row for one in titles for row in one.rows)
+        named, pointed = _once((*old.named, *rows)), _pointed(bare, shown)
+        asked = (rows or pointed or _meant(bare, before, shown)) if _ABOUT.search(bare) else ()
+        if asked:
+            made = replace(old, intent="about", about=asked, named=named, unknown=unknown, talk="")
+            return made, [], bool(forgotten)
         words = tokens(bare)
         tags = self._tagged(words)
         scope = _Scope(bare, words, titles, tags)
-        liked = [row for one in titles if scope.polarity(one.start) > 0 for row in one.rows]
-        disliked = {row for one in titles if scope.polarity(one.start) < 0 for row in one.rows}
-        pointed = _pointed(bare, shown)
-        about = _ABOUT.search(bare) is not None
-        asked = (_once(row for one in titles for row in one.rows) or pointed) if about else ()
-        if not asked:
-            liked += pointed
-        anew, instead = _ANEW.search(bare) is not None, _INSTEAD.search(bare) is not None
-        old = replace(Wishes(), named=before.named) if anew else before
-        named = _once((*old.named, *(row for one in titles for row in one.rows)))
-        if asked:
-            return replace(old, intent="about", about=asked, named=named), [], anew
-        period = period or self._relative(bare, shown)
+        tags = _settled(tags, words, scope, old)
+        liked = _once(row for one in titles if scope.polarity(one.start) > 0 for row in one.rows) or pointed
+        dropped = {row for one in titles if scope.polarity(one.start) <= 0 for row in one.rows}
         made = replace(
             old,
-            tags=_groups(bare, tags, scope, () if instead and tags else old.tags),
+            tags=_groups(bare, tags, scope, () if tags and _INSTEAD.search(bare) else old.tags),
             without=_without(tags, scope, old.without),
-            period=(Period() if any_year else old.period).then(period),
-            liked=_once(row for row in (*old.liked, *liked) if row not in disliked),
+            period=(Period() if any_year else old.period).then(period or self._relative(bare, shown)),
+            liked=_once(row for row in (*old.liked, *liked) if row not in dropped),
             named=named,
             about=(),
+            unknown=unknown,
+            talk="",
         )
         of = {word: tag.tag for tag in tags for word in words if tag.start <= word.start < tag.end}
-        kept = [word for word in words if word.word not in FILLER and scope.polarity(word.start) >= 0]
+        kept = [word for word in words if word.word not in FILLER and scope.polarity(word.start) > 0]
         said = [Word(word.word, of.get(word, -1)) for word in kept]
-        changed = made.conditions != old.conditions
-        return replace(made, intent=_intent(words, bool(liked), changed, before)), said, anew
+        intent = _intent(bool(liked), made.conditions != old.conditions, before)
+        return replace(made, intent=intent), said, bool(forgotten)
 
     def _alone(self, non: re.Match[str]) -> str:
         """What "non-horror" means, of tags: nothing but the one word is not wanted."""
@@ -200,7 +238,7 @@ class _Scope:
     def _clause(inside: list[Token], own: list[tuple[int, int]], start: int, end: int) -> tuple[int, int, int] | None:
         words = [word.word for word in inside]
         negative = next((i for i, word in enumerate(words) if _is_negative(word)), None)
-        if own and any(word in FINE for word in words):
+        if own and any(word in FINE or word in BACK for word in words):
             return start, end, 0
         if negative is None:
             return None
@@ -228,6 +266,20 @@ def _forms(phrase: str) -> list[str]:
     one, last = " ".join(words), words[-1]
     plural = last[:-1] + "ies" if last.endswith("y") else last + "s"
     return [one, " ".join([*words[:-1], plural]), *(["".join(words)] if len(words) > 1 else [])]
+
+
+def _settled(tags: list[Tagged], words: list[Token], scope: _Scope, old: Wishes) -> list[Tagged]:
+    """The mentions that count: a tag that a turn denies is not wanted by another word of it, and "not too scary" denies
+    nothing that is wanted."""
+    wanted = {tag.tag for tag in tags if scope.polarity(tag.start) > 0}.union(*old.tags)
+    before = {word.start: previous.word for previous, word in pairwise(words)}
+    plain = [tag for tag in tags if not (tag.tag in wanted and _is_denied_degree(tag, before, scope))]
+    denied = {tag.tag for tag in plain if scope.polarity(tag.start) < 0}
+    return [tag for tag in plain if tag.tag not in denied or scope.polarity(tag.start) < 0]
+
+
+def _is_denied_degree(tag: Tagged, before: Mapping[int, str], scope: _Scope) -> bool:
+    return scope.polarity(tag.start) < 0 and before.get(tag.start) in DEGREE
 
 
 def _groups(
@@ -268,11 +320,25 @@ def _pointed(text: str, shown: tuple[int, ...]) -> tuple[int, ...]:
     return shown[place : place + 1] if place >= 0 else shown[-1:]
 
 
-def _intent(words: list[Token], liked: bool, changed: bool, before: Wishes) -> str:
+def _meant(text: str, before: Wishes, shown: tuple[int, ...]) -> tuple[int, ...]:
+    """What "it" is: what was asked about, else the best of what was shown, else what was named with liking last."""
+    return (before.about or shown[:1] or before.liked[-1:]) if _IT.search(text) else ()
+
+
+def _talk(text: str) -> str:
+    """hello, thanks, bye or help, where a turn is nothing else."""
+    if _HELP.match(text):
+        return "help"
+    words = [token.word for token in tokens(text)]
+    if '"' in text or _PLACE.search(text) or not all(word in GREETING for word in words):
+        return ""
+    parting = [word for word in words if word in PARTING]
+    return "hello" if not parting else "thanks" if any(word in THANKS for word in parting) else "bye"
+
+
+def _intent(liked: bool, changed: bool, before: Wishes) -> str:
     if liked:
         return "like this"
-    if not changed and all(word.word in GREETING for word in words):
-        return "smalltalk"
     earlier = before.intent != "smalltalk" and before != Wishes()
     return "refine" if earlier and changed else "find"
 
