@@ -1,5 +1,8 @@
 """What operators on columns mean, values missing included."""
 
+import copy
+import pickle
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import motet as mt
+from motet.errors import FieldError
+from motet.node import Node
 from motet.run.context import Context
 from motet.run.runner import Local
 from motet.store import Store
@@ -134,3 +139,44 @@ def test_a_column_of_another_kind_than_a_model_reads_is_refused_where_it_is_give
     with pytest.raises(mt.GraphError, match=r"reads text as Text, and .* is Number") as refused:
         mt.Embed("minilm-l6")(Thing.x)  # pyright: ignore[reportArgumentType]
     assert "mt.Text" in refused.value.help
+
+
+ANY: Any = Thing
+
+
+@pytest.mark.parametrize(
+    ("build", "says", "help"),
+    [
+        (
+            lambda: ANY.name.equals("tea"),
+            "Thing.name is a Text and has no 'equals', which Category and Number have",
+            "declare the field so: name: mt.Category",
+        ),
+        (lambda: ANY.name.within(seconds=3, otherwise=""), "no 'within', which Late has", ".otherwise(None)"),
+        (lambda: ANY.kind.has("tea"), "no 'has', which Tags has", '.equals("a name")'),
+        (lambda: ANY.marks.equals("tea"), "Thing.marks is a Tags and has no 'equals'", '.has("a name")'),
+        (lambda: ANY.x.top(3), "no 'top', which Candidates has", "mt.retrieve(Film, k=200, by=[...]).top(...)"),
+        (lambda: ANY.x.count(), "no 'count', which Sequence has", "mt.past(Visit.film, by=Visit.viewer).count(...)"),
+        (lambda: ANY.x.otherwse(3), "no 'otherwse'", "did you mean 'otherwise'? there are: equals, otherwise, text"),
+    ],
+)
+def test_what_a_column_does_not_have_is_told_with_those_that_have_it(build: Any, says: str, help: str) -> None:
+    with pytest.raises(FieldError, match=re.escape(says)) as refused:
+        build()
+    assert help in refused.value.help
+
+
+def test_a_column_can_be_looked_at_copied_and_sent_like_any_object() -> None:
+    assert not hasattr(Thing.x, "fields")
+    assert not hasattr(Thing.x, "__array__")
+    assert copy.deepcopy(Thing.x) == Thing.x
+    assert type(pickle.loads(pickle.dumps(mt.Number.__new__(mt.Number)))) is mt.Number
+
+
+def test_an_error_in_what_a_column_has_is_not_taken_for_something_that_it_has_not() -> None:
+    class Broken(Node):
+        def config(self) -> str:
+            raise AttributeError("its own")
+
+    with pytest.raises(AttributeError, match=r"^its own$"):
+        _ = mt.Number(Broken()).fingerprint

@@ -12,6 +12,7 @@ import motet as mt
 from motet.apply import Whole
 from motet.batch import Batch, Pairs
 from motet.column import Unready
+from motet.errors import FieldError
 from tests.shop import Buyer, Item, Purchase, asked_batch, shop
 
 
@@ -141,3 +142,11 @@ def test_a_missing_condition_does_not_hold() -> None:
     nothing = Purchase.amount / 0 > 1
     said = run.value(Slow()(Purchase.search).within(seconds=5, otherwise="no", where=nothing))
     assert set(said.to_pylist()) == {"no"}
+
+
+def test_what_comes_late_is_no_column_before_its_deadline_is_said() -> None:
+    late: Any = Slow()(Purchase.search)
+    with pytest.raises(FieldError, match=r"is a Text that comes late, and has no 'lower'") as refused:
+        late.lower()
+    assert refused.value.help == ".within(seconds=3, otherwise=None).lower(...)"
+    assert not hasattr(late, "_reference")

@@ -6,7 +6,8 @@ import pytest
 
 import motet as mt
 from motet.batch import Codes
-from motet.record import Event, FieldError, entity_of, filled, reference_of
+from motet.errors import FieldError
+from motet.record import Event, entity_of, filled, reference_of
 from motet.span import seconds_of
 from tests.shop import Buyer, Item, Purchase, asked, shop, stored
 

@@ -18,6 +18,10 @@ class GraphError(MotetError, TypeError):
     """A graph, or a part of one, that cannot mean anything. Raised at the line that builds it."""
 
 
+class FieldError(GraphError, AttributeError):
+    """A field that a record does not have, or a method that a column does not have."""
+
+
 class DataError(MotetError, ValueError):
     """Data that do not fit their records. Lists everything that is wrong, with rows or keys."""
 

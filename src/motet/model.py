@@ -34,6 +34,7 @@ import numpy as np
 from motet.batch import Batch
 from motet.clock import once
 from motet.errors import GraphError, RunError, listed, nearest
+from motet.worded import worded
 
 T = TypeVar("T")
 
@@ -95,6 +96,11 @@ class Model:
         def __new__(cls, *args: Any, **fields: Any) -> Any:
             _check_fields(cls, args, fields)
             return super().__new__(cls)
+
+        def __init_subclass__(cls, **given: Any) -> None:
+            super().__init_subclass__(**given)
+            if "__call__" in vars(cls):
+                cls.__call__ = worded(str)(cls.__call__)
 
     def fit(self, batch: Batch, target: Any) -> State:
         """Learns from columns of equal length and the outcome beside them (None where it needs none)."""

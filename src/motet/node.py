@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 
 from motet.batch import Array, Pairs, is_scores
 from motet.errors import GraphError
 from motet.model import State, digest
 from motet.scan import Scan
 from motet.search import Index
+from motet.worded import worded
 
 Grain: TypeAlias = frozenset[Any]  # the records that something exists once per combination of
 
@@ -188,6 +189,16 @@ class Column:
     def __repr__(self) -> str:
         return f"{self.kind}({self.node.label()} @ {grain_name(self.grain)})"
 
+    if not TYPE_CHECKING:  # a type checker sees what each kind of column has
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or hasattr(type(self), name) or not vars(self):
+                return object.__getattribute__(self, name)  # raises what it raises
+            from motet.column import lacking  # here: the kinds of columns are made of this one
+
+            raise lacking(self, name)
+
+    @worded(lambda column: f"{name_of(column)}.otherwise")
     def otherwise(self, other: Self | None) -> Self:
         """This column, and `other` where this one fails, is late or is not worth its cost. None: a missing value."""
         if other is None:

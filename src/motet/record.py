@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_type_hints
 from motet.apply import Pick
 from motet.batch import take
 from motet.column import Column, Key, Reference, Time
-from motet.errors import GraphError, listed
+from motet.errors import FieldError, GraphError, listed
 from motet.model import digest
 from motet.node import Grain, Node, Run
 from motet.span import seconds_of
-
-
-class FieldError(GraphError, AttributeError):
-    """A field that the record does not have."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ found.score + Film.title  # refused: a number and a text
 mt.BM25()(Film.year, Visit.query)  # refused: a number is no text
 mt.distill(Film.title, Visit.query)  # refused: a text is no label and no number
 seen.median()  # refused: no such aggregate
+Visit.query.equals("sea")  # refused: a text is no name
+Film.title.within(seconds=3, otherwise="")  # refused: a title is there in time
+reply.otherwse("")  # refused: no such method
+mt.LightGBM("binary")(Film.year)  # refused: no target
+Film.year.otherwise()  # refused: nothing stands in
 meaning @ embed(Visit.query)
 embed(reply)
 Film.year + seen.count()
