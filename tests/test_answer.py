@@ -106,9 +106,9 @@ def test_a_value_of_another_type_is_an_error(fitted: mt.Fitted) -> None:
 @pytest.mark.parametrize("key", [["b1"], ("b1",), {"id": "b1"}, {}, True, b"b1"])
 def test_what_can_be_no_key_is_an_error_alone_and_among_others(fitted: mt.Fitted, key: object) -> None:
     ask = {"at": NOW, "amount": 3.0}
-    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(texts\), and is"):
+    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(20 texts\), and is"):
         fitted.ask(buyer=key, **ask)
-    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(texts\).*row 1"):
+    with pytest.raises(mt.DataError, match=r"Purchase\.buyer needs keys of Buyer \(20 texts\).*row 1"):
         fitted.ask_many([{"buyer": "b1", **ask}, {"buyer": key, **ask}])
 
 

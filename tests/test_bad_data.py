@@ -297,10 +297,11 @@ def test_an_ask_names_the_field_what_was_given_and_what_exists() -> None:
         [{"viewer": 7, "at": 1}, {"viewer": 7, "at": "noon"}]
     )
     assert "Visit.at is empty\nhelp: a Time is" in asked({"viewer": 7, "at": None})
-    assert "Visit.viewer needs keys of Viewer (whole numbers), and is True" in asked({"viewer": True, "at": 1})
-    assert "Visit.viewer: none of the keys of Viewer (whole numbers) in 1 row: row 1: 'me'" in asked(
-        [{"viewer": "8", "at": 1}, {"viewer": "me", "at": 1}]
-    )
+    help = "help: send a whole number, such as 7; one that is new has no past"
+    wrong = f"Visit.viewer needs keys of Viewer (1 whole number), and is True\n{help}"
+    assert asked({"viewer": True, "at": 1}) == wrong
+    unknown = f"Visit.viewer: none of the keys of Viewer (1 whole number) in 1 row: row 1: 'me'\n{help}"
+    assert asked([{"viewer": "8", "at": 1}, {"viewer": "me", "at": 1}]) == unknown
     assert "row 1 is 'x'" in asked([{"viewer": 7, "at": 1}, "x"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from motet.batch import Vocabulary
 from motet.record import Entity, Event, Record
-from motet.rows.keys import HELP, typed
+from motet.rows.keys import such_as, typed
 from motet.rows.problems import Problem, counted, few, shown
 
 Asks = Sequence[Mapping[str, Any]]
@@ -31,7 +31,7 @@ def wrong_keys(record: type[Record], asks: Asks, entities: Mapping[type[Entity],
             wanted = f"{record.__name__}.{name} needs {typed(entity, entities.get(entity))}"
             quoted = few((f"row {row}: {shown(value)}" for row, value in wrong.items()), len(wrong))
             found = f"none in {counted(len(wrong), 'row')}: {quoted}" if len(asks) > 1 else shown(wrong[0])
-            problems.append(Problem(f"{wanted}, and is {found}", HELP))
+            problems.append(Problem(f"{wanted}, and is {found}", such_as(entities.get(entity))))
     return problems
 
 

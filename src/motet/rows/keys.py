@@ -37,7 +37,7 @@ def reference(given: Given, keys: Vocabulary, entity: type[Entity], strict: bool
     is not even of the type of its keys is a problem in any case."""
     values, gone = given.values, missing(given.values)
     if not can_be_keys(values):
-        given.refuse(typed(entity, keys), HELP)
+        given.refuse(typed(entity, keys), HELP if strict else such_as(keys))
         return Codes(np.full(len(values), -1, np.int32), keys), np.ones(len(values), np.bool_)
     found = as_keys(given, keys)
     codes = keys.codes(found)
@@ -45,7 +45,7 @@ def reference(given: Given, keys: Vocabulary, entity: type[Entity], strict: bool
     if strict and nowhere.any():
         given.problems.append(_nowhere(given, nowhere, entity.__name__))
     elif is_text(values.type) and not strict:
-        given.note(missing(found) & ~gone, f"none of the {typed(entity, keys)}", HELP)
+        given.note(missing(found) & ~gone, f"none of the {typed(entity, keys)}", such_as(keys))
     return Codes(codes, keys), gone
 
 
@@ -76,9 +76,18 @@ def can_be_keys(values: pa.Array) -> bool:
 
 
 def typed(entity: type[Entity], keys: Vocabulary | None) -> str:
-    """What the entity's keys are called, with their type where there are any to tell by."""
-    kind = "" if not keys else " (whole numbers)" if pa.types.is_integer(keys.names.type) else " (texts)"
-    return f"keys of {entity.__name__}{kind}"
+    """What the entity's keys are called, with how many of which type there are."""
+    noun = "whole number" if keys and pa.types.is_integer(keys.names.type) else "text"
+    return f"keys of {entity.__name__}" + (f" ({counted(len(keys), noun)})" if keys else "")
+
+
+def such_as(keys: Vocabulary | None) -> str:
+    """What a key may be where one that is new is taken too, with some of those that there are."""
+    if not keys:
+        return HELP
+    kind = "a whole number" if pa.types.is_integer(keys.names.type) else "a text"
+    some = ", ".join(shown(key) for key in keys.names[:3].to_pylist())
+    return f"send {kind}, such as {some}; one that is new has no past"
 
 
 def _nowhere(given: Given, nowhere: Array, entity: str) -> Problem:
