@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from motet.models.content.claims import Facts, goes_round, unfounded
+from motet.models.content.claims import Facts, beginnings, goes_round, unfounded
 
 HEAT = Facts("Heat", {"genres": ["Action", "Crime"], "year": "1995", "plot": "A detective hunts a crew of thieves."})
 NAMES = ["Action", "Crime", "Comedy", "Sci-Fi"]
@@ -52,3 +52,25 @@ def test_the_template_claims_nothing_new() -> None:
 )
 def test_a_sentence_that_lost_its_thread_is_told_by_its_repetition(sentence: str, round: bool) -> None:
     assert goes_round(sentence) is round
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shorter"),
+    [
+        (" is a crime film that has won two prizes.", [" is a crime film."]),
+        (
+            " is a film noir, set in Paris, about a thief.",
+            [" is a film noir, set in Paris.", " is a film noir."],
+        ),
+        (" is a drama written by a poet.", [" is a drama."]),
+        (" is a children's and animated film.", []),
+        (" is about a thief.", []),
+        (" in 1996 (year: 1996) is a drama.", []),
+    ],
+)
+def test_a_sentence_can_end_where_a_clause_begins(sentence: str, shorter: list[str]) -> None:
+    assert list(beginnings(sentence)) == shorter
+
+
+def test_a_hyphen_hides_no_claim() -> None:
+    assert "Sci-Fi" in unfounded("is a sci fi film.", HEAT, QUERY, NAMES)

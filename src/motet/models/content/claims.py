@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +11,20 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SMALL = 400  # characters of a text that are told to the model
 _STEM = 5  # letters: "romantic" is founded by "romance"
-_LOOSE = 1  # words of content that a sentence may add without foundation
+LOOSE = 1  # words of content that a sentence may add without foundation
+
+# Where a sentence may end early, what it must hold by then, and what it cannot end with.
+_CLAUSE = re.compile(
+    r",?\s(?=(?:about|and|based|because|but|by|directed|featuring|for|in|released|set|starring|that|where|which|who|"
+    r"whose|with|written)\b)|[,;(:]"
+)
+_VERB = re.compile(r"\b(?:are|has|have|is|offers|was|were)\b")
+_DANGLING = frozenset(
+    _WORD.findall(
+        "a an and are as based be been called directed has have in is more named of offers or released set so "
+        "starring the to very was were written"
+    )
+)
 
 # Words that claim nothing of an item.
 _NEUTRAL = frozenset(
@@ -19,8 +32,8 @@ _NEUTRAL = frozenset(
         "a about all also an and another any are as at be been both but by can choice combines could elements "
         "enjoy enjoys every example fact facts fans feature features film films filled find fits for from full "
         "genre good great has have if in into is it its like look looking love loves made makes may mix more "
-        "most movie movies not of offers on one or other pick piece recommend should so some story such suits "
-        "than that the their them there these they this those to two type up very viewers want watch well were "
+        "most movie movies not of offers on one or other pick piece recommend released should so some story such suits "
+        "than that the their them there these they this those to two type up very viewers want was watch well were "
         "what when which who will with without work would you your"
     )
 )
@@ -44,9 +57,9 @@ class Facts:
         return f"{self.title}: {told}." if told else f"{self.title}."
 
 
-def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str]) -> list[str]:
+def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str], loose: int = LOOSE) -> list[str]:
     """What the sentence claims without the facts: numbers, names, labels that other items have, and words of
-    content where there is more than one.
+    content where there are more than so many loose ones.
 
     names: every name that a Category or Tags column of the items holds. Words of the query may be repeated, but no name
     and no number is true of an item because somebody asked for it.
@@ -58,8 +71,17 @@ def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str]) -
     said = _words(sentence)
     claims += [name for name in names if _founded(name, said) and not _founded(name, known)]
     stems = {word[:_STEM] for word in known | _words(query) | _NEUTRAL}
-    loose = sorted(word for word in said if word not in _NEUTRAL and word[:_STEM] not in stems)
-    return claims + (loose if len(loose) > _LOOSE else [])
+    others = sorted(word for word in said if word not in _NEUTRAL and word[:_STEM] not in stems)
+    return claims + (others if len(others) > loose else [])
+
+
+def beginnings(sentence: str) -> Iterator[str]:
+    """The sentence without its last clauses, the longest first: small models begin well and then go on inventing."""
+    for opens in reversed(list(_CLAUSE.finditer(sentence))):
+        kept = sentence[: opens.start()]
+        words = [word.lower() for word in _WORD.findall(kept)]
+        if _VERB.search(kept) and len(words) > 2 and words[-1] not in _DANGLING and not words[-1].endswith("'s"):
+            yield f"{kept}."
 
 
 def goes_round(sentence: str) -> bool:
@@ -77,11 +99,12 @@ def _inner_names(sentence: str) -> list[str]:
 
 
 def _founded(name: str, known: Collection[str]) -> bool:
-    return all(word.lower() in known for word in _WORD.findall(name))
+    return all(part in known for word in _WORD.findall(name) for part in word.lower().split("-"))
 
 
 def _words(text: str) -> set[str]:
-    return {word.lower() for word in _WORD.findall(text)} | set(_NUMBER.findall(text))
+    whole = {word.lower() for word in _WORD.findall(text)}
+    return whole | {part for word in whole for part in word.split("-")} | set(_NUMBER.findall(text))
 
 
 def _plain(value: Any) -> str:

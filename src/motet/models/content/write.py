@@ -21,7 +21,7 @@ from motet.column import Category, Column, Late, Number, Tags, Text, Unready, co
 from motet.errors import GraphError, listed
 from motet.llm import LLM, PACKAGED, Client, Prompt, Reply
 from motet.model import Model, State
-from motet.models.content.claims import Facts, goes_round, unfounded
+from motet.models.content.claims import LOOSE, Facts, beginnings, goes_round, unfounded
 from motet.record import Entity
 
 # One sentence goes on from the item's name: no second name in quotes, no list, no line break.
@@ -105,9 +105,9 @@ class Write(Model):
         grammar = _REST if client.grammars else None
 
         def checked(number: int, reply: Reply) -> Sentence:
-            fact, written = facts[number], _sentence(reply.text, facts[number])
-            problem = reply.problem or _wrong(written, fact, asked[number], labels)
-            return Sentence(fact.template if problem else written, problem)
+            if reply.problem:
+                return Sentence(facts[number].template, reply.problem)
+            return _checked(_sentence(reply.text, facts[number]), facts[number], asked[number], labels)
 
         replies = client.complete(
             prompts,
@@ -208,16 +208,26 @@ def _sentence(text: str, facts: Facts) -> str:
     return said if said.startswith(facts.title) else f"{facts.title} {said}"
 
 
-def _wrong(sentence: str, facts: Facts, asked: str, labels: Sequence[str]) -> str:
-    """Why the sentence cannot stand, empty where it can."""
-    rest = sentence[len(facts.title) :]
+def _checked(written: str, facts: Facts, asked: str, labels: Sequence[str]) -> Sentence:
+    """What was written, or the longest beginning of it that can stand, or the facts and why they stand in."""
+    title = facts.title
+    problem = _wrong(written[len(title) :], facts, asked, labels)
+    if not problem:
+        return Sentence(written)
+    shorter = (rest for rest in beginnings(written[len(title) :]) if not _wrong(rest, facts, asked, labels, loose=0))
+    rest = next(shorter, None)
+    return Sentence(facts.template, problem) if rest is None else Sentence(f"{title}{rest}")
+
+
+def _wrong(rest: str, facts: Facts, asked: str, labels: Sequence[str], loose: int = LOOSE) -> str:
+    """Why what follows the item's name cannot stand, empty where it can."""
     if not rest.endswith((".", "!", "?")) or len(rest) <= 10:
         return "it is no whole sentence"
     if goes_round(rest):
         return "it goes round in circles"
     if _reads_out(rest, facts):
         return "it reads out the columns' names"
-    return "it claims what the columns do not hold" if unfounded(rest, facts, asked, labels) else ""
+    return "it claims what the columns do not hold" if unfounded(rest, facts, asked, labels, loose) else ""
 
 
 def _reads_out(rest: str, facts: Facts) -> bool:
