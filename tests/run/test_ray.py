@@ -263,6 +263,38 @@ def test_no_cluster_is_said_at_once() -> None:
     assert "ray start --head" in raised.value.help
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "something else listens"), (b"", "said nothing for 0.5 s")],
+)
+def test_a_port_that_is_no_ray_is_said_at_once(answer: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "REACHED", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def answering() -> None:
+            with server.accept()[0] as there:
+                there.recv(99)
+                there.sendall(answer)
+                time.sleep(0 if answer else 1)
+
+        threading.Thread(target=answering, daemon=True).start()
+        with pytest.raises(mt.RunError, match=f"there is no Ray cluster at {place}: .*{said}") as raised:
+            cluster.reached(*mt.Ray(place).place or ("", 0))
+    assert "ray start --head" in raised.value.help
+
+
+def test_a_ray_is_no_stranger(nodes: Any) -> None:
+    cluster.reached(*mt.Ray(nodes.address).place or ("", 0))
+
+
+def test_more_workers_than_this_machine_can_be_shared_among_are_refused() -> None:
+    cores = len(os.sched_getaffinity(0))
+    with pytest.raises(mt.RunError, match="9999 workers of 1 CPUs are too many") as raised:
+        cluster.not_crowded(mt.Ray(workers=9999))
+    assert raised.value.help.startswith(f"mt.Ray(workers={cores}), or the address of a larger cluster")
+
+
 def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(mt.RunError, match=r'pip install "motet\[ray\]"'):

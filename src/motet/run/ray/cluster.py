@@ -20,7 +20,11 @@ T = TypeVar("T")
 SHARED = "a store in a folder that all nodes mount"
 REACHED = 3.0  # seconds until an address that says nothing counts as away
 LOOKED = 60.0  # seconds that a node has to say what is installed there
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # HTTP/2 and its empty settings
+SETTINGS = 4  # the kind of frame that an HTTP/2 server says first
+CROWD = 4  # workers a core that a cluster of one's own may have: more only wait for each other
 CLIENT = 10001  # the port that Ray's own client speaks another protocol on
+START = "start one: `ray start --head` there, `ray start --address HOST:6379` here; or leave the address out"
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -81,6 +85,7 @@ def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
     # "local": without it Ray joins whatever cluster somebody started last on this machine.
     told: dict[str, Any] = {"address": "local" if own else None if on.place is None else ":".join(map(str, on.place))}
     if own:
+        not_crowded(on)
         os.environ.update({name: value for name, value in environment.items() if name not in os.environ})
         told |= {"include_dashboard": False, "num_cpus": max(len(os.sched_getaffinity(0)), _cores(on))}
     if on.working_dir is not None:
@@ -92,6 +97,17 @@ def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
             package.init(**told, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
     except (RuntimeError, ConnectionError, ValueError) as error:
         raise refused(on, error) from error
+
+
+def not_crowded(on: Ray) -> None:
+    """Errors: more workers than this machine can be shared among."""
+    cores = len(os.sched_getaffinity(0))
+    if _cores(on) > CROWD * cores:
+        raise RunError(
+            f"{on.workers} workers of {on.cpus:g} CPUs are too many for the {cores} cores of this machine, which a"
+            f" cluster started here shares among at most {CROWD * cores}",
+            help=f"mt.Ray(workers={cores}), or the address of a larger cluster: --on ray://HOST:6379,workers={on.workers}",
+        )
 
 
 def _unsaid(*said: Any, **how: Any) -> None:
@@ -115,19 +131,31 @@ def _cores(on: Ray) -> int:
 
 
 def reached(host: str, port: int) -> None:
-    try:
-        socket.create_connection((host, port), REACHED).close()
-    except OSError as error:
-        why = getattr(error, "strerror", None) or str(error) or "no answer"
-        raise RunError(
-            f"there is no Ray cluster at {host}:{port}: {why}",
-            help="start one: `ray start --head` there, `ray start --address HOST:6379` here; or leave the address out",
-        ) from None
+    """Errors: nobody is there, or somebody who is no Ray, whom its own client would ask for minutes."""
     if port == CLIENT:
         raise RunError(
             f"{host}:{port} is for Ray's client, and a driver must run on a node of the cluster",
             help=f'mt.Ray("{host}:6379") on a node of it, or `ray job submit --working-dir . -- motet ...`',
         )
+    try:
+        with socket.create_connection((host, port), REACHED) as there:
+            other = "" if os.environ.get("RAY_USE_TLS") == "1" else _stranger(there)
+    except OSError as error:
+        why = getattr(error, "strerror", None) or str(error) or "no answer"
+        raise RunError(f"there is no Ray cluster at {host}:{port}: {why}", help=START) from None
+    if other:
+        raise RunError(f"there is no Ray cluster at {host}:{port}: {other}", help=START)
+
+
+def _stranger(there: socket.socket) -> str:
+    """Why what listens there cannot be Ray, whose nodes talk gRPC; empty where it may be."""
+    there.settimeout(REACHED)
+    try:
+        there.sendall(GREETING)
+        said = there.recv(9)
+    except TimeoutError:
+        return f"what listens there said nothing for {REACHED:g} s"
+    return "" if len(said) > 3 and said[3] == SETTINGS else "something else listens there"
 
 
 def installed() -> dict[str, str]:
