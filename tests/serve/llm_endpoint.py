@@ -16,7 +16,7 @@ from motet.graph import Graph
 from tests.serve.served import chosen
 from tests.shop import Item, Purchase
 
-SENTENCE = "is good for a quiet evening."
+SENTENCE = "is good for a quiet one."  # with one more word of its own it would be taken for invention
 
 
 @dataclass

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from motet.llm import Reply
 from motet.llm.openai import Endpoint as Runtime
 from motet.serve import parts
 from motet.serve.beside import Share
+from motet.serve.protocols.tokens import kept, reckoned
 from motet.serve.server import Beside
 from tests.serve.llm_endpoint import SENTENCE, Endpoint, speaking, writing
 from tests.serve.served import NAME, Served, prepared, served
@@ -114,6 +115,47 @@ def test_the_graph_streams_its_answer_before_its_text(client: openai.OpenAI) -> 
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == last["motet"]["answer"]["reply"]
     assert chunks[-1].usage is not None
+
+
+ASK: Any = {"model": "goods", "messages": HELLO, "user": "b3", "extra_body": {"ask": {"amount": 3.0}}}
+
+
+def test_the_graph_says_as_many_tokens_as_are_asked_for(client: openai.OpenAI) -> None:
+    create: Any = client.chat.completions.create
+    whole = create(**ASK)
+    text = whole.choices[0].message.content
+    assert whole.choices[0].finish_reason == "stop"
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (1, reckoned(text))
+    for name in ("max_tokens", "max_completion_tokens"):
+        short = create(**ASK, **{name: 3})
+        assert short.choices[0].finish_reason == "length"
+        assert short.choices[0].message.content == kept(text, 3)
+        assert text.startswith(short.choices[0].message.content + " ")
+        assert 0 < short.usage.completion_tokens <= 3
+        assert short.model_extra["motet"]["answer"]["reply"] == text
+    assert create(**ASK, max_tokens=reckoned(text)).choices[0].finish_reason == "stop"
+
+
+def test_a_stream_of_the_graph_stops_speaking_where_its_tokens_end(client: openai.OpenAI) -> None:
+    create: Any = client.chat.completions.create
+    whole = create(**ASK).choices[0].message.content
+    chunks = list(create(**ASK, stream=True, max_tokens=3, stream_options={"include_usage": True}))
+    choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
+    text = "".join(choice.delta.content or "" for choice in choices)
+    assert text == kept(whole, 3)
+    assert choices[-1].finish_reason == "length"
+    assert chunks[-1].usage.completion_tokens == reckoned(text)
+
+
+def test_what_an_endpoint_does_not_count_is_reckoned(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    def uncounted(*given: Any, **named: Any) -> Generator[str, None, Reply]:
+        yield SENTENCE
+        return Reply(SENTENCE)
+
+    monkeypatch.setattr(Runtime, "stream", uncounted)
+    said = client.chat.completions.create(model="tiny", messages=HELLO)
+    assert said.usage is not None
+    assert (said.usage.prompt_tokens, said.usage.completion_tokens) == (1, reckoned(SENTENCE))
 
 
 def test_what_comes_early_names_the_version_that_answers(tmp_path: Path) -> None:
@@ -244,6 +286,7 @@ def test_an_endpoint_that_is_slow_is_a_504_by_the_deadline(client: openai.OpenAI
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages", "role"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages", "only texts"),
         ({"max_tokens": 0}, "max_tokens", "from 1"),
+        ({"max_completion_tokens": 5000}, "max_completion_tokens", "to 4096, not 5000"),
         ({"stop": [1]}, "stop", "stop is a text"),
         ({"model": "tinny"}, "model", "did you mean 'tiny'"),
         ({"model": 3}, "model", "a text"),
@@ -325,6 +368,7 @@ def test_texts_are_embedded_as_the_graph_does(client: openai.OpenAI) -> None:
     assert np.array_equal(vectors, np.array([each.embedding for each in plain.data], np.float32))
     assert np.array_equal(vectors[0], vectors[2])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+    assert (made.usage.prompt_tokens, made.usage.total_tokens) == (4, 4)
 
 
 def test_embeddings_keep_to_their_time(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from motet.llm import LLM
 from motet.serve import asking, parts
 from motet.serve.engine import Reply
 from motet.serve.protocols.messages import Chat, Wrong
+from motet.serve.protocols.tokens import kept, reckoned
 from motet.serve.server import Server
 from motet.serve.threads import Threads
 from motet.serve.version import Version
@@ -28,7 +29,8 @@ from motet.serve.version import Version
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a reply. extra: what else a program may read. finish: why it is the last one, empty where it is not."""
+    """A part of a reply. extra: what else a program may read. finish: why it is the last one, empty where it is not.
+    tokens: read and written, as far as a language model has counted them."""
 
     text: str = ""
     finish: str = ""
@@ -130,6 +132,26 @@ def _at_once(
     )
     yield reply.text
     return reply
+
+
+async def counted(
+    chat: Chat, pieces: AsyncGenerator[Piece, None], most: int | None = None
+) -> AsyncGenerator[Piece, None]:
+    """The pieces as far as so many tokens go, and at the end how many there were, reckoned where no model counts them.
+
+    What is cut off is waited for all the same: the last piece tells a program the whole answer.
+    """
+    said, cut = "", False
+    async with aclosing(pieces):
+        async for piece in pieces:
+            text = piece.text if most is None else "" if cut else kept(piece.text, most, said)
+            said, cut = said + text, cut or text != piece.text
+            if piece.finish:
+                read, made = piece.tokens
+                tokens = read or sum(reckoned(each) for _, each in chat.turns), made or reckoned(said)
+                yield replace(piece, text=text, finish="length" if cut else piece.finish, tokens=tokens)
+            elif text or piece.extra is not None:
+                yield replace(piece, text=text)
 
 
 def whole(chat: Chat, pieces: list[Piece]) -> dict[str, Any]:

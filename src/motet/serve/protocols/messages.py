@@ -45,18 +45,24 @@ class Wrong(Refused):
 
 @dataclass(frozen=True)
 class Chat:
-    """turns: who said what, no two of one role in a row. told: whether a stream ends with its usage."""
+    """turns: who said what, no two of one role in a row. told: whether a stream ends with its usage. limit: the most
+    tokens of a reply, where the request says so."""
 
     model: str
     turns: tuple[tuple[str, str], ...]
     stream: bool
     told: bool
-    tokens: int
+    limit: int | None
     stop: tuple[str, ...]
     schema: Schema | None
     user: str
     metadata: Mapping[str, Any]
     ask: Mapping[str, Any]
+
+    @property
+    def tokens(self) -> int:
+        """What a language model may write."""
+        return USUAL_TOKENS if self.limit is None else self.limit
 
     @property
     def question(self) -> str:
@@ -75,15 +81,12 @@ def chat_of(body: Mapping[str, Any]) -> Chat:
     given = {name: value for name, value in body.items() if value is not None}
     _supported(given)
     options = one(given, "stream_options", dict, {})
-    tokens = one(given, "max_completion_tokens", int, one(given, "max_tokens", int, USUAL_TOKENS))
-    if not 1 <= tokens <= MOST_TOKENS:
-        raise Wrong("max_tokens", f"max_tokens is a whole number from 1 to {MOST_TOKENS}, not {tokens}")
     return Chat(
         model=one(given, "model", str),
         turns=_turns(one(given, "messages", list)),
         stream=one(given, "stream", bool, False),
         told=bool(options.get("include_usage")),
-        tokens=tokens,
+        limit=_limit(given),
         stop=_stop(given.get("stop", [])),
         schema=_schema(one(given, "response_format", dict, {})),
         user=one(given, "user", str, ""),
@@ -158,6 +161,17 @@ def _part(part: Any, where: str) -> str:
     if not isinstance(text, str):
         raise Wrong("messages", f"{where}.content holds {shown(part)}: only texts are read")
     return text
+
+
+def _limit(given: Mapping[str, Any]) -> int | None:
+    """The most tokens of a reply, by the newer name where both are given."""
+    name = next((name for name in ("max_completion_tokens", "max_tokens") if name in given), None)
+    if name is None:
+        return None
+    limit = one(given, name, int)
+    if not 1 <= limit <= MOST_TOKENS:
+        raise Wrong(name, f"{name} is a whole number from 1 to {MOST_TOKENS}, not {limit}")
+    return limit
 
 
 def _stop(given: Any) -> tuple[str, ...]:

@@ -4,6 +4,9 @@ The graph itself is a model by its own name: the user's last message becomes the
 (all turns, where the graph has a model that reads a conversation: motet.Dialogue),
 `user` the key of its first reference, and `metadata` and `ask` (in the client's `extra_body`) give further fields.
 An event without a text is asked by these fields alone. Beside it are the graph's language models and its embedders.
+
+A language model counts its own tokens. What the graph says is cut by `max_tokens`, and its texts and those to embed are
+counted in `usage`, by four bytes a token (motet.serve.protocols.tokens): the graph may have no language model.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from motet.serve.operations import JSON, Paths, Schema, get, post, refusals
 from motet.serve.protocols import chats, messages
 from motet.serve.protocols.chats import Piece
 from motet.serve.protocols.messages import Chat, Wrong, one, shown
+from motet.serve.protocols.tokens import reckoned
 from motet.serve.schemas import TEXT, asked, example, object_of
 from motet.serve.server import Server
 from motet.serve.threads import Threads
@@ -84,25 +88,27 @@ class Spoken:
             {"object": "embedding", "index": i, "embedding": vector.tolist() if plain else _base64(vector)}
             for i, vector in enumerate(vectors)
         ]
-        return http.json_reply(
-            {"object": "list", "model": name, "data": data, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
-        )
+        read = sum(map(reckoned, texts))
+        usage = {"prompt_tokens": read, "total_tokens": read}
+        return http.json_reply({"object": "list", "model": name, "data": data, "usage": usage})
 
     def _said(self, chat: Chat, request: Request) -> AsyncGenerator[Piece, None]:
         if chat.model == self.server.name:
             if chat.schema is not None or chat.stop:
                 name = "stop" if chat.stop else "response_format"
                 raise Wrong(name, f"{name} is for language models; the graph's answer is in the reply's `motet`")
-            return chats.by_graph(self.server, chat, http.ends(request, self.server.limits.seconds))
+            said = chats.by_graph(self.server, chat, http.ends(request, self.server.limits.seconds))
+            return chats.counted(chat, said, chat.limit)
         llm = parts.llms(self.server.version).get(chat.model)
         if llm is None:
             raise self._unknown(chat.model, [self.server.name, *parts.llms(self.server.version)])
         if chat.ask or chat.metadata:
             raise Wrong("ask" if chat.ask else "metadata", f"fields are for the graph: model={self.server.name!r}")
         threads = self._speaking.setdefault(llm, Threads(llm.parallel))
-        return self._counted(llm, chats.by_llm(threads, llm, chat, http.ends(request, llm.seconds)))
+        said = chats.counted(chat, chats.by_llm(threads, llm, chat, http.ends(request, llm.seconds)))
+        return self._metered(llm, said)
 
-    async def _counted(self, llm: LLM, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+    async def _metered(self, llm: LLM, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         begun = False
         try:
             async with aclosing(pieces):
@@ -262,7 +268,8 @@ def _chat_schema(spoken: Spoken) -> Schema:
     part = object_of({"type": TEXT, "text": TEXT}, required=("text",))
     content = {"anyOf": [TEXT, {"type": "array", "items": part}]}
     message = object_of({"role": {"enum": list(messages.ROLES)}, "content": content})
-    tokens = {"type": ["integer", "null"], "minimum": 1, "maximum": messages.MOST_TOKENS}
+    about = "of the reply at most; of the graph's, four bytes each"
+    tokens = {"type": ["integer", "null"], "minimum": 1, "maximum": messages.MOST_TOKENS, "description": about}
     properties: dict[str, Any] = {
         "model": {"enum": names},
         "messages": {"type": "array", "items": message, "minItems": 1, "description": "what was said so far"},
