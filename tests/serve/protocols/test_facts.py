@@ -37,7 +37,12 @@ def test_the_graph_is_its_plan_and_says_how_its_outputs_come_about(running: Serv
     (step,) = outputs["top"]["steps"]
     assert step["does"] == "found"
     assert len(step["by"]) == 2
-    assert found["places"] == [{"name": "chosen", "strong": "found", "cheap": "popular"}]
+    assert found["places"] == [{"name": "chosen", "column": "found", "strong": "found", "cheap": "popular"}]
+    assert set(step["by"]) <= set(found["called"])
+    assert {found["called"][by] for by in step["by"]} == {
+        "ALS of seen, Purchase.buyer and Purchase.item",
+        "BM25 of Item.name and Purchase.search",
+    }
 
 
 def test_outcomes_say_what_they_refer_to_and_what_a_liking_viewer_says(running: Served) -> None:
@@ -112,7 +117,7 @@ def test_returns_are_those_that_were_kept_last_and_say_whether_they_are_of_this_
     fitted = prepared(tmp_path)
     with served(fitted) as server:
         none = server.call("GET", "/v1/returns")
-        assert none.status == 404
+        assert (none.status, none.json["returns"]) == (200, None)
         assert "motet returns FILE.py:GRAPH" in none.json["help"]
         fitted.store.keep_report(NAME, 1, "returns", {"n": 7})
         found = server.call("GET", "/v1/returns").json

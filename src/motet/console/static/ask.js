@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Fields, asked } from "./form.js";
 import { post, read, told } from "./server.js";
 import { Turns, lines, replied } from "./turns.js";
-import { Loaded, Tag, Wrong, count, digits, html, useRead } from "./view.js";
+import { Loaded, Tag, Wrong, count, digits, html, named, useRead } from "./view.js";
 
 const FEW = 10; // items that are shown at first
 
@@ -138,9 +138,11 @@ function titleOf(output, item) {
   return text || String(item[output.key]);
 }
 
-/** How an output comes about: ranked by score, found by taste, named. */
-const Steps = ({ output }) => output.steps.length > 0 && html`<p class="quiet">
-  ${output.steps.map((step, i) => html`${i ? ", " : ""}${step.does} by ${step.by.map((by, j) => html`${j ? " and " : ""}<code>${by}</code>`)}`)}</p>`;
+const between = (i, many) => (i === 0 ? "" : i === many - 1 ? " and " : ", ");
+
+/** How an output comes about: ranked by score, found by taste, meaning and named. */
+const Steps = ({ output, graph }) => output.steps.length > 0 && html`<p class="quiet">
+  ${output.steps.map((step, i) => html`${i ? ", " : ""}${step.does} by ${step.by.map((by, j) => html`${between(j, step.by.length)}<code>${named(graph, by)}</code>`)}`)}</p>`;
 
 function Reply({ output, outputs, graph, waits }) {
   const text = outputs[output.name];
@@ -150,7 +152,7 @@ function Reply({ output, outputs, graph, waits }) {
   const known = lists.flatMap((one) => (outputs[one.name] ?? []).map((item) => [titleOf(one, item), `${one.name}-${item[one.key]}`]));
   return html`<article aria-busy=${late ? "true" : undefined}>
     <h2>${output.name}</h2>
-    <${Steps} output=${output} />
+    <${Steps} output=${output} graph=${graph} />
     <div class="prose" aria-live="polite">
       ${late ? html`<span class="quiet">is being written; the rest is there already</span>` : text ? cited(text, known) : html`<span class="quiet">nothing was written</span>`}
     </div>
@@ -190,11 +192,11 @@ function Items({ output, graph, state, happened }) {
   const why = Object.fromEntries(((same && state.why.why[output.name]) || []).map((one) => [one[output.key], one.by]));
   return html`<article>
     <h2>${output.name}</h2>
-    <${Steps} output=${output} />
+    <${Steps} output=${output} graph=${graph} />
     ${items.length === 0 && html`<p class="quiet">Nothing was found.</p>`}
     <ol class="items">
       ${shown.map((item, i) => html`<li key=${item[output.key]} id=${`${output.name}-${item[output.key]}`} tabindex="-1">
-        <${Item} output=${output} item=${item} fields=${about[item[output.key]]} rank=${i} before=${before} why=${why[item[output.key]]}>
+        <${Item} output=${output} graph=${graph} item=${item} fields=${about[item[output.key]]} rank=${i} before=${before} why=${why[item[output.key]]}>
           ${may && html`<div class="told">
             <${Told} output=${output} item=${item} says="Seen" act=${() => happened(output, item, false)} waits=${state.phase === "asking"} />
             ${likes && html`<${Told} output=${output} item=${item} says="Like" act=${() => happened(output, item, true)} waits=${state.phase === "asking"} />`}
@@ -206,7 +208,7 @@ function Items({ output, graph, state, happened }) {
   </article>`;
 }
 
-function Item({ output, item, fields = {}, rank, before, why = {}, children }) {
+function Item({ output, graph, item, fields = {}, rank, before, why = {}, children }) {
   const title = titleOf(output, item);
   const others = Object.entries(fields).filter(([name, value]) => name !== output.key && value !== title && value !== null && value !== "");
   return html`
@@ -216,16 +218,16 @@ function Item({ output, item, fields = {}, rank, before, why = {}, children }) {
         ${others.map(([name, value]) => html`<span><span class="name">${name}</span> ${Array.isArray(value) ? value.join(", ") : String(value)}</span> `)}
         <span><span class="name">score</span> ${digits(item.score)}</span>
       </p>
-      <${Why} by=${why} />
+      <${Why} by=${why} graph=${graph} />
     </div>
     ${children}`;
 }
 
 /** Which scorers have found it, and how far up. */
-function Why({ by }) {
+function Why({ by, graph }) {
   const places = Object.entries(by).sort(([, a], [, b]) => a - b);
   if (!places.length) return null;
-  return html`<p class="why quiet">found as ${places.map(([name, place], i) => html`${i ? ", " : ""}no. ${count(place)} by <code>${name}</code>`)}</p>`;
+  return html`<p class="why quiet">found as ${places.map(([name, place], i) => html`${i ? ", " : ""}no. ${count(place)} by <code>${named(graph, name)}</code>`)}</p>`;
 }
 
 function Moved({ was, rank }) {
@@ -258,7 +260,10 @@ function Who({ state, graph }) {
       ${places.map((place) => {
         const by = state.answered_by[place.name];
         const stands = by === place.cheap && place.cheap !== place.strong;
-        return html`<div><dt>${place.name}</dt><dd>${stands ? html`<${Tag} kind="fair">${by === "otherwise" ? "what is declared" : by}</${Tag}> instead of ${place.strong}` : html`${by}${place.cheap !== "otherwise" && html`, <span class="quiet">not ${place.cheap}</span>`}`}</dd></div>`;
+        const unsaid = ["otherwise", "nothing"].includes(place.cheap);
+        return html`<div><dt>${named(graph, place.name)}</dt><dd>${stands
+          ? html`<${Tag} kind="fair">${by === "otherwise" ? "what is declared" : named(graph, by)}</${Tag}> instead of <code>${named(graph, place.strong)}</code>`
+          : html`<code>${named(graph, by)}</code>${!unsaid && html`, <span class="quiet">not <code>${named(graph, place.cheap)}</code></span>`}`}</dd></div>`;
       })}
     </dl>
   </article>`;

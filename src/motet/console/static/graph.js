@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { counts, total } from "./server.js";
-import { Loaded, Tag, count, digits, html, many, span, useRead } from "./view.js";
+import { Loaded, Tag, count, digits, html, instead, isNameless, many, named, span, useRead } from "./view.js";
 
 const EVERY = 3; // seconds between looks at the counts
 const PER = 1000; // asks that a cost is given for
@@ -59,33 +59,35 @@ function Columns({ graph, samples }) {
         const lines = graph.columns.filter((line) => line.grain === grain);
         return html`<section aria-label=${`grain ${grain}`}>
           <h2><code>${grain}</code></h2>
-          <p class="quiet">${live(lines[0]) ? "per request" : "prepared"}, ${many(lines.length, "column")}</p>
-          ${lines.map((line) => html`<${Column} line=${line} samples=${samples} prices=${prices} answers=${answers} place=${graph.places.find((one) => one.name === line.column || one.strong === line.column)} />`)}
+          <p class="quiet">${live(lines[0]) ? "per request" : width(grain) ? "prepared" : "prepared, one for all"}, ${many(lines.length, "column")}</p>
+          ${lines.map((line) => html`<${Column} line=${line} graph=${graph} samples=${samples} prices=${prices} answers=${answers} />`)}
         </section>`;
       })}
     </div>`;
 }
 
-function Column({ line, samples, prices, answers, place }) {
+function Column({ line, graph, samples, prices, answers }) {
   const of = (name, more = {}) => total(samples, `motet_model_${name}_total`, { model: line.column, ...more });
   const [calls, rows, fell] = [of("calls"), of("rows"), of("fallbacks")];
   const [read, written] = [of("tokens", { direction: "in" }), of("tokens", { direction: "out" })];
   const spared = of("spared");
+  const place = graph.places.find((one) => one.column === line.column);
   const paid = cost(prices, of("seconds"), read, written);
   return html`<article>
-    <h3><span>${line.column}</span>${fell > 0 && html`<${Tag} kind="fair">${count(fell)} fell back</${Tag}>`}</h3>
+    <h3><span>${named(graph, line.column)}</span>${fell > 0 && html`<${Tag} kind="fair">stand-in used</${Tag}>`}</h3>
     ${line.model !== line.column && html`<p><code>${line.model}</code></p>`}
     <p class="quiet">${line.computed}${line.times !== null && !line.per_request ? `, ${many(line.times, "row")}` : ""}
       ${line.seconds !== null && `, ${span(line.seconds)} a row`}${line.cost !== null && !line.per_request && line.times > 1 && `, ${span(line.cost)} in all`}</p>
-    ${place && html`<p class="quiet">otherwise ${place.cheap === "otherwise" ? "what is declared" : html`<code>${place.cheap}</code>`}</p>`}
-    ${line.reads.length > 0 && html`<p class="quiet">reads ${line.reads.join(", ")}</p>`}
+    ${place && html`<p class="quiet">otherwise ${place.cheap === "otherwise" ? "what is declared" : html`<code>${named(graph, place.cheap)}</code>`}</p>`}
+    ${line.reads.length > 0 && html`<p class="quiet">reads ${line.reads.map((read, i) => html`${i ? ", " : ""}${named(graph, read)}`)}</p>`}
+    ${isNameless(graph, line.column) && html`<details><summary>How it is made</summary><code>${line.column}</code></details>`}
     ${calls + fell + spared > 0 && html`<p class="live">
-      <span>${many(calls, "call")}</span>
-      ${calls > 0 && html`<span>${span(of("seconds") / calls)} a call</span><span>${many(rows, "row")}</span>`}
+      ${calls > 0 && html`<span>${many(calls, "call")}</span><span>${span(of("seconds") / calls)} a call</span><span>${many(rows, "row")}</span>`}
       ${read + written > 0 && html`<span>${count(read)} tokens read, ${count(written)} written</span>`}
       ${paid > 0 && answers > 0 && html`<span>${digits((PER * paid) / answers)} for ${count(PER)} asks</span>`}
       ${of("cache_hits") > 0 && html`<span>${count(of("cache_hits"))} known already</span>`}
-      ${spared > 0 && html`<span>${count(spared)} spared</span>`}
+      ${spared > 0 && html`<span>${many(spared, "time")} not asked, by choice</span>`}
+      ${fell > 0 && html`<span>${instead(graph, line.column, fell)}</span>`}
     </p>`}
   </article>`;
 }

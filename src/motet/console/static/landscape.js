@@ -1,6 +1,6 @@
 // Landscape: every model that comes with Motet at its place, and where this graph uses it.
 
-import { Loaded, Tag, html, span, useRead } from "./view.js";
+import { Loaded, Tag, coded, html, named, span, useRead } from "./view.js";
 import { returned } from "./returns.js";
 
 const COLUMNS = { behavior: "Behavior: will they like it, buy it, cheat?", content: "Content: what does it say, what to say of it?" };
@@ -8,16 +8,17 @@ const ROWS = ["deep", "shallow"];
 
 export function Landscape() {
   const models = useRead("/v1/landscape");
+  const graph = useRead("/v1/graph");
   const returns = useRead("/v1/returns");
-  return html`<${Loaded} of=${[models]}>
-    ${({ models }) => html`<${Places} models=${models} returns=${returns.value?.returns} />`}
+  return html`<${Loaded} of=${[models, graph]}>
+    ${({ models }, graph) => html`<${Places} models=${models} graph=${graph} returns=${returns.value?.returns} />`}
   </${Loaded}>`;
 }
 
-function Places({ models, returns }) {
+function Places({ models, graph, returns }) {
   const others = models.filter((one) => !(one.place in COLUMNS));
   const used = models.filter((one) => one.used.length).length;
-  const list = (some) => some.map((one) => html`<${Model} model=${one} returns=${returns} />`);
+  const list = (some) => some.map((one) => html`<${Model} model=${one} graph=${graph} returns=${returns} />`);
   return html`
     <p>${models.length} models come with Motet; ${used} of them work in this graph.</p>
     <div class="quadrants">
@@ -37,11 +38,11 @@ function Places({ models, returns }) {
     </section>`}`;
 }
 
-function Model({ model, returns }) {
+function Model({ model, graph, returns }) {
   return html`<li class=${model.used.length ? "used" : ""}>
     <h3><span>${model.model}</span>${model.used.length > 0 && html`<${Tag} kind="good">in this graph</${Tag}>`}</h3>
-    <p class="quiet">${model.says}</p>
-    ${model.used.map((one) => html`<p><code>${one.column}</code> ${costs(one)}${returned(returns, one.column)}</p>`)}
+    <p class="quiet">${coded(model.says)}</p>
+    ${model.used.map((one) => html`<p><code>${named(graph, one.column)}</code> ${costs(one)}${returned(returns, one.column)}</p>`)}
   </li>`;
 }
 

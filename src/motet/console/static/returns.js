@@ -7,14 +7,15 @@ const PER = 1000; // requests that money is given for
 
 export function Returns() {
   const kept = useRead("/v1/returns");
-  if (kept.problem?.status === 404) return html`<${Missing} problem=${kept.problem} />`;
-  return html`<${Loaded} of=${[kept]}>${(value) => html`<${Measured} kept=${value} />`}</${Loaded}>`;
+  return html`<${Loaded} of=${[kept]}>
+    ${(value) => (value.returns ? html`<${Measured} kept=${value} />` : html`<${Missing} help=${value.help} />`)}
+  </${Loaded}>`;
 }
 
-function Missing({ problem }) {
+function Missing({ help }) {
   return html`<p>No returns were kept for this graph. This command fits it once more without each of its optional models,
     replays the same requests, and keeps what came out for this page:</p>
-    <pre tabindex="0" aria-label="command"><code>${problem.help}</code></pre>`;
+    <pre tabindex="0" aria-label="command"><code>${help}</code></pre>`;
 }
 
 /** What a column's model brought, in a few words; empty where nothing was measured. */

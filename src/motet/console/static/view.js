@@ -47,6 +47,20 @@ export function Wrong({ problem }) {
   </div>`;
 }
 
+/** A text with what stands between backticks as code. */
+export const coded = (text) => text.split(/`([^`]+)`/).map((part, i) => (i % 2 ? html`<code>${part}</code>` : part));
+
+/** What a column is called; where its author gave it no name, that is short, and how it is made is told beside it. */
+export const named = (graph, column) => (isNameless(graph, column) ? html`<span title=${column}>${graph.called[column]}</span>` : column);
+export const isNameless = (graph, column) => Object.hasOwn(graph.called, column);
+
+/** Who answered how often where a column could not be had. */
+export function instead(graph, column, times) {
+  const cheap = graph.places.find((place) => place.column === column)?.cheap;
+  if (cheap === "nothing") return `${many(times, "time")} left empty`;
+  return html`${many(times, "time")} ${!cheap || cheap === "otherwise" ? "what is declared" : html`<code>${named(graph, cheap)}</code>`} answered instead`;
+}
+
 export function Tag({ kind = "", children }) {
   return html`<span class=${`tag ${kind}`}>${children}</span>`;
 }

@@ -28,9 +28,10 @@ from motet.model import Model
 from motet.node import Choice, Column, Otherwise, item_of
 from motet.operators import OPERATORS
 from motet.outline import Outline
-from motet.plan import cost_key, plan
+from motet.plan import Line, cost_key, plan
 from motet.record import Entity
 from motet.serve import http, parts, schemas
+from motet.serve.called import called
 from motet.serve.operations import A_PROBLEM, PROBLEM_JSON, Paths, get
 from motet.serve.problems import Refused
 from motet.serve.server import Server
@@ -76,10 +77,7 @@ def paths(server: Server) -> Paths:
         "/v1/graph": get("The columns of the graph: when each is computed, from what, and what it took", any_object),
         "/v1/landscape": get("Every model that comes with Motet, and where this graph uses it", any_object),
         "/v1/versions": get("What is published, what is prepared for it, and what is missing", any_object),
-        "/v1/returns": _refusing(
-            get("What each optional model returns, as it was measured and kept last", any_object),
-            {"404": "none was kept"},
-        ),
+        "/v1/returns": get("What each optional model returns, as it was measured and kept last; else how", any_object),
     }
     if not (entities := sorted(_entities(server.version))):
         return made
@@ -102,18 +100,37 @@ def _graph(server: Server) -> Fact:
     version = server.version
     outline, fitted = version.outline, version.fitted
     said = {str(c.node.model): _model(c.node.model) for c in outline.columns if isinstance(c.node, Apply)}
-    lines = [asdict(line) for line in plan(outline, fitted.data, store=fitted.store.root).lines]
-    lines = [{**line, "model": said.get(line["model"], line["model"])} for line in lines]
+    short, lines = called(outline), plan(outline, fitted.data, store=fitted.store.root).lines
+    outputs = [_output(version, name, column) for name, column in outline.answered.items()]
+    places = [
+        {"name": p.name, "column": outline.name(p.column), "strong": p.strong, "cheap": p.cheap} for p in version.places
+    ]
+    told = {line.column for line in lines}.union(*(place.values() for place in places))
+    told |= {by for output in outputs for step in output["steps"] for by in step["by"]}
     return {
         "name": server.name,
         "version": version.number,
         "event": {"name": version.event.__name__, "outcomes": _outcomes(version)},
-        "outputs": [_output(version, name, column) for name, column in outline.answered.items()],
-        "columns": lines,
-        "places": [{"name": p.name, "strong": p.strong, "cheap": p.cheap} for p in version.places],
+        "outputs": outputs,
+        "columns": [
+            {**asdict(line), "model": said.get(line.model, line.model), "computed": _computed(outline, line, short)}
+            for line in lines
+        ],
+        "called": {name: short[name] for name in short if name in told},
+        "places": places,
         "events": server.log is not None,
         "conversation": parts.conversation(version),
     }
+
+
+def _computed(outline: Outline, line: Line, short: Mapping[str, str]) -> str:
+    """When a column is; what a late one depends on is called as it is elsewhere."""
+    said = line.computed
+    for column in outline.columns:
+        if isinstance(column.node, Within) and column.node.where is not None:
+            name = outline.name(column.node.where)
+            said = said.replace(column.node.where.node.label(), short.get(name, name))
+    return said
 
 
 def _outcomes(version: Version) -> list[Fact]:
@@ -227,14 +244,15 @@ def _versions(server: Server) -> Fact:
 
 
 def _returns(server: Server) -> Fact:
-    """The newest that was kept, of this version or one before it. same: whether of this very graph."""
+    """The newest that was kept, of this version or one before it. same: whether of this very graph. Where none was
+    kept, the command that keeps some."""
     version = server.version
     for kept in _measured(server):
         found = version.fitted.store.report(server.name, kept.number, "returns")
         assert found is not None
         same = kept.manifest["fingerprint"] == version.outline.fingerprint
         return {"version": kept.number, "when": found["when"], "same": same, "returns": found["report"]}
-    raise Refused(404, "no returns were measured and kept for this graph", RETURNS)
+    return {"returns": None, "help": RETURNS}
 
 
 def _measured(server: Server) -> list[Published]:
