@@ -92,7 +92,7 @@ export function digits(number) {
   if (number === null || number === undefined) return "–";
   if (number === 0) return "0";
   if (Math.abs(number) >= 1000) return Math.round(number).toLocaleString("en");
-  return Number(number.toPrecision(3)).toString();
+  return number.toLocaleString("en", { maximumSignificantDigits: 3 });
 }
 
 export const count = (number) => (number ?? 0).toLocaleString("en");
