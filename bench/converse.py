@@ -273,7 +273,7 @@ def answers(given: Path, n: int, store: Path) -> dict[str, Any]:
     """So many answers to the first turns of the test dialogues, each sentence looked at by itself."""
     write = mt.Write(llm, "Answer {query} using only {films}.")
     best = mt.retrieve(Film, k=50, by=[*SAID, *DONE], where=heard.fits).top(1)
-    reply = write(query=heard.query, films=best).within(seconds=3600, otherwise="")
+    reply = write(query=heard.query, films=best).within(seconds=3600, otherwise=mt.Template()(best))
     counted: Counter[str] = Counter()
     train, test = data_of(given, "valid", "test")
     context = mt.Graph(best=best, reply=reply).fit(train, store=store, quiet=True).context(test)

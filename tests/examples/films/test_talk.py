@@ -125,11 +125,13 @@ def test_everything_that_is_named_exists(client: openai.OpenAI) -> None:
 
 
 def test_the_text_comes_sentence_by_sentence(client: openai.OpenAI) -> None:
-    text, answer, pieces = Talk(client).say("a drama")
+    text, answer, pieces = Talk(client).say("a comedy")
     assert "".join(pieces) == text
     assert len(pieces) >= 3  # what was understood, and at least one of the three sentences before the last is there
     assert answer["reply"].startswith(pieces[1].strip())
-    assert named(pieces[1]) == [answer["top"][0]["title"]]
+    begun = named(pieces[1])
+    assert begun == [film["title"] for film in answer["top"][: len(begun)]]
+    assert 0 < len(begun) < 3
 
 
 def test_where_nothing_fits_that_is_said(client: openai.OpenAI) -> None:
@@ -138,9 +140,9 @@ def test_where_nothing_fits_that_is_said(client: openai.OpenAI) -> None:
 
 
 def test_a_greeting_is_answered_without_the_language_model(running: Served) -> None:
-    hello, drama = (running.ask(viewer=3, query=said, at=9_000_000).json for said in ("Hello there!", "a drama"))
-    assert (hello["answer"]["intent"], drama["answer"]["intent"]) == ("smalltalk", "find")
-    assert hello["answered_by"]["reply"] != drama["answered_by"]["reply"]
+    hello, comedy = (running.ask(viewer=3, query=said, at=9_000_000).json for said in ("Hello there!", "a comedy"))
+    assert (hello["answer"]["intent"], comedy["answer"]["intent"]) == ("smalltalk", "find")
+    assert hello["answered_by"]["reply"] != comedy["answered_by"]["reply"]
     best = hello["answer"]["top"][0]["title"]
     assert hello["answer"]["reply"].startswith(f"{best}: {TITLES[best]['genres'][0]}, {TITLES[best]['year']}.")
 
@@ -190,7 +192,7 @@ def test_a_message_alone_is_answered_as_an_ask_is(running: Served, client: opena
 
 def test_the_graphs_own_endpoint_tells_the_text_as_it_grows(running: Served) -> None:
     said = running.call(
-        "POST", "/v1/ask", {"viewer": 3, "query": "a drama"}, {"accept": "text/event-stream"}
+        "POST", "/v1/ask", {"viewer": 3, "query": "a comedy"}, {"accept": "text/event-stream"}
     ).body.decode()
     events = [block.split("\n") for block in said.strip().split("\n\n")]
     texts = [json.loads(lines[1].removeprefix("data: ")).get("reply") for lines in events if "answer" in lines[0]]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from motet.models.content.claims import Facts, beginnings, goes_round, unfounded
+from motet.models.content.claims import Facts, beginnings, goes_round, sober, tells, unfounded
 
 HEAT = Facts("Heat", {"genres": ["Action", "Crime"], "year": "1995", "plot": "A detective hunts a crew of thieves."})
 NAMES = ["Action", "Crime", "Comedy", "Sci-Fi"]
@@ -74,3 +74,16 @@ def test_a_sentence_can_end_where_a_clause_begins(sentence: str, shorter: list[s
 
 def test_a_hyphen_hides_no_claim() -> None:
     assert "Sci-Fi" in unfounded("is a sci fi film.", HEAT, QUERY, NAMES)
+
+
+def test_praise_is_left_out() -> None:
+    assert sober(" is a classic action film.") == " is an action film."
+    assert sober(" is a Famous 1995 film.") == " is a 1995 film."
+    assert sober(" is action.") == " is action."
+
+
+def test_a_sentence_tells_something_of_the_columns() -> None:
+    assert tells(" is a crime film.", HEAT)
+    assert tells(" was made in 1995.", HEAT)
+    assert not tells(" is a film that fans love.", HEAT)
+    assert tells(" is a film.", Facts("Heat", {}))

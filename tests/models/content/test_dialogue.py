@@ -233,6 +233,9 @@ def test_a_question_about_an_item_finds_that_item() -> None:
     }
     assert fitting("tell me about Heat\n> Heat (1995): Crime.\nwhat year is it from?") == {"Heat (1995)"}
     assert fitting("like Heat\nwhen was it made?") == {"Heat (1995)"}
+    shown = "like Alien\n> Asked for: like Alien (1979). Heat (1995): Crime. Undated is a drama.\n"
+    assert fitting(f"{shown}tell me about the first one") == {"Heat (1995)"}
+    assert fitting(f"{shown}tell me about the last one") == {"Undated"}
 
 
 @pytest.mark.parametrize(
@@ -263,6 +266,7 @@ def test_small_talk_is_answered_and_asks_for_nothing(text: str, answered: str) -
         ("I really enjoyed The Shape of Water and Heat", "The Shape of Water"),
         ("have you seen Zorblax 9000?", "Zorblax 9000"),
         ("tell me about Inception", "Inception"),
+        ("what about Inception?", "Inception"),
         ("I like Italian comedies and Disney movies", ""),
         ("I like Alien", ""),
         ("something like Horror", ""),

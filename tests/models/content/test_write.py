@@ -86,6 +86,8 @@ def test_invented_facts_are_replaced_by_the_real_ones() -> None:
     [
         (200, "It won 4 Oscars in 1999.", "it claims what the columns do not hold"),
         (200, "The film (year: 1982) is one to see.", "it reads out the columns' names"),
+        (200, "The film is a 1982 year.", "it reads out the columns' names"),
+        (200, "is one that fans love.", "it says nothing of the columns"),
         (500, "", "HTTP 500"),
     ],
 )

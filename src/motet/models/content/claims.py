@@ -11,7 +11,7 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SMALL = 400  # characters of a text that are told to the model
 _STEM = 5  # letters: "romantic" is founded by "romance"
-LOOSE = 1  # words of content that a sentence may add without foundation
+_PRAISE = re.compile(r"\b(?:(an?)\s+)?(?:beloved|classic|famous|popular|timeless|well-known)\s+(\w)", re.IGNORECASE)
 
 # Where a sentence may end early, what it must hold by then, and what it cannot end with.
 _CLAUSE = re.compile(
@@ -19,6 +19,7 @@ _CLAUSE = re.compile(
     r"whose|with|written)\b)|[,;(:]"
 )
 _VERB = re.compile(r"\b(?:are|has|have|is|offers|was|were)\b")
+_ENDS_OPEN = re.compile(r"(?:'s|\b(?:been|was|were)\s+\w+)$")
 _DANGLING = frozenset(
     _WORD.findall(
         "a an and are as based be been called directed has have in is more named of offers or released set so "
@@ -31,7 +32,7 @@ _NEUTRAL = frozenset(
     _WORD.findall(
         "a about all also an and another any are as at be been both but by can choice combines could elements "
         "enjoy enjoys every example fact facts fans feature features film films filled find fits for from full "
-        "genre good great has have if in into is it its like look looking love loves made makes may mix more "
+        "good great has have if in into is it its like look looking love loves made makes may mix more "
         "most movie movies not of offers on one or other pick piece recommend released should so some story such suits "
         "than that the their them there these they this those to two type up very viewers want was watch well were "
         "what when which who will with without work would you your"
@@ -57,9 +58,9 @@ class Facts:
         return f"{self.title}: {told}." if told else f"{self.title}."
 
 
-def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str], loose: int = LOOSE) -> list[str]:
-    """What the sentence claims without the facts: numbers, names, labels that other items have, and words of
-    content where there are more than so many loose ones.
+def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str]) -> list[str]:
+    """What the sentence claims without the facts: numbers, names, labels that other items have, and other
+    words of content.
 
     names: every name that a Category or Tags column of the items holds. Words of the query may be repeated, but no name
     and no number is true of an item because somebody asked for it.
@@ -71,8 +72,22 @@ def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str], l
     said = _words(sentence)
     claims += [name for name in names if _founded(name, said) and not _founded(name, known)]
     stems = {word[:_STEM] for word in known | _words(query) | _NEUTRAL}
-    others = sorted(word for word in said if word not in _NEUTRAL and word[:_STEM] not in stems)
-    return claims + (others if len(others) > loose else [])
+    return claims + sorted(word for word in said if word not in _NEUTRAL and word[:_STEM] not in stems)
+
+
+def sober(sentence: str) -> str:
+    """The sentence without praise that nothing founds."""
+    return _PRAISE.sub(lambda praise: f"{_article(praise[2]) if praise[1] else ''}{praise[2]}", sentence)
+
+
+def _article(letter: str) -> str:
+    return "an " if letter.lower() in "aeiou" else "a "
+
+
+def tells(sentence: str, facts: Facts) -> bool:
+    """Whether it says anything of what the columns hold."""
+    held = {word for value in facts.columns.values() for word in _words(_plain(value)) if word not in _NEUTRAL}
+    return not held or any(word in held for word in _words(sentence))
 
 
 def beginnings(sentence: str) -> Iterator[str]:
@@ -80,7 +95,7 @@ def beginnings(sentence: str) -> Iterator[str]:
     for opens in reversed(list(_CLAUSE.finditer(sentence))):
         kept = sentence[: opens.start()]
         words = [word.lower() for word in _WORD.findall(kept)]
-        if _VERB.search(kept) and len(words) > 2 and words[-1] not in _DANGLING and not words[-1].endswith("'s"):
+        if _VERB.search(kept) and len(words) > 2 and not _ENDS_OPEN.search(kept) and words[-1] not in _DANGLING:
             yield f"{kept}."
 
 

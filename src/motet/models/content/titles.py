@@ -118,12 +118,10 @@ class Titles:
         return strange
 
     def told(self, text: str) -> list[Named]:
-        """The titles in what was answered before: those that its sentences tell of, as they are written, however common
-        their words are, and what else it names. In order; text: with straight quotes."""
-        begun = [one for at in _BEGINS.finditer(text) if (one := self._begun(text, at.end(), at[1])) is not None]
-        covered = [(one.start, one.end) for one in begun]
-        others = [one for one in self.found(text) if not any(a < one.end and one.start < b for a, b in covered)]
-        return sorted([*begun, *others], key=lambda one: one.start)
+        """What an answer tells of: the titles, as they are written, that its sentences begin with, however common their
+        words are. In order; text: with straight quotes."""
+        begun = (self._begun(text, at.end(), at[1]) for at in _BEGINS.finditer(text))
+        return [one for one in begun if one is not None]
 
     def _begun(self, text: str, start: int, word: str) -> Named | None:
         """The longest title that a sentence begins with and tells of."""
@@ -250,4 +248,4 @@ def _is_to(words: list[Token], first: int) -> bool:
 
 
 def _is_asked(words: list[Token], first: int) -> bool:
-    return first > 1 and words[first - 1].word == "about" and words[first - 2].word in ("me", "more")
+    return first > 1 and words[first - 1].word == "about" and words[first - 2].word in ("me", "more", "what", "how")

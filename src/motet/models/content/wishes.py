@@ -126,8 +126,9 @@ class Reader:
         wishes, shown, content = Wishes(), tuple[int, ...](), list[Word]()
         for turn in (Turn(straight(text), ours) for text, ours in turns):
             if turn.ours:
-                shown = _once(row for one in self._titles.told(turn.text) for row in one.rows[:1])
-                wishes = replace(wishes, named=_once((*wishes.named, *shown)))
+                others = [row for one in self._titles.found(turn.text) for row in one.rows[:1]]
+                shown = _once([row for one in self._titles.told(turn.text) for row in one.rows] or others)
+                wishes = replace(wishes, named=_once((*wishes.named, *shown, *others)))
             else:
                 wishes, said, anew = self._heard(wishes, turn.text, shown)
                 content = said if anew else [*content, *said]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import threading
 import time
@@ -21,7 +22,7 @@ from motet.column import Category, Column, Late, Number, Tags, Text, Unready, co
 from motet.errors import GraphError, listed
 from motet.llm import LLM, PACKAGED, Client, Prompt, Reply
 from motet.model import Model, State
-from motet.models.content.claims import LOOSE, Facts, beginnings, goes_round, unfounded
+from motet.models.content.claims import Facts, beginnings, goes_round, sober, tells, unfounded
 from motet.record import Entity
 
 # One sentence goes on from the item's name: no second name in quotes, no list, no line break.
@@ -211,15 +212,15 @@ def _sentence(text: str, facts: Facts) -> str:
 def _checked(written: str, facts: Facts, asked: str, labels: Sequence[str]) -> Sentence:
     """What was written, or the longest beginning of it that can stand, or the facts and why they stand in."""
     title = facts.title
-    problem = _wrong(written[len(title) :], facts, asked, labels)
-    if not problem:
-        return Sentence(written)
-    shorter = (rest for rest in beginnings(written[len(title) :]) if not _wrong(rest, facts, asked, labels, loose=0))
-    rest = next(shorter, None)
-    return Sentence(facts.template, problem) if rest is None else Sentence(f"{title}{rest}")
+    rest = sober(written[len(title) :])
+    problem = _wrong(rest, facts, asked, labels)
+    for each in (rest, *beginnings(rest)):
+        if not _wrong(each, facts, asked, labels):
+            return Sentence(f"{title}{each}")
+    return Sentence(facts.template, problem)
 
 
-def _wrong(rest: str, facts: Facts, asked: str, labels: Sequence[str], loose: int = LOOSE) -> str:
+def _wrong(rest: str, facts: Facts, asked: str, labels: Sequence[str]) -> str:
     """Why what follows the item's name cannot stand, empty where it can."""
     if not rest.endswith((".", "!", "?")) or len(rest) <= 10:
         return "it is no whole sentence"
@@ -227,12 +228,17 @@ def _wrong(rest: str, facts: Facts, asked: str, labels: Sequence[str], loose: in
         return "it goes round in circles"
     if _reads_out(rest, facts):
         return "it reads out the columns' names"
-    return "it claims what the columns do not hold" if unfounded(rest, facts, asked, labels, loose) else ""
+    if unfounded(rest, facts, asked, labels):
+        return "it claims what the columns do not hold"
+    return "" if tells(rest, facts) else "it says nothing of the columns"
 
 
 def _reads_out(rest: str, facts: Facts) -> bool:
-    """Whether it repeats how the facts are laid out, as in "(genres: Comedy; year: 1980)"."""
-    return any(f"{name}:" in rest.lower() for name in facts.columns)
+    """Whether it repeats how the facts are laid out: "(genres: Comedy; year: 1980)", "is a comedy genre"."""
+    names = "|".join(re.escape(name) for name in facts.columns)
+    ones = "|".join(re.escape(name.removesuffix("s")) for name in facts.columns)
+    laid_out = rf"\b(?:{names}):|\b(?:is|are|was|were) an? (?:[\w'-]+ )*(?:{ones})s?\b"
+    return bool(facts.columns) and re.search(laid_out, rest, re.IGNORECASE) is not None
 
 
 def _labels(about: Mapping[str, Any]) -> list[str]:
