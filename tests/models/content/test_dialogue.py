@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -320,11 +321,16 @@ def test_what_was_asked_for_is_said() -> None:
         "(1995) " * 2000,
         "between and " * 999,
         "'90s'" * 999,
+        "1995 or " * 999,
+        "the year " * 880,
+        "early mid late " * 520,
     ],
 )
 def test_odd_texts_ask_for_nothing_odd(text: str) -> None:
+    began = time.monotonic()
     assert said(heard.intent, text)
     assert len(fitting(text)) in range(len(FILMS) + 1)
+    assert time.monotonic() - began < 2, "no text may hold up the batch"
 
 
 def test_titles_are_text_and_change_nothing() -> None:

@@ -17,7 +17,7 @@ _NAMED = {
     "nineties": 1990,
 }
 _WHEN = (
-    r"(?:(?:the|year|years|early|mid|late)[\s-]+)*(?:(?:18|19|20)\d0'?s|'?\d0'?s|(?:18|19|20)\d\d|"
+    r"(?:(?:the|year|years|early|mid|late)[\s-]+){0,3}(?:(?:18|19|20)\d0'?s|'?\d0'?s|(?:18|19|20)\d\d|"
     + "|".join(_NAMED)
     + r")\b"
 )
@@ -43,6 +43,7 @@ _HOW = {
 _PATTERNS = {how: re.compile(_NOT + pattern) for how, pattern in _HOW.items()}
 _STRETCHES = ("between", "in", "bare")  # alternatives, where there are several of them: "80s or 90s"
 _AND = re.compile(r"\s*(?:,|/|&|\bor\b|\band\b)+\s*(?:or\b|and\b)?\s*(?:in|from|of)?\s*")
+_NEAR = 12  # characters of what joins two of them, at most
 _OR = re.compile(r"\s*,?\s*\bor\s+(?:else\s+)?")
 _COUNTS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBERS = {name: n for n, name in enumerate(_COUNTS)} | {"fifteen": 15, "twenty": 20}
@@ -135,17 +136,23 @@ def read(text: str, newest: float = math.nan) -> tuple[Period, list[tuple[int, i
 def _mentions(lower: str) -> list[_Said]:
     """What is said of years, in order, each character read once."""
     said: list[_Said] = []
+    left = lower
     for how, pattern in _PATTERNS.items():
-        for found in pattern.finditer(lower):
-            if any(found.start() < one.end and one.start < found.end() for one in said):
-                continue
-            before = next((one for one in said if _AND.fullmatch(lower[one.end : found.start("a")])), None)
+        for found in pattern.finditer(left):
+            before = _joined(lower, found.start("a"), said) if how == "bare" else None
             lone = how == "bare" and _is_a_year(found["a"]) and found.end() == len(lower) and found.start() > 0
             if lone and before is None:
                 continue  # a lone year at the end of other words may be anything
-            no = found["no"] is not None or (how == "bare" and before is not None and before.no)
+            no = found["no"] is not None or (before is not None and before.no)
             said.append(_Said(*found.span(), how, no, _period(how, found, no)))
+            left = left[: found.start()] + "_" * len(found[0]) + left[found.end() :]
     return sorted(said)
+
+
+def _joined(lower: str, at: int, said: list[_Said]) -> _Said | None:
+    """The mention that another one joins with "or", "and" or a comma."""
+    near = (one for one in said if 0 <= at - one.end <= _NEAR)
+    return next((one for one in near if _AND.fullmatch(lower[one.end : at])), None)
 
 
 def _years(found: re.Match[str]) -> int:

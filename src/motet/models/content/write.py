@@ -28,6 +28,7 @@ from motet.record import Entity
 # One sentence goes on from the item's name: no second name in quotes, no list, no line break.
 _REST = r'root ::= " " [a-z] [^\n"“”*.!?]{10,150} "."'
 _MOST_TOKENS = 48
+_LONGEST = 400  # characters of a sentence that are looked at
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def _sentence(text: str, facts: Facts) -> str:
 def _checked(written: str, facts: Facts, asked: str, labels: Sequence[str]) -> Sentence:
     """What was written, or the longest beginning of it that can stand, or the facts and why they stand in."""
     title = facts.title
-    rest = sober(written[len(title) :])
+    rest = sober(written[len(title) :][:_LONGEST])
     problem = _wrong(rest, facts, asked, labels)
     for each in (rest, *beginnings(rest)):
         if not _wrong(each, facts, asked, labels):
