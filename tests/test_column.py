@@ -152,7 +152,7 @@ ANY: Any = Thing
             "Thing.name is a Text and has no 'equals', which Category and Number have",
             "declare the field so: name: mt.Category",
         ),
-        (lambda: ANY.name.within(seconds=3, otherwise=""), "no 'within', which Late has", ".otherwise(None)"),
+        (lambda: ANY.name.within(seconds=3, otherwise=""), "no 'within'", "only what comes late"),
         (lambda: ANY.kind.has("tea"), "no 'has', which Tags has", '.equals("a name")'),
         (lambda: ANY.marks.equals("tea"), "Thing.marks is a Tags and has no 'equals'", '.has("a name")'),
         (lambda: ANY.x.top(3), "no 'top', which Candidates has", "mt.retrieve(Film, k=200, by=[...]).top(...)"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_type_hints
 
 from motet.apply import Apply, Fit, Pick, Whole, Within, aligned_of
-from motet.errors import FieldError, GraphError, listed
+from motet.errors import FieldError, GraphError
 from motet.escalate import Escalate
 from motet.model import Model
 from motet.node import (
@@ -521,42 +520,3 @@ class Late(Generic[C]):
 
     def __repr__(self) -> str:
         return f"Late {self.kind.__name__}({self.column.node.label()} @ {grain_name(self.column.grain)})"
-
-
-# How one comes by what no field is declared as.
-MADE: Mapping[str, str] = {
-    "Sequence": "mt.past(Visit.film, by=Visit.viewer)",
-    "Candidates": "mt.retrieve(Film, k=200, by=[...])",
-}
-# What to write instead of something that a kind of column does not have.
-INSTEAD: Mapping[tuple[type[Column], str], str] = {
-    (Tags, "equals"): '.has("a name")',
-    (Category, "has"): '.equals("a name")',
-    (Flag, "equals"): "it is a condition as it is, and ~ turns it around",
-    (Column, "within"): "a column is there in time; .otherwise(None), or another column, stands in for one that fails",
-}
-
-
-def lacking(column: Column, name: str) -> FieldError:
-    """That a column does not have something, which have it, and what to write instead."""
-    what = f"{name_of(column)} is a {column.kind} and has no {name!r}"
-    having = sorted(kind.__name__ for kind in (*_kinds_of(Column), Late) if name in vars(kind))
-    if not having:
-        return FieldError(what, help=listed(_methods(type(column)), name))
-    help = next((said for (kind, each), said in INSTEAD.items() if each == name and isinstance(column, kind)), "")
-    if not help and having[0] in MADE:
-        help = f"{MADE[having[0]]}.{name}(...)"
-    declared = f"declare the field so: {getattr(column.node, 'name', 'name')}: mt.{having[0]}"
-    return FieldError(f"{what}, which {' and '.join(having)} {'have' if len(having) > 1 else 'has'}", help or declared)
-
-
-def _methods(kind: type[Column]) -> list[str]:
-    """What a graph's author may call on a column."""
-    return [name for name in dir(kind) if name[0] != "_" and name != "of" and callable(getattr(kind, name))]
-
-
-def _kinds_of(kind: type[Column]) -> Iterator[type[Column]]:
-    """The kinds of columns that are made of one."""
-    for each in kind.__subclasses__():
-        yield each
-        yield from _kinds_of(each)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 
 from motet.batch import Array, Pairs, is_scores
 from motet.errors import GraphError
+from motet.lacking import lacking
 from motet.model import State, digest
 from motet.scan import Scan
 from motet.search import Index
@@ -194,9 +195,7 @@ class Column:
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_") or hasattr(type(self), name) or not vars(self):
                 return object.__getattribute__(self, name)  # raises what it raises
-            from motet.column import lacking  # here: the kinds of columns are made of this one
-
-            raise lacking(self, name)
+            raise lacking(name_of(self), getattr(self.node, "name", "name"), type(self), Column, name)
 
     @worded(lambda column: f"{name_of(column)}.otherwise")
     def otherwise(self, other: Self | None) -> Self:
