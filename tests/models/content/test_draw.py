@@ -70,6 +70,10 @@ def ask(url: str, store: Path, seconds: float = 5, **fields: Any) -> Any:
     return fitted.ask(**{"buyer": "b1", "amount": 1, "search": "the sea", **fields})["poster"]
 
 
+def posters(url: str) -> mt.Image:
+    return mt.Draw(mt.LLM("tiny", url=url), "A poster for {name}").each(name=Item.name)
+
+
 def test_a_late_picture_is_answered_as_a_url(tmp_path: Path) -> None:
     with serving() as (url, asked):
         assert ask(url, tmp_path) == ANSWER
@@ -138,12 +142,45 @@ def test_another_picture_stands_in(tmp_path: Path) -> None:
 
 def test_a_picture_per_item_is_drawn_once_and_kept(tmp_path: Path) -> None:
     with serving() as (url, asked):
-        poster = mt.Draw(mt.LLM("tiny", url=url), "A poster for {name}").each(name=Item.name)
+        poster = posters(url)
         fitted = Graph(poster=poster).fit(shop(events=20), store=tmp_path, quiet=True)
         assert fitted.prepare().new == 12
         assert fitted.prepare().new == 0
     assert len(asked) == 12
     assert fitted.context(shop()).shared(poster).to_pylist() == [PICTURE] * 12
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_endpoint_that_refuses_whatever_it_is_asked_is_one_error_and_nothing_is_kept(
+    tmp_path: Path, status: int
+) -> None:
+    denies = [True]
+
+    def once_denying(request: Any) -> tuple[int, Any]:
+        return (status, {"error": {"message": "no such model"}}) if denies[0] else drawing(request)
+
+    with serving(once_denying) as (url, _):
+        fitted = Graph(poster=posters(url)).fit(shop(events=20), store=tmp_path, quiet=True)
+        with pytest.raises(RunError, match=rf"'tiny' at {url} does not answer: HTTP {status}: (.|\n)*curl"):
+            fitted.prepare()
+        denies[0] = False
+        assert fitted.prepare().new == 12
+
+
+@pytest.mark.parametrize("status", [401, 408, 429, 500, 502, 529])
+def test_a_failure_that_may_pass_is_never_kept(tmp_path: Path, status: int) -> None:
+    failing = [True]
+
+    def once_failing(request: Any) -> tuple[int, Any]:
+        fails = failing[0] and request["prompt"].endswith("3")
+        return (status, {"error": {"message": "later"}}) if fails else drawing(request)
+
+    with serving(once_failing) as (url, asked):
+        fitted = Graph(poster=posters(url)).fit(shop(events=20), store=tmp_path, quiet=True)
+        fitted.prepare()
+        before, failing[0] = len(asked), False
+        fitted.prepare()
+        assert len(asked) == before + 1
 
 
 def test_an_endpoint_that_is_down_is_one_error() -> None:

@@ -52,7 +52,7 @@ class Draw(Model):
         Image per film, drawn once and kept. A picture that is refused or late is missing, and the reason is counted;
         it is answered as a data: URL.
     Errors: a model that is no endpoint's, a name in braces that is not given, or given and not used; RunError when the
-        endpoint does not answer at all.
+        endpoint does not answer at all, or refuses whatever it is asked: no such address, model or key.
     """
 
     llm: LLM
@@ -121,7 +121,7 @@ class Draw(Model):
 
         with ThreadPoolExecutor(self.llm.parallel) as pool:
             found = list(pool.map(carried(one), prompts))
-        gone = [problem for _, problem, _ in found if problem and problem.startswith(AWAY)]
+        gone = [problem for _, problem, _ in found if problem and problem.startswith(NOBODY)]
         if gone and len(gone) == len(found):
             raise RunError(
                 f"the image model {self.llm.model!r} at {self.llm.url} does not answer: {gone[0].removeprefix(AWAY)}",
@@ -160,6 +160,8 @@ class Each(Model):
 
 
 AWAY = "nobody is there: "
+DENIED = (401, 403, 404)  # what is wrong is the key, the model or the address, and no prompt
+NOBODY = (AWAY, *(f"HTTP {status}: " for status in DENIED))
 
 
 def _drawn(llm: LLM, prompt: str, size: str, until: float, left: Event | None) -> Drawn:
@@ -180,7 +182,9 @@ def _drawn(llm: LLM, prompt: str, size: str, until: float, left: Event | None) -
     except errors.APITimeoutError:
         return None, "not drawn by its deadline", True
     except errors.APIStatusError as error:
-        return None, f"HTTP {error.status_code}: {str(error.message)[:200]}", error.status_code in (408, 429, 500, 503)
+        status = int(error.status_code)
+        passing = status in (*DENIED, 408, 429) or status >= 500
+        return None, f"HTTP {status}: {str(error.message)[:200]}", passing
     except errors.APIConnectionError as error:
         return None, f"{AWAY}{error.__cause__}", True
     except Exception as error:  # a broken answer surfaces as the transport's own error
