@@ -19,6 +19,7 @@ from motet.model import NOTHING
 from tests.shop import Item, Purchase, shop
 
 FLOAT, INT, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
+INT32, BOOL = TensorProto.INT32, TensorProto.BOOL
 
 
 def file(folder: Path, op: str, inputs: dict[str, tuple[int, list[Any]]], out: list[Any], **attributes: Any) -> Path:
@@ -89,6 +90,7 @@ def test_of_no_rows_it_gives_none(tmp_path: Path) -> None:
     none = Batch({"v": np.zeros((0, 0), np.float32)}, rows=0)
     assert same(tmp_path, ["n", 2], vector=True).apply(NOTHING, none).shape == (0, 2)
     assert same(tmp_path, ["n"]).apply(NOTHING, none).shape == (0,)
+    assert same(tmp_path, ["n", 2], INT, vector=True).apply(NOTHING, none).shape == (0, 2)
 
 
 @pytest.mark.parametrize("shape", [["n"], ["n", 1]])
@@ -100,6 +102,33 @@ def test_texts_and_names_are_strings_and_a_missing_one_is_empty(tmp_path: Path, 
     assert model.apply(NOTHING, texts).tolist() == [1, 2, 9]
     assert model.apply(NOTHING, Batch({"s": names}, rows=2)).tolist() == [1, 2]
     assert (model(s=Item.name).grain, model(s=Item.kind).grain) == (frozenset({Item}), frozenset({Item}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        (INT, [1, np.nan, 2, np.inf, 2.0**63, -(2.0**63)], [1, np.nan, 2, np.nan, np.nan, -(2.0**63)]),
+        (INT32, [1, np.nan, 2.0**31, 2.0**31 - 1, -np.inf], [1, np.nan, np.nan, 2.0**31, np.nan]),
+        (BOOL, [0, np.nan, 1], [0, np.nan, 1]),
+        (FLOAT, [1, np.nan, np.inf], [1, np.nan, np.inf]),
+        (INT, [np.nan, np.nan], [np.nan, np.nan]),
+    ],
+)
+def test_a_row_that_the_input_cannot_hold_is_missing_and_counted(
+    tmp_path: Path, kind: int, given: list[float], expected: list[float]
+) -> None:
+    notes: list[str] = []
+    batch = Batch({"v": np.array(given)}, rows=len(given), note=notes.append)
+    made = same(tmp_path, ["n"], kind).apply(NOTHING, batch)
+    assert np.array_equal(made, expected, equal_nan=True)  # 2**31 - 1 as float32 is 2**31
+    missing = int(np.isnan(expected).sum()) if kind != FLOAT else 0
+    assert notes == ["ONNX('Cast.onnx') cannot hold a number that it is given"] * missing
+
+
+def test_a_vector_of_what_the_input_cannot_hold_is_zeros(tmp_path: Path) -> None:
+    rows = Batch({"v": np.array([[1, 2], [np.nan, 4], [5, np.inf]], np.float32)}, rows=3)
+    made = same(tmp_path, ["n", 2], INT, vector=True).apply(NOTHING, rows)
+    assert (made.tolist(), made.dtype) == ([[1, 2], [0, 0], [0, 0]], np.float32)
 
 
 def test_a_changed_file_is_a_new_model(add: Path, tmp_path: Path) -> None:
@@ -168,6 +197,9 @@ def test_names_that_are_none_in_python_are_shown_as_they_can_be_given(tmp_path: 
     with pytest.raises(GraphError, match=re.escape("""help: ONNX('Neg.onnx')(**{"input.1": ...})""")):
         model(input_1=Item.price)
     assert model(**{"input.1": Item.price}).grain == frozenset({Item})
+    model = mt.ONNX(file(tmp_path, "Add", {"in": (FLOAT, ["n"]), "class": (FLOAT, ["n"])}, ["n"]))
+    with pytest.raises(GraphError, match=re.escape("""help: ONNX('Add.onnx')(**{"in": ..., "class": ...})""")):
+        model(a=Item.price)
 
 
 def test_several_numbers_a_row_are_no_number(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -21,6 +22,6 @@ def check_names(model: Any, noun: str, given: Collection[str], known: Sequence[s
 
 def written(names: Sequence[str]) -> str:
     """The arguments of a call that gives these names."""
-    if all(name.isidentifier() for name in names):
+    if all(name.isidentifier() and not keyword.iskeyword(name) for name in names):
         return ", ".join(f"{name}=..." for name in names)
     return "**{" + ", ".join(f'"{name}": ...' for name in names) + "}"

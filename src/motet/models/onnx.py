@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from motet import sessions, weights
-from motet.batch import Array, Batch, Codes
+from motet.batch import Array, Batch, Codes, take
 from motet.candidates import Candidates, ranked
 from motet.clock import once
 from motet.column import Category, Column, Flag, Number, Text, Vector, argument, column
@@ -45,7 +46,8 @@ class ONNX(Model):
     Call: ONNX("fraud.onnx")(amount=Payment.amount, age=Payment.card.age) gives a Number, by the names of the
         file's inputs. ONNX("ranker.onnx")(found, year=Film.year, score=found.score) ranks candidates.
         A Number or Flag is an input of shape [n] or [n, 1], a Vector one of [n, d], a Text or Category one of strings,
-        a missing one the empty string.
+        a missing one the empty string. A row with a number that its input cannot hold (a missing one as an integer or
+        bool; an infinite or too large one as an integer) is not computed: it is missing, and a Vector's is zeros.
     Errors: a file that is not there or no model, one that reads or gives what no column is, an input that is not given,
         is not there or is of another type or shape; RunError where a Vector is of another width, or the file fails.
     """
@@ -106,17 +108,30 @@ class ONNX(Model):
             )
 
     def apply(self, state: State, batch: Batch) -> Array:
-        if not batch.rows:
-            return np.zeros((0, _width(self._made)) if self.vector else 0)
-        feed = {each.name: self._fed(batch[each.name], each) for each in self._session.get_inputs()}
+        given = {each.name: batch[each.name] for each in self._session.get_inputs()}
+        held = (_held(given[each.name], each) for each in self._session.get_inputs())
+        rows = np.flatnonzero(reduce(np.logical_and, held, np.ones(batch.rows, np.bool_)))
+        if len(rows) == batch.rows:
+            return self._computed(given, batch.rows)
+        for _ in range(batch.rows - len(rows)):
+            batch.note(f"{self} cannot hold a number that it is given")
+        place = np.full(batch.rows, -1)
+        place[rows] = np.arange(len(rows))
+        return take(self._computed(take(given, rows), len(rows)), place)
+
+    def _computed(self, given: Mapping[str, Any], rows: int) -> Array:
+        """What the file makes of these rows. Errors: not one of each."""
+        if not rows:
+            return np.zeros((0, _width(self._made)), np.float32) if self.vector else np.zeros(0)
+        feed = {each.name: self._fed(given[each.name], each) for each in self._session.get_inputs()}
         made = sessions.run(self._session, self._made.name, feed, self)
-        if self.vector and made.shape[:1] == (batch.rows,):
-            return made.reshape(batch.rows, math.prod(made.shape[1:])).astype(np.float32)
-        if not self.vector and made.size == batch.rows:
-            return made.reshape(batch.rows).astype(np.float64)
-        wide = made.shape[:1] == (batch.rows,)
+        if self.vector and made.shape[:1] == (rows,):
+            return made.reshape(rows, math.prod(made.shape[1:])).astype(np.float32)
+        if not self.vector and made.size == rows:
+            return made.reshape(rows).astype(np.float64)
+        wide = made.shape[:1] == (rows,)
         raise RunError(
-            f"{self} gives {self._made.name} of shape {list(made.shape)} for {batch.rows} rows",
+            f"{self} gives {self._made.name} of shape {list(made.shape)} for {rows} rows",
             help=f"ONNX({str(self.file)!r}, vector=True)" if wide else "one row out for each row in",
         )
 
@@ -166,6 +181,19 @@ def _kinds(wanted: Any) -> tuple[type[Column], ...]:
     if len(shape) == 2 and isinstance(shape[1], int) and shape[1] > 1:
         return tuple(kind for kind in kinds if kind is Vector)
     return tuple(kind for kind in kinds if kind is not Vector or len(shape) != 1)
+
+
+def _held(value: Any, wanted: Any) -> Array:
+    """Rows whose every number the input can hold. A missing text is an empty one, and a float may be anything."""
+    kind: Any = np.dtype(TYPES[wanted.type])
+    if kind.kind not in "ib":
+        return np.ones(len(value), np.bool_)
+    numbers: Array = np.asarray(value)
+    holds: Array = ~np.isnan(numbers)
+    if kind.kind == "i":
+        low, high = float(np.iinfo(kind).min), float(np.iinfo(kind).max)  # a float has no 2**63 - 1: it is 2**63
+        holds = (numbers >= low) & (numbers < high + 1)
+    return cast(Array, holds.all(axis=1)) if holds.ndim == 2 else holds
 
 
 def _width(made: Any) -> int:
