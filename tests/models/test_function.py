@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,52 @@ def test_what_decides_the_values_is_in_the_identity() -> None:
     assert identity(shifted(1)) == identity(shifted(1))
     assert identity(shifted(1)) != identity(shifted(2)), "what it closes over"
     assert identity(shifted(np.ones(2))) != identity(shifted(np.zeros(2)))
+    assert identity(shifted(np.array(["".join(("a", "b"))], object))) == identity(shifted(np.array(["ab"], object)))
+    assert identity(shifted(np.float32(1))) != identity(shifted(np.float32(2)))
     assert identity(shifted(1)) != identity(shifted(1), revision=2)
     one, two = (lambda year: year + 1), (lambda year: year + 2)
     assert identity(one) != identity(two), "two on one line"
     assert Function(one, Number).identity() != Function(one, Flag).identity()
+
+
+def doubling(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @wraps(fn)
+    def wrapper(year: Any) -> Any:
+        return fn(year) * 2
+
+    return wrapper
+
+
+def tripling(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @wraps(fn)
+    def wrapper(year: Any) -> Any:
+        return fn(year) * 3
+
+    return wrapper
+
+
+def scaling(by: int) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    def of(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        @wraps(fn)
+        def wrapper(year: Any) -> Any:
+            return fn(year) * by
+
+        return wrapper
+
+    return of
+
+
+def test_a_decorator_what_it_wraps_and_what_it_closes_over_are_in_the_identity() -> None:
+    def plain(year: Any) -> Any:
+        return year
+
+    def other(year: Any) -> Any:
+        return year + 1
+
+    ways = [plain, doubling(plain), tripling(plain), doubling(other), scaling(2)(plain), scaling(3)(plain)]
+    ways += [doubling(lambda year: year), tripling(lambda year: year), doubling(doubling(plain))]
+    assert len({Function(way, Number).identity() for way in ways}) == len(ways)
+    assert Function(doubling(plain), Number).identity() == Function(doubling(plain), Number).identity()
 
 
 def test_a_constant_or_helper_that_it_reads_is_in_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:

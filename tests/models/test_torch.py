@@ -196,6 +196,66 @@ def test_equal_modules_are_one_model_and_a_changed_weight_is_another() -> None:
     assert name(nn.Sequential(weighed(1), nn.LeakyReLU(0.1))) != name(nn.Sequential(weighed(1), nn.LeakyReLU(0.2)))
 
 
+class Holding(nn.Module):
+    """Holds whatever it is given, as modules are written that hold more than weights."""
+
+    def __init__(self, held: Any) -> None:
+        super().__init__()
+        self.held = held
+
+    def forward(self, x: Any) -> Any:
+        return x[:, 0]
+
+
+def buffered(number: float) -> Any:
+    made = nn.Identity()
+    made.register_buffer("shift", torch.tensor([number]), persistent=False)
+    return made
+
+
+def narrow(*weights: float) -> Any:
+    return nn.Parameter(torch.tensor(weights, dtype=torch.bfloat16))
+
+
+class Narrow(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = narrow(2)
+
+    def forward(self, x: Any) -> Any:
+        return (x * self.weight.float()).sum(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: Holding([1, 2]), lambda: Holding([1, 3])),
+        (lambda: Holding({"a": 1}), lambda: Holding({"a": 2})),
+        (lambda: Holding({"a": [torch.ones(1)]}), lambda: Holding({"a": [torch.zeros(1)]})),
+        (lambda: Holding(torch.ones(2)), lambda: Holding(torch.tensor([1.0, 2]))),
+        (lambda: Holding(torch.ones(2)), lambda: Holding(torch.ones(2, dtype=torch.float64))),
+        (lambda: Holding(np.float32(1)), lambda: Holding(np.float32(2))),
+        (lambda: Holding([weighed(1)]), lambda: Holding([weighed(2)])),
+        (lambda: buffered(1), lambda: buffered(2)),
+        (lambda: Holding(narrow(1, 2)), lambda: Holding(narrow(1, 3))),
+    ],
+)
+def test_whatever_a_module_holds_is_in_its_identity(one: Any, other: Any) -> None:
+    assert mt.Torch(one()).identity() == mt.Torch(one()).identity()
+    assert mt.Torch(one()).identity() != mt.Torch(other()).identity()
+
+
+def test_a_part_that_comes_twice_is_told_from_another() -> None:
+    low, high = nn.LeakyReLU(0.1), nn.LeakyReLU(0.2)
+    assert mt.Torch(nn.Sequential(low, high, low)).identity() != mt.Torch(nn.Sequential(low, high, high)).identity()
+
+
+@pytest.mark.parametrize("onnx", [True, False])
+def test_weights_of_half_the_width_are_read_as_they_are(tmp_path: Path, onnx: bool) -> None:
+    made = mt.Torch(Narrow(), onnx=onnx)(Purchase.amount)
+    assert fitted(tmp_path, made=made).ask(buyer="b1", amount=3)["made"] == 6
+
+
 @pytest.mark.parametrize(
     ("build", "says"),
     [

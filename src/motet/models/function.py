@@ -92,8 +92,8 @@ def code_digest(fn: Any, seen: frozenset[Any] = frozenset()) -> str:
     free = {} if fn.__closure__ is None else dict(zip(code.co_freevars, fn.__closure__, strict=True))
     outside = {name: fn.__globals__[name] for name in _names(code) if name in fn.__globals__}
     inside = {name: cell.cell_contents for name, cell in free.items() if _filled(cell)}
-    read = [f"{name}={_constant(value, seen)}" for name, value in sorted({**outside, **inside}.items())]
-    defaults = [_constant(fn.__defaults__, seen), _constant(fn.__kwdefaults__, seen)]
+    read = [f"{name}={value_digest(value, seen)}" for name, value in sorted({**outside, **inside}.items())]
+    defaults = [value_digest(fn.__defaults__, seen), value_digest(fn.__kwdefaults__, seen)]
     return digest(_source(fn, seen), *defaults, *read)
 
 
@@ -111,9 +111,10 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _source(fn: Any, seen: frozenset[Any]) -> str:
-    if fn.__name__ != "<lambda>":  # a lambda's line may hold others
+    """What is written of the code that runs: of a decorator's wrapper its own, and not what it wraps."""
+    if fn.__code__.co_name != "<lambda>":  # a lambda's line may hold others
         try:
-            return inspect.getsource(fn)
+            return inspect.getsource(fn.__code__)
         except (OSError, TypeError):
             pass
     return _compiled(fn.__code__, seen)
@@ -121,26 +122,27 @@ def _source(fn: Any, seen: frozenset[Any]) -> str:
 
 def _compiled(code: CodeType, seen: frozenset[Any]) -> str:
     """A code's instructions and constants, without the addresses that differ from process to process."""
-    return digest(code.co_code, *code.co_names, *(_constant(const, seen) for const in code.co_consts))
+    return digest(code.co_code, *code.co_names, *(value_digest(const, seen) for const in code.co_consts))
 
 
-def _constant(value: Any, seen: frozenset[Any]) -> str:
+def value_digest(value: Any, seen: frozenset[Any] = frozenset()) -> str:
     """A value as text that is equal in every process, its elements one by one."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         array = cast("np.ndarray[Any, Any]", value)
-        return digest(str(array.dtype), str(array.shape), array.tobytes())
+        held = value_digest(array.tolist(), seen) if array.dtype.hasobject else array.tobytes()
+        return digest(str(array.dtype), str(array.shape), held)
     if isinstance(value, CodeType):
         return _compiled(value, seen)
     if inspect.isfunction(value):
         return code_digest(value, seen)
     if isinstance(value, dict):
         pairs = cast("dict[Any, Any]", value).items()
-        return digest("dict", *(f"{_constant(k, seen)}:{_constant(v, seen)}" for k, v in pairs))
+        return digest("dict", *(f"{value_digest(k, seen)}:{value_digest(v, seen)}" for k, v in pairs))
     if isinstance(value, (set, frozenset)):
-        return digest("set", *sorted(_constant(v, seen) for v in cast("set[Any]", value)))
+        return digest("set", *sorted(value_digest(v, seen) for v in cast("set[Any]", value)))
     if isinstance(value, (tuple, list)):
         kind = "tuple" if isinstance(value, tuple) else "list"
-        return digest(kind, *(_constant(v, seen) for v in cast("list[Any]", value)))
+        return digest(kind, *(value_digest(v, seen) for v in cast("list[Any]", value)))
     if isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
         return repr(value)
     return _name(value)

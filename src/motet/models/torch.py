@@ -15,7 +15,7 @@ import pyarrow as pa
 from motet import sessions
 from motet.batch import Array, Batch, Codes, Vocabulary, take
 from motet.candidates import Candidates, ranked
-from motet.clock import once
+from motet.clock import library, once
 from motet.column import Category, Column, Flag, Number, Reference, Vector, column, learn
 from motet.errors import GraphError, RunError, needs
 from motet.model import Model, State, digest
@@ -23,14 +23,13 @@ from motet.models.behavior.examples import examples
 from motet.models.behavior.features import Feature, averages, design, features, layout
 from motet.models.behavior.outcome import asked_at, check_frame, outcome
 from motet.models.content.classify import Labelled
-from motet.models.function import code_digest
+from motet.models.function import code_digest, value_digest
 from motet.models.named import check_names
 from motet.node import event_of, name_of
 from motet.record import Record, filled
 
 Input: TypeAlias = Number | Flag | Category | Vector
 Tensors: TypeAlias = "dict[str, Array]"
-PLAIN: Any = (bool, int, float, str, tuple)
 TARGETS: dict[type[Column], tuple[type[Column], ...]] = {Number: (Flag, Number), Category: (Category,)}
 
 
@@ -196,9 +195,8 @@ class Torch(Model):
     @cached_property
     def _digest(self) -> str:
         """Of the module's parts, their settings and code, and of every weight."""
-        parts = [f"{name} {_settled(each)}" for name, each in self.module.named_modules()]
-        weights = {name: np.asarray(each.detach().cpu()) for name, each in self.module.state_dict().items()}
-        return digest(*parts, *(piece for name, w in weights.items() for piece in (f"{name} {w.dtype}", w.tobytes())))
+        parts = self.module.named_modules(remove_duplicate=False)
+        return digest(*(f"{name} {_settled(each)}" for name, each in parts), value_digest(_plain(self.module)))
 
     def __str__(self) -> str:
         return f"Torch({type(self.module).__name__})"
@@ -216,9 +214,27 @@ def _settled(part: Any) -> str:
     own: list[Any] = [each for each in kind.__mro__ if not each.__module__.startswith(("torch.", "builtins"))]
     members: list[Any] = [each for one in own for each in one.__dict__.values() if inspect.isfunction(each)]
     code = sorted(code_digest(each) for each in members)
-    held = cast("dict[str, Any]", part.__dict__)
-    plain = {n: str(v) for n, v in held.items() if isinstance(v, PLAIN) and n != "training"}
-    return f"{kind.__module__}.{kind.__qualname__} {part.extra_repr()} {plain} {code}"
+    inner = cast("dict[str, Any]", vars(library("torch").nn.Module()))  # weights, which are digested all together
+    held = {name: value for name, value in cast("dict[str, Any]", vars(part)).items() if name not in inner}
+    held |= dict(part.named_buffers(recurse=False))  # those too that are not kept with the weights
+    return f"{kind.__module__}.{kind.__qualname__} {part.extra_repr()} {value_digest(_plain(held))} {code}"
+
+
+def _plain(value: Any) -> Any:
+    """A value in whose lists and dicts tensors are arrays and modules their names and weights."""
+    torch = library("torch")
+    if isinstance(value, torch.Tensor):
+        still: Any = value.detach().cpu()
+        narrow = still.is_floating_point() and still.itemsize < 4  # some of which NumPy does not have
+        return str(still.dtype), np.asarray(still.float() if narrow else still)
+    if isinstance(value, torch.nn.Module):
+        return type(value).__qualname__, _plain(value.state_dict())
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        inside = [_plain(each) for each in cast("list[Any]", value)]
+        return tuple(inside) if isinstance(value, tuple) else inside
+    return value
 
 
 def _is_input(name: str) -> bool:
