@@ -130,14 +130,14 @@ CARD = {
 
 
 @contextlib.contextmanager
-def answering(answers: Answers) -> Generator[str]:
+def answering(answers: Answers, card: Any = CARD) -> Generator[str]:
     """A server that speaks as it is told. It reads JSON only."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._reply(200, {"extensions": []} if self.path == "/v2" else CARD)
+            self._reply(200, {"extensions": []} if self.path == "/v2" else card)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
@@ -223,6 +223,25 @@ def test_a_number_that_fails_somewhere_is_answered_otherwise(tmp_path: Path) -> 
             assert time.perf_counter() - began < 1.5
             graph = Graph(half=half(x=Purchase.amount).otherwise(Purchase.amount * 0 + 7))
             assert graph.fit(shop(), store=tmp_path, quiet=True).ask(buyer="b1", amount=3) == {"half": 7}
+
+
+@pytest.mark.parametrize(
+    ("tensor", "says"),
+    [
+        ({"name": "x", "shape": [-1]}, "KeyError: 'datatype'"),
+        ({"name": "x", "datatype": "FP32", "shape": ["n"]}, "ValueError: .*'n'"),
+        ({"name": "x", "datatype": "FP32", "shape": 3}, "TypeError"),
+        ({"name": "x", "datatype": "FP32", "shape": [float("inf")]}, "OverflowError"),
+        ("x", "TypeError"),
+    ],
+)
+def test_a_description_that_cannot_be_read_is_answered_otherwise(tmp_path: Path, tensor: Any, says: str) -> None:
+    with answering(halved, {"inputs": [tensor]}) as url:
+        half = mt.Endpoint(url, "half")
+        with pytest.raises(RunError, match=rf"its description cannot be read: {says}(.|\n)*help: .*curl"):
+            half.apply(NOTHING, table(x=np.ones(1)))
+        graph = Graph(half=half(x=Purchase.amount).otherwise(Purchase.amount * 0 + 7))
+        assert graph.fit(shop(), store=tmp_path, quiet=True).ask(buyer="b1", amount=3) == {"half": 7}
 
 
 def test_who_is_away_is_a_run_error_with_what_to_try() -> None:

@@ -36,6 +36,7 @@ NUMBERS: Mapping[str, Any] = {
     "UINT8": np.uint8,
     "BOOL": np.bool_,
 }
+UNREADABLE = (KeyError, TypeError, ValueError, OverflowError)  # what JSON of another form is met with
 LENGTH = "Inference-Header-Content-Length"
 PIECE = 1 << 16
 SAID = 300  # letters of an endpoint's own words that a message repeats
@@ -81,8 +82,11 @@ class Client:
         if self._card is None:
             about = self._call("GET", "/v2", b"", {}, until)
             card = self._call("GET", self._model, b"", {}, until)
-            inputs, outputs = (_tensors(card.get(side)) for side in ("inputs", "outputs"))
-            self._card = Card(inputs, outputs, "binary_tensor_data" in (about.get("extensions") or ()))
+            try:
+                inputs, outputs = (_tensors(card.get(side)) for side in ("inputs", "outputs"))
+                self._card = Card(inputs, outputs, "binary_tensor_data" in (about.get("extensions") or ()))
+            except UNREADABLE as error:
+                raise self._failed(f"its description cannot be read: {type(error).__name__}: {error}") from None
         return self._card
 
     def infer(self, inputs: Mapping[Tensor, Array], output: str, until: float) -> Mapping[str, Array]:
@@ -102,7 +106,7 @@ class Client:
             raise self._failed("its answer has no outputs")
         try:
             return {str(each["name"]): _read(each) for each in cast("list[dict[str, Any]]", given)}
-        except (KeyError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise self._failed(f"its answer cannot be read: {type(error).__name__}: {error}") from None
 
     def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str], until: float) -> dict[str, Any]:
