@@ -29,6 +29,12 @@ LATE = Slow()(Purchase.search)
         (lambda: cast(Any, mt.Logistic())(Item.price, traget=Item.price), "there is no 'traget'", "target=...)"),
         (lambda: cast(Any, mt.BM25())(Item.name), "required argument: 'query'", "BM25()(documents, query)"),
         (lambda: cast(Any, mt.Embed())(Item.name, Item.name), "too many positional arguments", "Embed()(text)"),
+        (
+            lambda: cast(Any, mt.Endpoint("http://there", "fraud"))(Item.price, Item.price, amount=Item.price),
+            "Endpoint('fraud') cannot be called so: too many positional arguments; it takes candidates: Candidates | "
+            "None, **inputs: Input",
+            "Endpoint('fraud')(name=...)",
+        ),
         (lambda: cast(Any, Item.price).otherwise(), "Item.price.otherwise cannot", "Item.price.otherwise(other)"),
         (lambda: cast(Any, LATE).within(seconds=3), "'otherwise'", ".within(seconds=..., otherwise=...)"),
     ],

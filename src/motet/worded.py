@@ -25,7 +25,8 @@ def worded(shown: Callable[[Any], str]) -> Callable[[Callable[P, R]], Callable[P
                 signature.bind(*args, **named)
             except TypeError as error:
                 called, taken = shown(args[0]), list(signature.parameters.values())[1:]
-                odd = next((name for name in named if name not in signature.parameters), "")
+                gathers = any(each.kind is each.VAR_KEYWORD for each in taken)  # no name is odd to it
+                odd = next((name for name in named if name not in signature.parameters and not gathers), "")
                 why = f"there is no {odd!r}" if odd else str(error)
                 takes, needed = ", ".join(map(_declared, taken)), ", ".join(filter(None, map(_written, taken)))
                 text = f"{called} cannot be called so: {why}; it takes {takes}"
@@ -44,8 +45,10 @@ def _declared(argument: inspect.Parameter) -> str:
 
 def _written(argument: inspect.Parameter) -> str:
     """How an argument is given, empty where it may be left out."""
-    if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+    if argument.kind is argument.VAR_POSITIONAL:
         return "..."
+    if argument.kind is argument.VAR_KEYWORD:
+        return "name=..."
     if argument.default is not argument.empty:
         return ""
     return f"{argument.name}=..." if argument.kind is argument.KEYWORD_ONLY else argument.name
