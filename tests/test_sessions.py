@@ -63,7 +63,6 @@ def test_half_a_file_is_refused_by_its_name_however_large_it_is(tmp_path: Path) 
 COUNT = """
 import os
 from motet import sessions
-from motet.errors import GraphError
 before = len(os.listdir("/proc/self/task"))
 sessions.opened({file!r})
 print(len(os.listdir("/proc/self/task")) - before)
