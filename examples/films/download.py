@@ -69,7 +69,12 @@ def _films() -> pl.DataFrame:
 
 def spoken(title: str) -> str:
     """A catalogue's "Godfather, The" as people say and write it."""
-    return _MOVED.sub(lambda moved: f"{moved['article']} {moved['rest']}".replace("' ", "'"), title)
+
+    def turned(moved: re.Match[str]) -> str:
+        article = moved["article"]
+        return (article if article.endswith("'") else f"{article} ") + moved["rest"]
+
+    return _MOVED.sub(turned, title)
 
 
 def _viewers() -> pl.DataFrame:

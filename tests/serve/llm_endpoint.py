@@ -1,9 +1,10 @@
-"""An OpenAI-compatible endpoint that says the same sentence to everybody, word by word."""
+"""An OpenAI-compatible endpoint that says the same sentence to everybody, word by word, and of items their kind."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 import time
 from collections.abc import Generator
@@ -16,7 +17,7 @@ from motet.graph import Graph
 from tests.serve.served import chosen
 from tests.shop import Item, Purchase
 
-SENTENCE = "is good for a quiet one."  # with one more word of its own it would be taken for invention
+SENTENCE = "is good for a quiet evening."
 
 
 @dataclass
@@ -56,7 +57,9 @@ def speaking() -> Generator[Endpoint, None, None]:
                 endpoint.left.set()
 
         def _whole(self, request: dict[str, Any]) -> None:
-            text = '{"kind": "tea"}' if "response_format" in request else SENTENCE
+            kind = re.search(r"kind: (\w+)", request["messages"][-1]["content"])
+            said = SENTENCE if kind is None else f"is a {kind[1]} that is good."
+            text = '{"kind": "tea"}' if "response_format" in request else said
             choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 7, "completion_tokens": 6, "total_tokens": 13}
             body = json.dumps({"choices": [choice], "usage": usage}).encode()

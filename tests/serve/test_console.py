@@ -186,6 +186,15 @@ def test_what_has_happened_changes_the_next_answer(page: Page, running: Served, 
     assert page.locator(".items .tag").count() > 0
 
 
+def test_an_answer_that_does_not_come_is_no_change(page: Page, running: Served) -> None:
+    show(page, running, "ask")
+    ask(page, buyer="b3")
+    page.route("**/v1/ask", lambda route: route.abort())
+    page.get_by_role("button", name="Like").first.click()
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"kept as liked\.$"))
+    page.unroute("**/v1/ask")
+
+
 @pytest.fixture(scope="module")
 def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     heard = mt.Dialogue()(Purchase.search, Item.name)

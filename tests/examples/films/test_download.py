@@ -53,6 +53,7 @@ def test_a_second_call_writes_nothing(
         ("Star Maker, The (Uomo delle stelle, L')", "The Star Maker (L'Uomo delle stelle)"),
         ("Die xue shuang xiong (Killer, The)", "Die xue shuang xiong (The Killer)"),
         ("Cook the Thief His Wife & Her Lover, The", "The Cook the Thief His Wife & Her Lover"),
+        ("Boys' Night, The", "The Boys' Night"),
         ("Paris, France", "Paris, France"),
         ("Crossing Guard, Those", "Crossing Guard, Those"),
     ],

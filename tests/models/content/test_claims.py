@@ -35,6 +35,12 @@ def test_what_they_do_not_hold_is_named(sentence: str, claim: str) -> None:
     assert claim in unfounded(sentence, HEAT, QUERY, NAMES)
 
 
+def test_the_template_ends_once() -> None:
+    assert Facts("Airplane!", {"plot": "Two pilots fall ill."}).template == "Airplane!: Two pilots fall ill."
+    assert Facts("Airplane!", {}).template == "Airplane!"
+    assert Facts("Heat", {"year": "1995"}).template == "Heat: 1995."
+
+
 def test_the_template_claims_nothing_new() -> None:
     assert HEAT.template.startswith("Heat: Action and Crime, 1995")
     assert unfounded(HEAT.template[len("Heat") :], HEAT, "", NAMES) == []
@@ -77,9 +83,11 @@ def test_a_hyphen_hides_no_claim() -> None:
 
 
 def test_praise_is_left_out() -> None:
-    assert sober(" is a classic action film.") == " is an action film."
-    assert sober(" is a Famous 1995 film.") == " is a 1995 film."
-    assert sober(" is action.") == " is action."
+    assert sober(" is a classic action film.", HEAT) == " is an action film."
+    assert sober(" is the Famous 1995 film.", HEAT) == " is the 1995 film."
+    for sound in (" is one of the most popular films.", " is a popular and classic film.", " is action."):
+        assert sober(sound, HEAT) == sound
+    assert sober(" is a classic film.", Facts("Heat", {"tags": ["Classic"]})) == " is a classic film."
 
 
 def test_a_sentence_tells_something_of_the_columns() -> None:

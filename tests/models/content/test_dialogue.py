@@ -149,6 +149,9 @@ def test_what_is_denied_or_not_seen_is_not_liked() -> None:
         ("the last 5 years", 2005, 2009),
         ("from the past decade", 2000, 2009),
         ("after 1990 before 1980", 0, -1),
+        ("the last 0 years", 2009, 2009),
+        ("never mind the year", 0, 9999),
+        ("after 1990\nnever mind the year", 0, 9999),
         ("after 1990\nbefore 1996", 1991, 1995),
         ("before 1980\nafter 1990", 1991, 2100),
         ("after 1995\nany year is fine", 0, 9999),
@@ -167,6 +170,10 @@ def test_a_stretch_of_years_can_be_left_out() -> None:
     assert years("not 1995 or 1996") == {1979, 1999, 1997, 1953, 1990, 1993, 1980, 2001, 2009, 1977}
     assert years("before 1979 or after 1999") == {1953, 1977, 2001, 2009}
     assert years("from the 70s or the 2000s") == {1979, 1977, 2001, 2009}
+    assert years("older than 1979 or newer than 1999") == {1953, 1977, 2001, 2009}
+    assert years("before 1960 or from the 2000s") == {1953, 2001, 2009}
+    assert years("in 1993 or after 2000") == {1993, 2001, 2009}
+    assert years("from the 70s or the 90s, not 1995") == {1979, 1977, 1999, 1997, 1990, 1996, 1993}
 
 
 @pytest.mark.parametrize(
@@ -200,6 +207,13 @@ def test_a_stretch_of_years_can_be_left_out() -> None:
         ("a comedy, no horror\nforget everything", lambda g: True),
         ("a comedy\nforget the comedy", lambda g: True),
         ("no horror\nforget about horror", lambda g: True),
+        ("a comedy\nnever mind the comedy", lambda g: True),
+        ("a comedy, no horror\nnever mind the comedy", lambda g: "Horror" not in g),
+        ("a comedy, no horror\nnever mind", lambda g: True),
+        ("scary\nforget the horror and show me a comedy", lambda g: "Comedy" in g),
+        ("scary or funny\nforget horror and the comedy", lambda g: True),
+        ("I like crime, what do you have in mind?", lambda g: "Crime" in g),
+        ("no horror\nI don't mind horror", lambda g: True),
         ("scary but not too scary", lambda g: "Horror" in g),
         ("scary\nnot too scary", lambda g: "Horror" in g),
         ("not too scary", lambda g: "Horror" not in g),
@@ -234,6 +248,8 @@ def test_a_question_about_an_item_finds_that_item() -> None:
     }
     assert fitting("tell me about Heat\n> Heat (1995): Crime.\nwhat year is it from?") == {"Heat (1995)"}
     assert fitting("like Heat\nwhen was it made?") == {"Heat (1995)"}
+    told = "horror\n> Alien (1979) is a horror film. Titanic (1997) has drama in it. Heat (1995) was made in 1995.\n"
+    assert fitting(f"{told}tell me about the second one") == {"Titanic (1997)"}
     shown = "like Alien\n> Asked for: like Alien (1979). Heat (1995): Crime. Undated is a drama.\n"
     assert fitting(f"{shown}tell me about the first one") == {"Heat (1995)"}
     assert fitting(f"{shown}tell me about the last one") == {"Undated"}
@@ -248,7 +264,7 @@ def test_a_question_about_an_item_finds_that_item() -> None:
         ("thanks, bye", "You are welcome."),
         ("a comedy\nthank you", "You are welcome."),
         ("good bye", "Goodbye."),
-        ("who are you", 'Say what you like: "Action", "after 1990", "like Alien (1979)"'),
+        ("who are you", 'Say what you like: "Action", "after 1995", "like Alien (1979)"'),
         ("what can you do?", 'Say what you like: "Action"'),
         ("help", 'Say what you like: "Action"'),
     ],
@@ -290,6 +306,8 @@ def test_the_query_is_what_is_left_to_search_for() -> None:
     assert said(heard.query, text) == "submarines scary sea"
     assert said(heard.query, "a comedy at sea\nforget the comedy") == "sea"
     assert said(heard.query, "submarines\nforget everything") == ""
+    assert said(heard.query, "I have never seen Heat with submarines") == "submarines"
+    assert said(heard.query, "crime is fine") == "crime"
     assert said(heard.query, "submarines\nforget the year") == "submarines"
     assert said(heard.query, "scary\nno, not horror, something funny instead") == "funny"
     assert len(said(heard.query, "submarine " * 5000).split()) == 64
@@ -324,6 +342,8 @@ def test_what_was_asked_for_is_said() -> None:
         "1995 or " * 999,
         "the year " * 880,
         "early mid late " * 520,
+        "like Alien" + " " * 3000 + "x alien",
+        "like Alien" + "&" * 1500 + " x alien" * 100,
     ],
 )
 def test_odd_texts_ask_for_nothing_odd(text: str) -> None:
@@ -335,6 +355,19 @@ def test_odd_texts_ask_for_nothing_odd(text: str) -> None:
 
 def test_titles_are_text_and_change_nothing() -> None:
     assert listed(heard.liked, "I like <b>Bold</b> (2001)") == ["<b>Bold</b>"]
+
+
+def test_titles_alone_can_be_talked_about() -> None:
+    bare = mt.Dialogue()(Visit.said, Film.title)
+    assert value(bare.fits, "from the last five years, like Alien").dense(slice(0, 1)).sum() == len(FILMS) - 1
+    helped = value(bare.understood, "help")[0].as_py()
+    assert helped == 'Say what you like: "like Alien (1979)". Or ask: "tell me about Alien (1979)".'
+
+
+def test_what_is_unknown_is_said_where_nothing_fits() -> None:
+    assert said(heard.understood, "horror after 2050 like Zorblax.") == (
+        "Nothing fits: Horror, from 2051 on. No title known: Zorblax."
+    )
 
 
 def test_a_conversation_is_read_the_same_online(tmp_path: Path) -> None:

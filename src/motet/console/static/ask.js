@@ -41,6 +41,7 @@ function Asking({ graph, api }) {
       }
     } catch (problem) {
       step({ problem, outputs, phase: "idle" });
+      return null;
     }
     return outputs;
   };
@@ -56,7 +57,7 @@ function Asking({ graph, api }) {
     event.target.elements[field].value = "";
     const answered = ask({ ...row, [field]: lines(now) });
     const mine = running.current;
-    answered.then((outputs) => mine.signal.aborted || say([...now, ...replied(graph, outputs, titleOf)]));
+    answered.then((outputs) => mine.signal.aborted || !outputs || say([...now, ...replied(graph, outputs, titleOf)]));
   };
   const restart = () => {
     running.current?.abort();
@@ -68,7 +69,7 @@ function Asking({ graph, api }) {
     try {
       await post("/v1/events", eventOf(graph, api, state.row, output, item, liked));
       const after = await ask(state.row, before);
-      tell(`${titleOf(output, item)}: kept as ${liked ? "liked" : "seen"}. ${changed(graph, before, after)}`);
+      tell(`${titleOf(output, item)}: kept as ${liked ? "liked" : "seen"}.${after ? ` ${changed(graph, before, after)}` : ""}`);
     } catch (problem) {
       set({ ...state, problem });
     }

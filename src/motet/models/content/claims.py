@@ -7,18 +7,22 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from motet.models.content.english import VERBS
+
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SMALL = 400  # characters of a text that are told to the model
 _STEM = 5  # letters: "romantic" is founded by "romance"
-_PRAISE = re.compile(r"\b(?:(an?)\s+)?(?:beloved|classic|famous|popular|timeless|well-known)\s+(\w)", re.IGNORECASE)
+_PRAISE = re.compile(
+    r"\b(an?|the)\s+(beloved|classic|famous|popular|timeless|well-known)\s+(?!and\b)(\w)", re.IGNORECASE
+)
 
 # Where a sentence may end early, what it must hold by then, and what it cannot end with.
 _CLAUSE = re.compile(
     r",?\s(?=(?:about|and|based|because|but|by|directed|featuring|for|in|released|set|starring|that|where|which|who|"
     r"whose|with|written)\b)|[,;(:]"
 )
-_VERB = re.compile(r"\b(?:are|has|have|is|offers|was|were)\b")
+_VERB = re.compile(rf"\b(?:{'|'.join(VERBS)})\b")
 _ENDS_OPEN = re.compile(r"(?:'s|\b(?:been|was|were)\s+\w+)$")
 _DANGLING = frozenset(
     _WORD.findall(
@@ -54,8 +58,8 @@ class Facts:
     @property
     def template(self) -> str:
         """A sentence made of the facts alone."""
-        told = ", ".join(_plain(value) for value in self.columns.values())
-        return f"{self.title}: {told}." if told else f"{self.title}."
+        said = ": ".join(filter(None, (self.title, ", ".join(_plain(value) for value in self.columns.values()))))
+        return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
 def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str]) -> list[str]:
@@ -75,13 +79,17 @@ def unfounded(sentence: str, facts: Facts, query: str, names: Collection[str]) -
     return claims + sorted(word for word in said if word not in _NEUTRAL and word[:_STEM] not in stems)
 
 
-def sober(sentence: str) -> str:
-    """The sentence without praise that nothing founds."""
-    return _PRAISE.sub(lambda praise: f"{_article(praise[2]) if praise[1] else ''}{praise[2]}", sentence)
+def sober(sentence: str, facts: Facts) -> str:
+    """The sentence without praise that the facts do not hold."""
+    known = _words(str(facts))
 
+    def without(praise: re.Match[str]) -> str:
+        article, word, letter = praise.groups()
+        if word.lower() in known:
+            return praise[0]
+        return f"{article if article.lower() == 'the' else 'an' if letter.lower() in 'aeiou' else 'a'} {letter}"
 
-def _article(letter: str) -> str:
-    return "an " if letter.lower() in "aeiou" else "a "
+    return _PRAISE.sub(without, sentence)
 
 
 def tells(sentence: str, facts: Facts) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class Dialogue(Model):
     also: Mapping[str, str] = field(default_factory=dict[str, str])
 
     reads_turns: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     def __str__(self) -> str:
         return "Dialogue()"
@@ -123,6 +125,7 @@ class Fits(Model):
     """Whether an item is what a conversation asks for."""
 
     crosses: ClassVar[bool] = True
+    version: ClassVar[int] = 2
 
     def apply(self, state: State, batch: Batch) -> Fitting:
         return Fitting(batch["catalogue"], [text or "" for text in batch["said"].to_pylist()])
@@ -178,7 +181,7 @@ class Catalogue:
         words |= {word: words[tag] for word, tag in also.items() if tag in words}
         common = {word for phrase in words for word in phrase.casefold().split()}
         titles = Titles(title.to_pylist(), self._years.tolist(), common)
-        newest = float(np.nanmax(self._years, initial=-np.inf))
+        newest = max(self._years[np.isfinite(self._years)].tolist(), default=math.nan)
         self._reader = Reader(titles, words, lambda row: float(self._years[row]), newest)
         self.read = lru_cache(REMEMBERED)(self._read)
         self.fits = lru_cache(REMEMBERED)(self._fits)
@@ -209,7 +212,7 @@ class Catalogue:
         asked += [f"without {self._tags.names[tag]}" for tag in sorted(wishes.without)]
         asked += [str(wishes.period)] if wishes.period else []
         if asked and not self.fits(text).any():
-            return f"Nothing fits: {', '.join(asked)}."
+            return " ".join([f"Nothing fits: {', '.join(asked)}.", *([unknown] if unknown else [])])
         liked = [str(self._titles[row].as_py()) for row in wishes.liked[-MOST_NAMED:]]
         asked += [f"like {', '.join(liked)}"] if liked else []
         if not asked and not unknown:
@@ -218,12 +221,13 @@ class Catalogue:
 
     def _help(self) -> str:
         """What can be asked for, with what there is."""
-        tag = self._tags.names[0] if self._tags.names else "something old"
-        title = str(self._titles[0].as_py()) if len(self._titles) else "a title"
-        return (
-            f'Say what you like: "{tag}", "after 1990", "like {title}", and what you do not: "no {tag}".'
-            f' Or ask: "tell me about {title}".'
-        )
+        title = next((title for title in self._titles.to_pylist() if title), "a title")
+        dated = self._years[np.isfinite(self._years)]
+        wishes = [f'"{name}"' for name in self._tags.names[:1]]
+        wishes += [f'"after {np.median(dated):.0f}"'] if len(dated) else []
+        unwanted = "".join(f', and what you do not: "no {name}"' for name in self._tags.names[:1])
+        wanted = ", ".join([*wishes, f'"like {title}"'])
+        return f'Say what you like: {wanted}{unwanted}. Or ask: "tell me about {title}".'
 
     def _within(self, wishes: Wishes) -> Array:
         fits = np.ones(len(self.keys), np.bool_)

@@ -51,13 +51,16 @@ BACK = frozenset(_WORD.findall("cancel disregard drop forget ignore scratch undo
 DEGREE = frozenset(_WORD.findall("overly particularly so that too very"))
 
 # Words that say that something may be.
-FINE = frozenset(_WORD.findall("acceptable alright fine mind ok okay"))
+FINE = frozenset(_WORD.findall("acceptable alright fine ok okay"))
 
 # Words of a list.
 JOINING = frozenset(_WORD.findall("a also an and any nor or the too with"))
 
 # Words that say what something is.
 BEING = frozenset(_WORD.findall("are arent be is isnt was were"))
+
+# Words by which a sentence tells something of what it begins with.
+VERBS = ("are", "has", "have", "is", "offers", "was", "were")
 
 # Words of which small talk is made.
 GREETING = frozenset(

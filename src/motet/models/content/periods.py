@@ -31,8 +31,8 @@ _HOW = {
     "least": rf"(?:at least|no (?:earlier|older) than|not (?:earlier|older) than|not before)\s+(?P<a>{_WHEN})",
     "most": rf"(?:at most|no (?:later|newer|more) than|not (?:later|newer|more) than|not after)\s+(?P<a>{_WHEN})",
     "on": rf"(?:from\s+|since\s+)?(?P<a>{_WHEN})\s*"
-    r"(?:onwards?|on\b|or later|or newer|and later|and newer|and up|\+|at least|at the earliest)",
-    "back": rf"(?P<a>{_WHEN})\s*(?:or earlier|or older|and earlier|and older|at most|at the latest)",
+    r"(?:onwards?|on\b|(?:or|and) (?:later|newer)(?! than)|and up|\+|at least|at the earliest)",
+    "back": rf"(?P<a>{_WHEN})\s*(?:(?:or|and) (?:earlier|older)(?! than)|at most|at the latest)",
     "after": rf"(?:after|newer than|later than|younger than|more recent than|past|post)[\s-]+(?P<a>{_WHEN})",
     "since": rf"(?:since|starting(?:\s+(?:in|from|with))?)\s+(?P<a>{_WHEN})",
     "before": rf"(?:before|older than|earlier than|prior to|pre)[\s-]+(?P<a>{_WHEN})",
@@ -114,23 +114,32 @@ def read(text: str, newest: float = math.nan) -> tuple[Period, list[tuple[int, i
     lower = text.lower()
     said = _mentions(lower)
     places = [(each.start, each.end) for each in said]
-    period, spans, opened = Period(), list[tuple[int, int]](), list[_Said]()
-    for one in said:
-        if one.how in _STRETCHES and not one.no:
-            spans.append((int(one.period.low or 0), int(one.period.high or 0)))
-        elif opened and _OR.fullmatch(lower[opened[-1].end : one.start]):
-            period = _either(opened[-1].period, one.period)
-        else:
-            period = period.and_(one.period)
-        opened += [] if one.how in _STRETCHES else [one]
+    period = _all_of(said, lower)
     for found in () if newest != newest else _LAST.finditer(lower):
         places.append(found.span())
         period = period.and_(Period(int(newest) - _years(found) + 1, None))
-    if spans:
-        period = period.and_(_any_of(spans))
     taken_back = _ANY.search(lower)
     places += [taken_back.span()] if taken_back else []
     return period, places, taken_back is not None
+
+
+def _all_of(said: list[_Said], lower: str) -> Period:
+    """What holds together: of stretches, and of what "or" joins, one; of all else, each."""
+    groups, stretches, before = list[list[Period]](), list[Period](), list[Period]()
+    for last, one in zip([None, *said], said, strict=False):
+        if one.no:
+            group: list[Period] = []
+        elif last is not None and not last.no and _OR.fullmatch(lower[last.end : one.start]):
+            group = before
+        else:
+            group = stretches if one.how in _STRETCHES else []
+        group.append(one.period)
+        groups += [] if any(group is each for each in groups) else [group]
+        before = group
+    period = Period()
+    for group in groups:
+        period = period.and_(group[0] if len(group) == 1 else _any_of(group))
+    return period
 
 
 def _mentions(lower: str) -> list[_Said]:
@@ -141,7 +150,7 @@ def _mentions(lower: str) -> list[_Said]:
         for found in pattern.finditer(left):
             before = _joined(lower, found.start("a"), said) if how == "bare" else None
             lone = how == "bare" and _is_a_year(found["a"]) and found.end() == len(lower) and found.start() > 0
-            if lone and before is None:
+            if lone and before is None and found["no"] is None:
                 continue  # a lone year at the end of other words may be anything
             no = found["no"] is not None or (before is not None and before.no)
             said.append(_Said(*found.span(), how, no, _period(how, found, no)))
@@ -160,25 +169,18 @@ def _years(found: re.Match[str]) -> int:
     said = found["n"]
     unit = 10 if found["unit"].startswith("decade") else 1
     several = 2 if "couple" in found[0] else 3 if found["unit"].endswith("s") else 1
-    return unit * (several if said is None else int(said) if said.isdigit() else _NUMBERS[said])
+    return max(unit * (several if said is None else int(said) if said.isdigit() else _NUMBERS[said]), 1)
 
 
-def _any_of(spans: list[tuple[int, int]]) -> Period:
+def _any_of(some: list[Period]) -> Period:
     """From the first to the last of them, without the years between them."""
-    ordered = sorted(spans)
-    gaps, last = list[tuple[int, int]](), ordered[0][1]
-    for low, high in ordered[1:]:
-        gaps += [(last + 1, low - 1)] if low > last + 1 else []
+    spans = sorted((-math.inf if p.low is None else p.low, math.inf if p.high is None else p.high) for p in some)
+    gaps, last = list[tuple[int, int]](), spans[0][1]
+    for low, high in spans[1:]:
+        gaps += [(int(last) + 1, int(low) - 1)] if low > last + 1 else []
         last = max(last, high)
-    return Period(ordered[0][0], last, tuple(gaps))
-
-
-def _either(one: Period, other: Period) -> Period:
-    """Before a year or after another: all but what is between."""
-    until, since = (one, other) if one.high is not None else (other, one)
-    if until.high is None or since.low is None or until.low is not None or since.high is not None:
-        return one.and_(other)
-    return Period(None, None, ((until.high + 1, since.low - 1),) if until.high + 1 < since.low else ())
+    first = spans[0][0]
+    return Period(None if first == -math.inf else int(first), None if last == math.inf else int(last), tuple(gaps))
 
 
 def _period(how: str, found: re.Match[str], no: bool) -> Period:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from motet.models.content.english import COMMON, CUES, KINDS
+from motet.models.content.english import COMMON, CUES, KINDS, VERBS
 from motet.models.content.words import ACCENTS
 
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|&")
@@ -16,9 +16,9 @@ _MOVED = re.compile(r"^(.*), (the|a|an|le|la|les|il|lo|el|los|las|der|die|das|un
 _YEAR = re.compile(r"(?:18|19|20)\d\d")
 _YEAR_AFTER = re.compile(r"(?:,\s*(?:the|a|an))?[!?.]*\"?\s*\(?((?:18|19|20)\d\d)(\)?)", re.IGNORECASE)
 _BEGINS = re.compile(r"(?:^|\n|[.!?]\s+)(?=(\w+))")
-_TOLD = re.compile(r":| is ")  # behind a title, where a sentence tells of it
+_TOLD = re.compile(rf":| (?:{'|'.join(VERBS)}) ")  # behind a title, where a sentence tells of it
 _SENTENCE = re.compile(r"(^|[.!?:]\s*)$")
-_ON = re.compile(r"[\s,&]*(?:\b(?:and|or)\b)?[\s,&]*(?:\b(?:the|a|an)\b)?\s*")
+_ON = re.compile(r"[\s,&]*+(?:\b(?:and|or)\b[\s,&]*+)?(?:\b(?:the|a|an)\b)?\s*+")
 _QUOTES = "\"'«»"
 _ARTICLES = frozenset({"the", "a", "an"})
 _LINKS = frozenset({"at", "for", "from", "in", "of", "on", "the", "to"})  # small words inside a title
@@ -65,15 +65,18 @@ class Titles:
         self._begins: set[str] = set()
         self._years = [_year(title, year) for title, year in zip(titles, years, strict=True)]
         short: dict[str, list[int]] = {}
-        self._written: dict[str, list[tuple[str, int]]] = {}
+        self._titled: dict[str, int] = {}
+        lengths: dict[str, set[int]] = {}
         for row, title in enumerate(straight(title or "") for title in titles):
             if first := re.match(r"\w+", title):
-                self._written.setdefault(first[0], []).append((title, row))
+                self._titled[title] = row
+                lengths.setdefault(first[0], set()).add(len(title))
             for name in _names(title):
                 self._add(self._rows, name, row)
                 head, mark, _ = name.partition(":")
                 if mark and len(_key(head)) > 1:
                     self._add(short, head, row)
+        self._written = {word: sorted(each, reverse=True) for word, each in lengths.items()}
         for key, rows in short.items():
             self._rows.setdefault(key, rows)
         for key in self._rows:
@@ -125,9 +128,11 @@ class Titles:
 
     def _begun(self, text: str, start: int, word: str) -> Named | None:
         """The longest title that a sentence begins with and tells of."""
-        there = [(len(title), row) for title, row in self._written.get(word, ()) if text.startswith(title, start)]
-        for length, row in sorted(there, reverse=True):
+        for length in self._written.get(word, ()):
             end = start + length
+            row = self._titled.get(text[start:end]) if end <= len(text) else None
+            if row is None:
+                continue
             after = _TOLD.match(text, end)
             bare = text[start:end].casefold() in self._common
             moved = _MOVED.match(text[start:end]) is not None and not text[end : end + 1].isalnum()

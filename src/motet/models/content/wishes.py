@@ -35,14 +35,14 @@ REACH = 8  # words after a negative one that it still denies
 
 _CLAUSE = re.compile(r"[.;!?,]|\b(?:but|though|although|however|because)\b", re.IGNORECASE)
 _BUT = re.compile(r"\b(?:any|every)thing (?:but|except)\b", re.IGNORECASE)
-_TAKEN_BACK = re.compile(r"\b(?:tak(?:e|ing) back|leave out|get rid of)\b", re.IGNORECASE)
+_TAKEN_BACK = re.compile(r"\b(?:tak(?:e|ing) back|leave out|get rid of|never ?mind(?= \w))\b", re.IGNORECASE)
 _NON = re.compile(r"\bnon[- ]?(\w+)", re.IGNORECASE)
 _AUXILIARIES = ("is", "are", "was", "were", "do", "does", "did", "ca", "wo", "have", "has", "had", "could", "would")
 _INSTEAD = re.compile(r"\b(?:instead|rather|actually|(?:how|what) about)\b", re.IGNORECASE)
 _ANEW = re.compile(
-    r"\b(?:start (?:over|again|anew)|never ?mind|new search|something else entirely|"
+    r"\b(?:start (?:over|again|anew)|new search|something else entirely|"
     r"something (?:completely|entirely|totally) ?(?:different|else)|"
-    r"(?:forget|ignore) (?:about )?(?:all|everything|that|it|what i said)"
+    r"(?:never ?mind|(?:forget|ignore) (?:about )?(?:all|everything|that|it|what i said))"
     r"(?=\s*(?:[.!?,;]|$|and\b|please\b|so far\b|again\b)))",
     re.IGNORECASE,
 )
@@ -130,12 +130,13 @@ class Reader:
                 shown = _once([row for one in self._titles.told(turn.text) for row in one.rows] or others)
                 wishes = replace(wishes, named=_once((*wishes.named, *shown, *others)))
             else:
-                wishes, said, anew = self._heard(wishes, turn.text, shown)
-                content = said if anew else [*content, *said]
+                before = wishes
+                wishes, said, anew = self._heard(before, turn.text, shown)
+                gone = frozenset[int]().union(*before.tags).difference(*wishes.tags)
+                content = said if anew else [*(word for word in content if word.tag not in gone), *said]
         if not turns or turns[-1].ours:  # the person has said nothing
             wishes = replace(wishes, intent="smalltalk", talk="hello")
-        wanted = frozenset[int]().union(*wishes.tags)
-        left = [word.text for word in content if word.tag < 0 or word.tag in wanted]
+        left = [word.text for word in content if word.tag not in wishes.without]
         return replace(wishes, query=" ".join(left[-LONGEST:]))
 
     def _heard(self, before: Wishes, text: str, shown: tuple[int, ...]) -> tuple[Wishes, list[Word], bool]:
@@ -176,7 +177,7 @@ class Reader:
             talk="",
         )
         of = {word: tag.tag for tag in tags for word in words if tag.start <= word.start < tag.end}
-        kept = [word for word in words if word.word not in FILLER and scope.polarity(word.start) > 0]
+        kept = [word for word in words if word.word not in FILLER and scope.is_said(word.start)]
         said = [Word(word.word, of.get(word, -1)) for word in kept]
         intent = _intent(bool(liked), made.conditions != old.conditions, before)
         return replace(made, intent=intent), said, bool(forgotten)
@@ -209,12 +210,21 @@ class Reader:
         return Period(None, middle - 1) if _OLDER.search(text) else Period()
 
 
+class _Denied(NamedTuple):
+    """A stretch of a text. sign: -1 where it is denied, 0 where it is neither liked nor not. back: taken back."""
+
+    start: int
+    end: int
+    sign: int
+    back: bool = False
+
+
 class _Scope:
     """What is denied in a text: from a negative word to the end of its clause, and in a list that goes on after it."""
 
     def __init__(self, text: str, words: list[Token], titles: list[Named], tags: list[Tagged]) -> None:
         ends = [*(found.start() for found in _CLAUSE.finditer(text)), len(text)]
-        self._denied: list[tuple[int, int, int]] = []  # from, to, -1 denied, 0 neither
+        self._denied: list[_Denied] = []
         start, going = 0, False
         things = [(each.start, each.end) for each in (*titles, *tags)]
         for end in ends:
@@ -227,28 +237,45 @@ class _Scope:
             if found is not None:
                 self._denied.append(found)
             elif bare and going and (ors or not inside or not any(a <= w.start < b for a, b in own for w in inside)):
-                self._denied.append((start, end, self._denied[-1][2]))
-                found = self._denied[-1]
+                found = self._denied[-1]._replace(start=start, end=end)
+                self._denied.append(found)
             going, start = found is not None, end
 
     def polarity(self, at: int) -> int:
         """-1 where it is denied, 0 where it is neither liked nor not (not seen, fine with it), else 1."""
-        return next((sign for start, end, sign in self._denied if start <= at < end), 1)
+        return next((one.sign for one in self._denied if one.start <= at < one.end), 1)
+
+    def is_said(self, at: int) -> bool:
+        """Whether a word here says what is wanted: it is neither denied nor of what is taken back."""
+        return not any(one.start <= at < one.end and (one.sign < 0 or one.back) for one in self._denied)
 
     @staticmethod
-    def _clause(inside: list[Token], own: list[tuple[int, int]], start: int, end: int) -> tuple[int, int, int] | None:
+    def _clause(inside: list[Token], own: list[tuple[int, int]], start: int, end: int) -> _Denied | None:
         words = [word.word for word in inside]
         negative = next((i for i, word in enumerate(words) if _is_negative(word)), None)
-        if own and any(word in FINE or word in BACK for word in words):
-            return start, end, 0
+        if own and (any(word in FINE for word in words) or (negative is not None and "mind" in words[negative:])):
+            return _Denied(start, end, 0)
+        back = next((i for i, word in enumerate(words) if word in BACK), None)
+        if own and back is not None:
+            return _Denied(inside[back].start, _end_of_things(inside[back + 1 :], own, end), 0, back=True)
         if negative is None:
             return None
         sign = 0 if own and any(word in SEEN for word in words[negative:]) else -1
         at = inside[negative].start
         if _is_being(words, negative) and not any(thing[0] > at for thing in own):
-            return start, end, sign
+            return _Denied(start, end, sign)
         beyond = inside[negative + REACH + 1 : negative + REACH + 2]
-        return at, beyond[0].start if beyond else end, sign
+        return _Denied(at, beyond[0].start if beyond else end, sign)
+
+
+def _end_of_things(words: list[Token], things: list[tuple[int, int]], end: int) -> int:
+    """Where a list of things ends: at an "and" that no other of them follows."""
+    for i, word in enumerate(words):
+        if word.word in ("and", "then"):
+            beyond = next((other.start for other in words[i + 1 :] if other.word not in JOINING), end)
+            if not any(word.end <= start <= beyond for start, _ in things):
+                return word.start
+    return end
 
 
 def _is_negative(word: str) -> bool:

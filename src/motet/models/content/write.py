@@ -37,14 +37,14 @@ class Write(Model):
 
     Every candidate gets one sentence. It begins with the item's own name, which the model cannot change,
     and it is written from this item's columns alone, so nothing leaks from one item to the next. A sentence
-    that claims a number, a name or a label that the columns do not hold is replaced by the facts themselves,
-    and so is one that is not finished in time; the reason is counted. Where that is so of all its sentences, a
+    that claims what the columns do not hold ends before it does, or is replaced by the facts themselves, and so
+    is one that is not finished in time; the reason is counted. Where that is so of all its sentences, a
     request's text is missing, and what stands `otherwise` answers.
 
     llm: which language model.
     instruction: what to write, with the names of what is given in braces: "Answer {query} using {films}."
     Call: Write(llm, instruction)(query=Visit.query, films=score.top(3)): one Candidates, any number of other
-        columns of the same event. Gives a Late Text: say .within(seconds=3, otherwise="").
+        columns of the same event. Gives a Late Text: say .within(seconds=3, otherwise=mt.Template()(score.top(3))).
     Errors: GraphError for a name in braces that is not given, or given and not used; RunError when the model
         or its endpoint cannot answer at all.
     """
@@ -213,7 +213,7 @@ def _sentence(text: str, facts: Facts) -> str:
 def _checked(written: str, facts: Facts, asked: str, labels: Sequence[str]) -> Sentence:
     """What was written, or the longest beginning of it that can stand, or the facts and why they stand in."""
     title = facts.title
-    rest = sober(written[len(title) :][:_LONGEST])
+    rest = sober(written[len(title) :][:_LONGEST], facts)
     problem = _wrong(rest, facts, asked, labels)
     for each in (rest, *beginnings(rest)):
         if not _wrong(each, facts, asked, labels):
