@@ -51,7 +51,7 @@ class Heard(Record):
 class Dialogue(Model):
     """Reads what somebody said, turn by turn, against an entity's titles, tags and years: dialogue state tracking.
 
-    By rules, in English, some 0.3 ms a conversation, and nothing is fitted: titles are looked up whatever their number,
+    By rules, in English, some 0.5 ms a turn, and nothing is fitted: titles are looked up whatever their number,
     a new item is known at once. Later turns refine earlier ones ("no horror", "newer", "more like the second one",
     "dramas instead") or take them back ("forget the year"). "The last five years" are those up to the newest item's.
     What is not understood stays in the query. A text with line breaks is a turn a line, the latest last, the
