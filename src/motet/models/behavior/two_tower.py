@@ -18,7 +18,8 @@ class TwoTower(Model, Towers):
     """Scores items by the mean of what was taken before, whatever its order: two towers and a dot product.
 
     Trained with a softmax over the items of the batch, each corrected by how often it is there (log-Q), so that what is
-    popular is not pushed down for being everybody's wrong answer: a step costs nothing that grows with the catalogue.
+    popular is not pushed down for being everybody's wrong answer. The loss of a step does not grow with the catalogue,
+    but a step does: it makes the vectors of all items, and descends on all of them.
     The last item of up to `held` histories is held out, and the epoch whose averaged weights rank it best is kept.
 
     dim: of the vectors. length: items of a history that are read. bound: the longest residual of an item with content.
