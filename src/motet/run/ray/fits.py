@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+
+import pyarrow.fs
 
 from motet.apply import Fit
 from motet.batch import Batch
@@ -17,6 +20,7 @@ from motet.run.ray.config import Ray
 from motet.run.ray.part import Metered, Part, Sent
 from motet.run.ray.told import telling
 
+ARROW: Any = pyarrow.fs
 Made = tuple[State | MotetError, Cost]
 
 
@@ -44,6 +48,9 @@ def _trained(sent: Sent, cpus: float, folder: str) -> Made:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    place = f"{folder}/{secrets.token_hex(8)}"  # of this fit alone: others may train on the same store now
+    files, root = cast("tuple[Any, str]", ARROW.FileSystem.from_uri(place))
+
     def loop(told: dict[str, Any]) -> Made:
         return _fit(told["sent"])
 
@@ -51,13 +58,13 @@ def _trained(sent: Sent, cpus: float, folder: str) -> Made:
         loop,
         train_loop_config={"sent": sent},
         scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": cpus}),
-        run_config=RunConfig(storage_path=folder, failure_config=FailureConfig(max_failures=3)),
+        run_config=RunConfig(storage_path=place, failure_config=FailureConfig(max_failures=3)),
     )
     try:
         return trainer.fit().return_value
     finally:
-        if "://" not in folder:
-            shutil.rmtree(folder, ignore_errors=True)  # no checkpoint: the state itself comes back
+        with contextlib.suppress(OSError):  # it is not there where nothing was begun
+            files.delete_dir(root)  # no checkpoint: the state itself comes back
 
 
 def _fit(sent: Sent) -> Made:
