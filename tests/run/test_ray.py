@@ -26,7 +26,7 @@ from bench import _kills, capacity
 from motet.apply import Apply
 from motet.batch import Array, Batch
 from motet.fitted import published
-from motet.run.ray import cluster
+from motet.run.ray import cluster, fits
 from motet.run.ray.part import Part, Sent
 from motet.run.ray.rows import Task, Worker
 from motet.run.rows import Rows
@@ -173,6 +173,34 @@ def test_what_is_fitted_there_answers_and_measures_the_same(on: mt.Ray, tmp_path
     assert again.ask_many(ASKS) == here.ask_many(ASKS)
 
 
+@pytest.mark.parametrize("place", ["{}", "file://{}"])
+def test_a_fit_writes_into_a_folder_of_its_own_and_deletes_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    cluster.ray()
+    import ray.train.torch as package
+
+    (tmp_path / "fits" / "another").mkdir(parents=True)
+    (tmp_path / "fits" / "another" / "kept").touch()
+    used: list[Path] = []
+
+    class Trainer:
+        def __init__(self, loop: Any, run_config: Any, **told: Any) -> None:
+            used.append(Path(run_config.storage_path.removeprefix("file://")))
+
+        def fit(self) -> Any:
+            (used[-1] / "run").mkdir(parents=True)
+            raise RuntimeError("it ends")
+
+    monkeypatch.setattr(package, "TorchTrainer", Trainer)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="it ends"):
+            fits._trained(Sent([], [], "", []), 1, place.format(tmp_path / "fits"))
+    assert {each.parent for each in used} == {tmp_path / "fits"}
+    assert used[0] != used[1]
+    assert [each.name for each in (tmp_path / "fits").rglob("*")] == ["another", "kept"]
+
+
 def test_how_far_a_fit_there_is_is_told_here(on: mt.Ray, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     graph = mt.Graph(texts=Counted()(Item.name))
     fitted = graph.fit(shop(items=7), store=tmp_path, on=on)
@@ -239,6 +267,29 @@ def test_a_node_with_another_version_is_said(on: mt.Ray, monkeypatch: pytest.Mon
     assert "install motet 9.9 on every node" in raised.value.help
 
 
+def test_a_cluster_whose_nodes_do_not_fit_is_left_so_that_the_next_call_looks_again(
+    on: mt.Ray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray.shutdown()
+    monkeypatch.setattr(cluster, "installed", lambda: {"motet": "9.9"})
+    for _ in range(2):
+        with pytest.raises(mt.RunError, match=r"and this process 9\.9"):
+            cluster.connected(on)
+        assert not ray.is_initialized()
+
+
+def test_another_cluster_or_folder_than_this_process_has_joined_is_refused(on: mt.Ray) -> None:
+    cluster.connected(on)
+    cluster.connected(mt.Ray(workers=2, wait=30))
+    said = rf"joined the Ray cluster at {on.address} already, and cannot have address='10\.0\.0\.1:6379' too"
+    with pytest.raises(mt.RunError, match=said) as raised:
+        cluster.connected(mt.Ray("10.0.0.1:6379", working_dir="."))
+    assert raised.value.help == "leave address= out, or leave that cluster before: import ray; ray.shutdown()"
+    with pytest.raises(mt.RunError, match=r"and cannot have working_dir='\.' too") as raised:
+        cluster.connected(mt.Ray(on.address, working_dir="."))
+    assert raised.value.help.startswith("leave working_dir= out")
+
+
 def test_a_node_without_the_store_is_said(on: mt.Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("motet.run.ray.cluster.on_each_node", lambda package, look: {"10.0.0.2": False})
     with pytest.raises(mt.RunError, match=r"node 10\.0\.0\.2 does not see the store") as raised:
@@ -260,6 +311,12 @@ def test_no_cluster_is_said_at_once() -> None:
         place = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(mt.RunError, match=f"there is no Ray cluster at {place}") as raised:
         cluster.reached(*mt.Ray(place).place or ("", 0))
+    assert "ray start --head" in raised.value.help
+
+
+def test_a_name_that_no_host_can_have_is_no_cluster() -> None:
+    with pytest.raises(mt.RunError, match=r"there is no Ray cluster at a\.\.b:6379: .*label empty") as raised:
+        cluster.reached(*mt.Ray("a..b:6379").place or ("", 0))
     assert "ray start --head" in raised.value.help
 
 
@@ -327,6 +384,10 @@ def test_what_on_says(text: str, said: mt.Ray) -> None:
         ("ray,workers=many", "'workers=many' says nothing"),
         ("ray,workers", "'workers' says nothing"),
         ("ray,workers=0", "it takes a worker or more"),
+        ("ray,cpus=nan", "each with some processor and memory"),
+        ("ray,cpus=inf", "each with some processor and memory"),
+        ("ray,memory_gb=inf", "each with some processor and memory"),
+        ("ray,wait=nan", "a wait that ends"),
         ("ray://nowhere", "is no address of a Ray cluster"),
     ],
 )
@@ -463,6 +524,14 @@ def test_a_replica_answers_as_the_graph_does_and_finishes_what_is_in_flight(tmp_
     assert replies.broken == 0
     assert out == b""
     assert errors.decode() == f"goods is served on http://127.0.0.1:{port} by 1 replicas on Ray\n"
+
+
+def test_the_image_of_the_docs_sets_what_every_node_reads() -> None:
+    said = (ROOT / "docs" / "scale.md").read_text()
+    assert [name for name, value in on_ray.TUNED.items() if f"{name}={value}" not in said] == []
+    mounted = set(re.findall(r"mountPath: (/\w+)", said))
+    assert {f"/{place}" for place in re.findall(r"^ +(?:keys|store): /(\w+)", said, re.MULTILINE)} <= mounted
+    assert len(set(re.findall(r'pip install "motet\[(.+?)\]"', said))) == 1, "what one place needs the other does too"
 
 
 def test_the_table_of_capacity_is_what_is_computed() -> None:

@@ -17,6 +17,7 @@ from motet.errors import MotetError, RunError, needs
 from motet.run.ray.config import Ray
 
 T = TypeVar("T")
+JOINED: dict[str, Ray] = {}  # how this process came to a cluster, by the address that Ray has for it
 SHARED = "a store in a folder that all nodes mount"
 REACHED = 3.0  # seconds until an address that says nothing counts as away
 LOOKED = 60.0  # seconds that a node has to say what is installed there
@@ -68,12 +69,20 @@ def connected(on: Ray, environment: Mapping[str, str] | None = None) -> Any:
     """The package, connected to the cluster, whose nodes have been found to run what this process runs.
 
     environment: that a cluster of one's own is started with.
-    Errors: there is no cluster, its versions differ, or it has no room for the workers.
+    Errors: there is no cluster, its versions differ, or it has no room for the workers; this process has joined
+        another one, or without the folder that is to be sent.
     """
     package = ray()
-    if not package.is_initialized():
+    if package.is_initialized():
+        _joined_so(package, on)
+    else:
         _join(package, on, environment or {})
-        same_everywhere(package)
+        try:
+            same_everywhere(package)
+        except BaseException:
+            package.shutdown()  # else the next call finds it joined, and does not look
+            raise
+        JOINED[_address(package)] = on
     _room(package, on)
     return package
 
@@ -97,6 +106,27 @@ def _join(package: Any, on: Ray, environment: Mapping[str, str]) -> None:
             package.init(**told, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
     except (RuntimeError, ConnectionError, ValueError) as error:
         raise refused(on, error) from error
+
+
+def _joined_so(package: Any, on: Ray) -> None:
+    """Errors: what this process has joined is another place, or was joined with another folder."""
+    here = _address(package)
+    was = JOINED.get(here, Ray(here))  # somebody else has joined it
+    differs = {
+        "address": on.place not in (None, was.place, Ray(here).place),
+        "working_dir": on.working_dir not in (None, was.working_dir),
+    }
+    for name, other in differs.items():
+        if other:
+            raise RunError(
+                f"this process has joined the Ray cluster at {here} already, and cannot have"
+                f" {name}={getattr(on, name)!r} too",
+                help=f"leave {name}= out, or leave that cluster before: import ray; ray.shutdown()",
+            )
+
+
+def _address(package: Any) -> str:
+    return str(package.get_runtime_context().gcs_address)
 
 
 def not_crowded(on: Ray) -> None:
@@ -140,7 +170,7 @@ def reached(host: str, port: int) -> None:
     try:
         with socket.create_connection((host, port), REACHED) as there:
             other = "" if os.environ.get("RAY_USE_TLS") == "1" else _stranger(there)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: a name that no host can have
         why = getattr(error, "strerror", None) or str(error) or "no answer"
         raise RunError(f"there is no Ray cluster at {host}:{port}: {why}", help=START) from None
     if other:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from motet.errors import GraphError, listed
@@ -41,9 +42,10 @@ class Ray:
     wait: float = 10
 
     def __post_init__(self) -> None:
-        if self.workers < 1 or self.cpus <= 0 or self.wait < 0 or (self.memory_gb is not None and self.memory_gb <= 0):
+        memory = 1 if self.memory_gb is None else self.memory_gb
+        if self.workers < 1 or not (0 < self.cpus < inf and 0 < memory < inf and 0 <= self.wait < inf):
             raise GraphError(
-                f"{self}: it takes a worker or more, each with some processor and memory",
+                f"{self}: it takes a worker or more, each with some processor and memory, and a wait that ends",
                 help="mt.Ray(workers=2, cpus=1)",
             )
         if self.address is not None:
