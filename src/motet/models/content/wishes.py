@@ -164,7 +164,7 @@ class Reader:
         scope = _Scope(bare, words, titles, tags)
         tags = _settled(tags, words, scope, old)
         liked = _once(row for one in titles if scope.polarity(one.start) > 0 for row in one.rows) or pointed
-        dropped = {row for one in titles if scope.polarity(one.start) <= 0 for row in one.rows}
+        dropped = {row for one in titles if not scope.is_said(one.start) for row in one.rows}
         made = replace(
             old,
             tags=_groups(bare, tags, scope, () if tags and _INSTEAD.search(bare) else old.tags),
