@@ -205,9 +205,17 @@ def test_progress_is_told_and_losses_fall() -> None:
     assert all(a[1] == b[1] == SMALL.epochs for a, b in pairwise(told))
 
 
-def test_too_little_to_learn_from_is_one_sentence() -> None:
-    with pytest.raises(DataError, match="two items or more"):
-        fit(np.array([4, 4], np.int32), np.array([0, 2]), 9)
+@pytest.mark.parametrize(
+    ("values", "offsets", "says"),
+    [
+        ([4, 4], [0, 2], "2 events of 1 item, the longest history of 2"),
+        ([4, 2, 4], [0, 1, 2, 3], "3 events of 2 items, the longest history of 1"),
+        ([4], [0, 1], "1 event of 1 item, the longest history of 1"),
+    ],
+)
+def test_too_little_to_learn_from_is_one_sentence(values: list[int], offsets: list[int], says: str) -> None:
+    with pytest.raises(DataError, match=f"two items or more, and there are {says}\nhelp: give more events"):
+        fit(np.array(values, np.int32), np.array(offsets), 9)
 
 
 def test_threads_share_a_step_without_changing_it() -> None:

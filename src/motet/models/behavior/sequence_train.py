@@ -22,6 +22,7 @@ from motet.models.behavior.sequence_config import Config, Towers
 from motet.models.behavior.sequence_towers import Reading
 from motet.models.behavior.sequence_trainer import RECIPE, Net, Recipe, Trainer, ndcg
 from motet.models.behavior.steps import Noise, tensor
+from motet.rows.problems import counted
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
 
@@ -62,10 +63,11 @@ def fit(
     Errors: nothing to learn from. An interrupt leaves nothing behind.
     """
     codes, dense = np.unique(values, return_inverse=True)
-    if len(codes) < 2:
+    longest = int(np.diff(offsets).max(initial=0))
+    if len(codes) < 2 or longest < 2:
         raise DataError(
-            f"a sequence model needs histories of two items or more, and there are {len(values)} events "
-            f"of {len(codes)} items",
+            f"a sequence model needs histories of two items or more, and there are {counted(len(values), 'event')} of "
+            f"{counted(len(codes), 'item')}, the longest history of {longest}",
             help="give more events, or use mt.Popular()",
         )
     reading = None if content is None else Reading.of(content[codes], config.dim)
