@@ -49,7 +49,8 @@ def test_columns_become_what_the_file_wants(tmp_path: Path) -> None:
     """Whole numbers of shape [n, 1]."""
     path = file(tmp_path, "Cast", {"a": (INT, ["n", 1])}, ["n", 1], to=FLOAT)
     fitted = mt.Graph(v=mt.ONNX(path)(a=Purchase.amount)).fit(shop(), store=tmp_path, quiet=True)
-    assert fitted.ask(buyer="b3", amount=2.7)["v"] == 2
+    assert fitted.ask(buyer="b3", amount=2)["v"] == 2
+    assert fitted.ask(buyer="b3", amount=2.7)["v"] is None
 
 
 def test_it_ranks_candidates_by_what_it_gives_each(add: Path, tmp_path: Path) -> None:
@@ -109,8 +110,9 @@ def test_texts_and_names_are_strings_and_a_missing_one_is_empty(tmp_path: Path, 
     [
         (INT, [1, np.nan, 2, np.inf, 2.0**63, -(2.0**63)], [1, np.nan, 2, np.nan, np.nan, -(2.0**63)]),
         (INT32, [1, np.nan, 2.0**31, 2.0**31 - 1, -np.inf], [1, np.nan, np.nan, 2.0**31, np.nan]),
-        (BOOL, [0, np.nan, 1], [0, np.nan, 1]),
-        (FLOAT, [1, np.nan, np.inf], [1, np.nan, np.inf]),
+        (INT, [1.0, 2.5, -0.5], [1, np.nan, np.nan]),
+        (BOOL, [0, np.nan, 1, 2, 0.5], [0, np.nan, 1, np.nan, np.nan]),
+        (FLOAT, [1, 1e39, -1e300, 0.5], [1, np.nan, np.nan, 0.5]),
         (INT, [np.nan, np.nan], [np.nan, np.nan]),
     ],
 )
@@ -121,8 +123,22 @@ def test_a_row_that_the_input_cannot_hold_is_missing_and_counted(
     batch = Batch({"v": np.array(given)}, rows=len(given), note=notes.append)
     made = same(tmp_path, ["n"], kind).apply(NOTHING, batch)
     assert np.array_equal(made, expected, equal_nan=True)  # 2**31 - 1 as float32 is 2**31
-    missing = int(np.isnan(expected).sum()) if kind != FLOAT else 0
-    assert notes == ["ONNX('Cast.onnx') cannot hold a number that it is given"] * missing
+    assert notes == ["ONNX('Cast.onnx') cannot hold a number that it is given"] * int(np.isnan(expected).sum())
+
+
+def test_what_is_missing_is_no_number_to_a_float_and_nothing_to_note(tmp_path: Path) -> None:
+    notes: list[str] = []
+    made = same(tmp_path, ["n"]).apply(NOTHING, Batch({"v": np.array([1, np.nan])}, rows=2, note=notes.append))
+    assert (np.array_equal(made, [1, np.nan], equal_nan=True), notes) == (True, [])
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_what_the_file_makes_infinite_is_missing_and_counted(tmp_path: Path, vector: bool) -> None:
+    notes: list[str] = []
+    model = mt.ONNX(file(tmp_path, "Log", {"v": (FLOAT, ["n"])}, ["n"]), vector=vector)
+    made = model.apply(NOTHING, Batch({"v": np.array([1.0, 0, 1])}, rows=3, note=notes.append))
+    assert np.array_equal(made.ravel(), [0, 0 if vector else np.nan, 0], equal_nan=True)
+    assert notes == ["ONNX('Log.onnx') gives a number that is not finite"]
 
 
 def test_a_vector_of_what_the_input_cannot_hold_is_zeros(tmp_path: Path) -> None:
@@ -208,9 +224,31 @@ def test_several_numbers_a_row_are_no_number(tmp_path: Path) -> None:
     untold, rows = same(tmp_path, ["n", "d"]), Batch({"v": np.ones((3, 2), np.float32)}, rows=3)
     with pytest.raises(RunError, match=r"gives out of shape \[3, 2\] for 3 rows\nhelp: .*vector=True"):
         untold.apply(NOTHING, rows)
-    total = mt.ONNX(file(tmp_path, "ReduceSum", {"v": (FLOAT, ["n"])}, [1]))
-    with pytest.raises(RunError, match=r"of shape \[1\] for 3 rows\nhelp: one row out for each row in"):
-        total.apply(NOTHING, Batch({"v": np.ones(3)}, rows=3))
+    with pytest.raises(GraphError, match=r"of shape \[1\] for 4 rows\nhelp: one row out for each row in"):
+        mt.ONNX(file(tmp_path, "ReduceSum", {"v": (FLOAT, ["n"])}, [1]))
+
+
+@pytest.mark.parametrize("kind", [FLOAT, INT])
+@pytest.mark.parametrize("op", ["ReduceMean", "ReduceMax"])
+def test_a_file_whose_rows_change_each_other_is_refused(tmp_path: Path, kind: int, op: str) -> None:
+    given = helper.make_tensor_value_info("v", kind, ["n", "d"])
+    made = helper.make_tensor_value_info("out", FLOAT, ["n", "d"])
+    cast_, among = helper.make_node("Cast", ["v"], ["x"], to=FLOAT), helper.make_node(op, ["x"], ["m"], axes=[0])
+    nodes = [cast_, among, helper.make_node("Sub", ["x", "m"], ["out"])]
+    graph, path = helper.make_graph(nodes, "g", [given], [made]), tmp_path / "centred.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    with pytest.raises(
+        GraphError, match=r"centred\.onnx gives a row something else alone than among others\nhelp: make"
+    ):
+        mt.ONNX(path, vector=True)
+
+
+def test_a_file_that_cannot_read_what_is_made_up_is_tried_on_the_data(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = file(tmp_path, "MatMul", {"a": (FLOAT, ["n", "d"]), "b": (FLOAT, ["n", "e"])}, ["n", "e"])
+    assert str(mt.ONNX(path)) == "ONNX('MatMul.onnx')"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_output_that_is_no_tensor_of_numbers_is_refused(tmp_path: Path) -> None:

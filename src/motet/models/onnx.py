@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
@@ -16,7 +16,7 @@ import pyarrow as pa
 from motet import sessions, weights
 from motet.batch import Array, Batch, Codes, take
 from motet.candidates import Candidates, ranked
-from motet.clock import once
+from motet.clock import library, once
 from motet.column import Category, Column, Flag, Number, Text, Vector, argument, column
 from motet.errors import GraphError, RunError, listed
 from motet.model import Model, State
@@ -35,6 +35,9 @@ TYPES = {
     "tensor(string)": np.object_,
 }
 NUMBERS, TEXTS = (Number, Flag, Vector), (Text, Category)
+TRIED = 4  # rows that are made up to see that none changes another
+ALIKE = 0.05  # what a row may differ by among others: eight bits are scaled to the largest number of a whole batch
+SILENT = 4  # only what ends the process is logged
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,11 @@ class ONNX(Model):
         file's inputs. ONNX("ranker.onnx")(found, year=Film.year, score=found.score) ranks candidates.
         A Number or Flag is an input of shape [n] or [n, 1], a Vector one of [n, d], a Text or Category one of strings,
         a missing one the empty string. A row with a number that its input cannot hold (a missing one as an integer or
-        bool; an infinite or too large one as an integer) is not computed: it is missing, and a Vector's is zeros.
-    Errors: a file that is not there or no model, one that reads or gives what no column is, an input that is not given,
-        is not there or is of another type or shape; RunError where a Vector is of another width, or the file fails.
+        bool, a fraction or an infinite one as an integer, another than 0 and 1 as a bool, one too large for its type)
+        is not computed: it is missing, and a Vector's is zeros. So is one of which it gives what is not finite.
+    Errors: a file that is not there or no model, one that reads or gives what no column is or gives a row something
+        else among others, an input that is not given, is not there or is of another type or shape; RunError where a
+        Vector is of another width, or the file fails.
     """
 
     file: str | Path
@@ -67,6 +72,35 @@ class ONNX(Model):
                 f"{self.file} gives {made.name} of shape {sessions.shape(made)}, and no Number a row",
                 help=f"ONNX({str(self.file)!r}, vector=True)",
             )
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        """Errors: of made-up rows it does not give one each, or gives one of them something else alone."""
+        made_up = _made_up(self._session.get_inputs())
+        try:
+            whole = self._tried(made_up)
+            alone = [self._tried({name: value[i : i + 1] for name, value in made_up.items()}) for i in range(TRIED)]
+        except Exception:  # what is made up need not be what it can read, and the runtime's errors have no base
+            return
+        if whole.shape[:1] != (TRIED,) and whole.size != TRIED:
+            raise GraphError(
+                f"{self.file} gives {self._made.name} of shape {list(whole.shape)} for {TRIED} rows",
+                help="one row out for each row in",
+            )
+        flat, apart = whole.ravel(), np.concatenate([one.ravel() for one in alone])
+        most = ALIKE * np.abs(flat).max(initial=1)
+        if len(apart) == len(flat) and np.abs(apart - flat).max(initial=0) > most:
+            raise GraphError(
+                f"{self.file} gives a row something else alone than among others",
+                help="make each row's output depend on that row only: normalise over features, not over the batch",
+            )
+
+    def _tried(self, feed: Mapping[str, Array]) -> Array:
+        """What the file makes of them, what is not finite as zero; it says nothing where it fails."""
+        quiet = library("onnxruntime").RunOptions()
+        quiet.log_severity_level = SILENT
+        made = np.asarray(self._session.run([self._made.name], dict(feed), quiet)[0])
+        return np.nan_to_num(made.astype(np.float64), posinf=0, neginf=0)
 
     def _check_input(self, wanted: Any) -> None:
         """Errors: no column can ever be given to it."""
@@ -112,12 +146,21 @@ class ONNX(Model):
         held = (_held(given[each.name], each) for each in self._session.get_inputs())
         rows = np.flatnonzero(reduce(np.logical_and, held, np.ones(batch.rows, np.bool_)))
         if len(rows) == batch.rows:
-            return self._computed(given, batch.rows)
+            return self._finite(self._computed(given, batch.rows), batch)
         for _ in range(batch.rows - len(rows)):
             batch.note(f"{self} cannot hold a number that it is given")
         place = np.full(batch.rows, -1)
         place[rows] = np.arange(len(rows))
-        return take(self._computed(take(given, rows), len(rows)), place)
+        return take(self._finite(self._computed(take(given, rows), len(rows)), batch), place)
+
+    def _finite(self, made: Array, batch: Batch) -> Array:
+        """The same with those rows missing of which it gives infinities, or in a Vector what is no number."""
+        wrong = np.asarray(~np.isfinite(made).all(axis=1)) if self.vector else np.isinf(made)
+        if not wrong.any():
+            return made
+        for _ in range(int(wrong.sum())):
+            batch.note(f"{self} gives a number that is not finite")
+        return take(made, np.where(wrong, -1, np.arange(len(made))))
 
     def _computed(self, given: Mapping[str, Any], rows: int) -> Array:
         """What the file makes of these rows. Errors: not one of each."""
@@ -184,16 +227,30 @@ def _kinds(wanted: Any) -> tuple[type[Column], ...]:
 
 
 def _held(value: Any, wanted: Any) -> Array:
-    """Rows whose every number the input can hold. A missing text is an empty one, and a float may be anything."""
+    """Rows whose every number the input can hold. A missing text is an empty one, and a float may be no number."""
     kind: Any = np.dtype(TYPES[wanted.type])
-    if kind.kind not in "ib":
+    if kind.kind == "O":
         return np.ones(len(value), np.bool_)
     numbers: Array = np.asarray(value)
-    holds: Array = ~np.isnan(numbers)
-    if kind.kind == "i":
+    if kind.kind == "f":
+        holds = ~np.isfinite(numbers) | (np.abs(numbers) <= np.finfo(kind).max)
+    elif kind.kind == "b":
+        holds = (numbers == 0) | (numbers == 1)
+    else:
         low, high = float(np.iinfo(kind).min), float(np.iinfo(kind).max)  # a float has no 2**63 - 1: it is 2**63
-        holds = (numbers >= low) & (numbers < high + 1)
+        holds = (numbers >= low) & (numbers < high + 1) & (numbers == np.floor(numbers))
     return cast(Array, holds.all(axis=1)) if holds.ndim == 2 else holds
+
+
+def _made_up(inputs: Sequence[Any]) -> dict[str, Array]:
+    """Some rows for all inputs; as integers and texts 0 and 1, which most tables of a file have."""
+    rng, made = np.random.default_rng(0), dict[str, Array]()
+    for wanted in inputs:
+        kind: Any = np.dtype(TYPES[wanted.type])
+        shape = (TRIED, *(size if isinstance(size, int) else 1 for size in wanted.shape[1:]))
+        drawn = rng.normal(size=shape) if kind.kind == "f" else rng.integers(0, 2, shape)
+        made[wanted.name] = drawn.astype(str).astype(kind) if kind.kind == "O" else drawn.astype(kind)
+    return made
 
 
 def _width(made: Any) -> int:
