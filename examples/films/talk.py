@@ -31,7 +31,7 @@ known = mt.retrieve(Film, k=10, by=[popular, mt.BM25()(Film.title, Visit.query)]
 chosen = found.otherwise(known)  # where nothing else fits, what was seen already
 facts = mt.Template()(chosen.top(3))
 write = mt.Write(llm, "Answer {query} using only {films}.")
-wanted = ~heard.intent.equals("smalltalk")  # a greeting is not worth the language model
+wanted = ~(heard.intent.equals("smalltalk") | heard.intent.equals("about"))  # of one film, its facts are the answer
 reply = write(query=heard.query, films=chosen.top(3)).within(seconds=8, otherwise=facts, where=wanted)
 
 talk = mt.Graph(top=chosen.top(10), intent=heard.intent, understood=heard.understood, reply=reply)

@@ -177,6 +177,23 @@ def test_one_that_fails_does_not_spoil_the_others(versions: dict[str, Version]) 
     assert "thirteen" in str(failed)
 
 
+def test_a_defect_does_not_spoil_the_others(versions: dict[str, Version], monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = Version.begin
+
+    def broken(version: Version, rows: list[dict[str, Any]], *more: Any) -> Any:
+        if any(row["amount"] == 13 for row in rows):
+            raise KeyError("a defect")
+        return begin(version, rows, *more)
+
+    async def work(engine: Engine) -> list[Reply | BaseException]:
+        return await asyncio.gather(*several(engine, versions["alone"], [1.0, 13.0, 2.0]), return_exceptions=True)
+
+    monkeypatch.setattr(Version, "begin", broken)
+    one, failed, two = run(work, Limits(threads=1))
+    assert (one.answer["value"], two.answer["value"]) == (2.0, 4.0)
+    assert isinstance(failed, KeyError)
+
+
 def test_a_full_queue_refuses_at_once(versions: dict[str, Version]) -> None:
     async def work(engine: Engine) -> float:
         GATE.clear()

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from motet.answer import Answer
-from motet.errors import MotetError
 from motet.serve.batching import Batching
 from motet.serve.trace import SPAN
 from motet.serve.version import Running, Version
@@ -215,8 +214,8 @@ class Engine:
             early, waits = running.early(), running.waits()
             self._settle(running, batch, early, [row for row in range(len(batch)) if row not in waits])
         except Exception as error:
-            if len(batch) == 1 or not isinstance(error, MotetError):
-                self._deliver(batch, [error] * len(batch))
+            if len(batch) == 1:
+                self._deliver(batch, [error])
             else:
                 for request in batch:
                     self._answer(version, [request], cores, again=True)

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import motet as mt
+from motet.models.content.periods import read
 from motet.run.context import Batched, Context
 from motet.run.runner import Local
 from motet.store import Store
@@ -33,6 +36,28 @@ FILMS: list[tuple[str, list[str], float | None]] = [
     ("Fast & Furious (2009)", ["Action"], 2009),
     ("Star Wars: Episode IV - A New Hope (1977)", ["Sci-Fi"], 1977),
 ]
+
+
+WORDS = (  # of which years are said
+    *("1990", "1995", "'95", "95", "80s", "'80s", "1980's", "90ies", "nineties"),
+    *(
+        "the",
+        "early",
+        "mid",
+        "late",
+        "first half of",
+        "last",
+        "past",
+        "years",
+        "decade",
+        "5",
+        "three",
+        "more than",
+        "old",
+    ),
+    *("between", "and", "or", "nor", "to", "until", "from", "after", "before", "not", "no", "neither", "except", "my"),
+    *("at least", "at most", ">", "<", ">=", "+", "or later", "or older", "around", "in", "of", "comedy", "?", "."),
+)
 
 
 class Film(mt.Entity):
@@ -122,6 +147,7 @@ def test_what_is_denied_or_not_seen_is_not_liked() -> None:
     assert listed(heard.liked, "like Alien\nactually I didn't like Alien") == []
     assert listed(heard.liked, "like Alien and Heat\ntake back the Alien part") == ["Heat"]
     assert listed(heard.liked, "have I seen Alien?") == []
+    assert listed(heard.liked, "unlike Alien") == []
 
 
 @pytest.mark.parametrize(
@@ -149,6 +175,19 @@ def test_what_is_denied_or_not_seen_is_not_liked() -> None:
         ("the last 5 years", 2005, 2009),
         ("from the past decade", 2000, 2009),
         ("after 1990 before 1980", 0, -1),
+        ("mid-80s", 1983, 1987),
+        ("mid-eighties", 1983, 1987),
+        ("from the mid-to-late 90s", 1993, 1999),
+        ("first half of the 90s", 1990, 1994),
+        ("films from '95", 1995, 1995),
+        ("until '95", 0, 1995),
+        ("1990-95", 1990, 1995),
+        ("1990 to 95", 1990, 1995),
+        ("films > 1990 and < 1995", 1991, 1994),
+        (">=1995", 1995, 2100),
+        ("around 1995", 1993, 1997),
+        ("more than 20 years old", 0, 1989),
+        ("in my 90s", 0, 9999),
         ("the last 0 years", 2009, 2009),
         ("never mind the year", 0, 9999),
         ("after 1990\nnever mind the year", 0, 9999),
@@ -173,6 +212,8 @@ def test_a_stretch_of_years_can_be_left_out() -> None:
     assert years("older than 1979 or newer than 1999") == {1953, 1977, 2001, 2009}
     assert years("before 1960 or from the 2000s") == {1953, 2001, 2009}
     assert years("in 1993 or after 2000") == {1993, 2001, 2009}
+    assert years("neither 80s nor 90s") == {1979, 1953, 2001, 2009, 1977}
+    assert years("in the 90s except 1995") == {1999, 1997, 1990, 1996, 1993}
     assert years("from the 70s or the 90s, not 1995") == {1979, 1977, 1999, 1997, 1990, 1996, 1993}
 
 
@@ -214,6 +255,12 @@ def test_a_stretch_of_years_can_be_left_out() -> None:
         ("scary or funny\nforget horror and the comedy", lambda g: True),
         ("I like crime, what do you have in mind?", lambda g: "Crime" in g),
         ("no horror\nI don't mind horror", lambda g: True),
+        ("not only comedies", lambda g: "Comedy" in g),
+        ("I do not dislike horror", lambda g: "Horror" in g),
+        ("comedies but not romance comedies", lambda g: "Comedy" in g and "Romance" not in g),
+        ("not romance comedies", lambda g: not g & {"Comedy", "Romance"}),
+        ("post-crime", lambda g: True),
+        ("no crime\nforget everything I said", lambda g: True),
         ("scary but not too scary", lambda g: "Horror" in g),
         ("scary\nnot too scary", lambda g: "Horror" in g),
         ("not too scary", lambda g: "Horror" not in g),
@@ -248,6 +295,9 @@ def test_a_question_about_an_item_finds_that_item() -> None:
     }
     assert fitting("tell me about Heat\n> Heat (1995): Crime.\nwhat year is it from?") == {"Heat (1995)"}
     assert fitting("like Heat\nwhen was it made?") == {"Heat (1995)"}
+    for question in ("is it a comedy?", "how long is it?", "what is the plot of it?", "how about Heat?"):
+        assert fitting(f"tell me about Heat\n> Heat (1995): Crime.\n{question}") == {"Heat (1995)"}
+        assert len(fitting(f"tell me about Heat\n> Heat (1995): Crime.\n{question}\nanything else")) == len(FILMS) - 1
     told = "horror\n> Alien (1979) is a horror film. Titanic (1997) has drama in it. Heat (1995) was made in 1995.\n"
     assert fitting(f"{told}tell me about the second one") == {"Titanic (1997)"}
     shown = "like Alien\n> Asked for: like Alien (1979). Heat (1995): Crime. Undated is a drama.\n"
@@ -296,6 +346,12 @@ def test_a_title_that_is_none_is_said(text: str, unknown: str) -> None:
     assert answer.endswith(f"No title known: {unknown}.") if unknown else "No title" not in answer
 
 
+def test_a_mistyped_title_is_asked_back() -> None:
+    assert said(heard.understood, "like Sleeples in Seatle") == (
+        "No title known: Sleeples in Seatle. Did you mean Sleepless in Seattle (1993)?"
+    )
+
+
 def test_intents() -> None:
     found = {text: said(heard.intent, text) for text in ("hi there", "a comedy", "like Alien", "a comedy\nno romance")}
     assert list(found.values()) == ["smalltalk", "find", "like this", "refine"]
@@ -308,6 +364,7 @@ def test_the_query_is_what_is_left_to_search_for() -> None:
     assert said(heard.query, "submarines\nforget everything") == ""
     assert said(heard.query, "I have never seen Heat with submarines") == "submarines"
     assert said(heard.query, "crime is fine") == "crime"
+    assert said(heard.query, "recommend me 3 films, only one at sea please") == "sea"
     assert said(heard.query, "submarines\nforget the year") == "submarines"
     assert said(heard.query, "scary\nno, not horror, something funny instead") == "funny"
     assert len(said(heard.query, "submarine " * 5000).split()) == 64
@@ -351,6 +408,12 @@ def test_odd_texts_ask_for_nothing_odd(text: str) -> None:
     assert said(heard.intent, text)
     assert len(fitting(text)) in range(len(FILMS) + 1)
     assert time.monotonic() - began < 2, "no text may hold up the batch"
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=12), st.sampled_from([" ", "-", ", ", "\n", "/", ""]))
+def test_whatever_is_said_can_be_read(words: list[str], between: str) -> None:
+    low, high, without = read(between.join(words), 1998)[0]
+    assert all(year is None or 1700 < year < 2200 for year in (low, high, *(y for span in without for y in span)))
 
 
 def test_titles_are_text_and_change_nothing() -> None:

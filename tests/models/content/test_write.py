@@ -108,9 +108,9 @@ def test_where_nothing_is_the_models_own_what_stands_otherwise_answers(
 
 
 def test_what_is_invented_at_the_end_of_a_sentence_is_left_out() -> None:
-    with serving(lambda request, n: (200, {}, chat("Big is a comedy that won four Oscars in 1999."))) as url:
+    with serving(lambda request, n: (200, {}, chat("Big is a comedy film that won four Oscars in 1999."))) as url:
         said = Write(LLM("any", url=url), ASK).sentences(["x"], [Facts("Big", {"genre": ["Comedy"]})], ["Comedy"])
-    assert said == [Sentence("Big is a comedy.")]
+    assert said == [Sentence("Big is a comedy film.")]
 
 
 def test_a_plot_that_gives_orders_is_a_text_among_the_facts() -> None:

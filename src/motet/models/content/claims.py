@@ -23,6 +23,7 @@ _CLAUSE = re.compile(
     r"whose|with|written)\b)|[,;(:]"
 )
 _VERB = re.compile(rf"\b(?:{'|'.join(VERBS)})\b")
+FEWEST = 4  # words behind the title: "is a crime" is short of one
 _ENDS_OPEN = re.compile(r"(?:'s|\b(?:been|was|were)\s+\w+)$")
 _DANGLING = frozenset(
     _WORD.findall(
@@ -103,15 +104,16 @@ def beginnings(sentence: str) -> Iterator[str]:
     for opens in reversed(list(_CLAUSE.finditer(sentence))):
         kept = sentence[: opens.start()]
         words = [word.lower() for word in _WORD.findall(kept)]
-        if _VERB.search(kept) and len(words) > 2 and not _ENDS_OPEN.search(kept) and words[-1] not in _DANGLING:
+        if _VERB.search(kept) and len(words) >= FEWEST and not _ENDS_OPEN.search(kept) and words[-1] not in _DANGLING:
             yield f"{kept}."
 
 
 def goes_round(sentence: str) -> bool:
-    """Whether it says three words twice, as small models do that have lost their thread."""
+    """Whether it says three words twice, or one word of content, as small models do that have lost their thread."""
     said = [word.lower() for word in _WORD.findall(sentence)]
+    content = [word for word in said if word not in _NEUTRAL]
     threes = list(zip(said, said[1:], said[2:], strict=False))
-    return len(set(threes)) < len(threes)
+    return len(set(threes)) < len(threes) or len(set(content)) < len(content)
 
 
 def _inner_names(sentence: str) -> list[str]:

@@ -180,7 +180,7 @@ class Catalogue:
         words = {name: code for code, name in enumerate(self._tags.names)}
         words |= {word: words[tag] for word, tag in also.items() if tag in words}
         common = {word for phrase in words for word in phrase.casefold().split()}
-        titles = Titles(title.to_pylist(), self._years.tolist(), common)
+        self._names = titles = Titles(title.to_pylist(), self._years.tolist(), common)
         newest = max(self._years[np.isfinite(self._years)].tolist(), default=math.nan)
         self._reader = Reader(titles, words, lambda row: float(self._years[row]), newest)
         self.read = lru_cache(REMEMBERED)(self._read)
@@ -201,7 +201,7 @@ class Catalogue:
     def told(self, text: str) -> str:
         """What was asked for, as a sentence."""
         wishes = self.read(text)
-        unknown = f"No title known: {', '.join(wishes.unknown)}." if wishes.unknown else ""
+        unknown = self._unknown(wishes.unknown)
         if wishes.about:
             return unknown
         if wishes.talk in ANSWERS:
@@ -214,10 +214,19 @@ class Catalogue:
         if asked and not self.fits(text).any():
             return " ".join([f"Nothing fits: {', '.join(asked)}.", *([unknown] if unknown else [])])
         liked = [str(self._titles[row].as_py()) for row in wishes.liked[-MOST_NAMED:]]
-        asked += [f"like {', '.join(liked)}"] if liked else []
+        more = f" and {len(wishes.liked) - MOST_NAMED} more" if len(wishes.liked) > MOST_NAMED else ""
+        asked += [f"like {', '.join(liked)}{more}"] if liked else []
         if not asked and not unknown:
             return "What are you looking for?" if wishes.talk else ""
         return " ".join([*([f"Asked for: {', '.join(asked)}."] if asked else []), *([unknown] if unknown else [])])
+
+    def _unknown(self, names: Several[str]) -> str:
+        """That these are no titles, and what may be meant."""
+        if not names:
+            return ""
+        near = dict.fromkeys(row for name in names if (row := self._names.nearest(name)) is not None)
+        meant = " or ".join(str(self._titles[row].as_py()) for row in near)
+        return f"No title known: {', '.join(names)}." + (f" Did you mean {meant}?" if meant else "")
 
     def _help(self) -> str:
         """What can be asked for, with what there is."""

@@ -37,7 +37,8 @@ KINDS = frozenset(_WORD.findall("film films flick flicks movie movies show shows
 NEGATIVE = frozenset(
     _WORD.findall(
         "arent avoid avoiding bored cant didnt dislike disliked dislikes doesnt dont except exclude excluding hate "
-        "hated hates isnt less minus neither never no none nor not nothing remove sick skip tired wasnt without wont"
+        "hated hates isnt less minus neither never no none nor not nothing remove sick skip tired unlike wasnt without "
+        "wont"
     )
 )
 
@@ -81,21 +82,22 @@ PARTING = THANKS | frozenset(_WORD.findall("bye ciao farewell goodbye later"))
 # Words that say that something is wanted, and not what.
 FILLER = frozenset(
     _WORD.findall(
-        "a about add again all also am an and another any anything are as at bad be because been best better but by "
-        "bye can cancel could did different disregard do does dont drop during else enjoy enjoyed especially etc "
-        "ever favorite favourite feel fifth film films find fine first for forget fourth from funniest get give "
-        "go good great had hate hated have havent hear heard hello help hey hi how i id if ignore ill im in instead "
-        "into is it its ive just keep kind kinds know last less let like liked likes little long looking lot lots "
-        "love loved loves made make many may maybe me mean mind mood more most movie movies much my need never "
-        "new newer nice no not now of off oh ok okay older on one ones or other others our out please prefer "
-        "preferably pretty probably rather really recommend recommendation recommendations recommended remove "
-        "right same saw say scratch second see seen set should show similar since so some someone something sort "
-        "still such suggest suggestion suggestions sure tell than thank thanks that the their them then there "
-        "these they thing things think third this those though time to today tonight too try type types undo us "
-        "very want wanted wants was watch watched watching way we well were what whatever when which while who "
-        "will with without wont would yeah yes yet you your"
+        "a about add again all also am an and another any anything are as at bad be because been best better but "
+        "by bye can cancel could couple did different disregard do does dont drop during eight else enjoy enjoyed "
+        "especially etc ever favorite favourite feel few fifth film films find fine first five for forget four "
+        "fourth from funniest get give go good great had hate hated have havent hear heard hello help hey hi how "
+        "i id if ignore ill im in instead into is it its ive just keep kind kinds know last less let like liked "
+        "likes little long looking lot lots love loved loves made make many may maybe me mean mind mood more most "
+        "movie movies much my need never new newer nice nine no not now of off oh ok okay older on one ones only "
+        "or other others our out please prefer preferably pretty probably rather really recommend recommendation "
+        "recommendations recommended remove right same saw say scratch second see seen set seven several should "
+        "show similar since six so some someone something sort still such suggest suggestion suggestions sure "
+        "tell ten than thank thanks that the their them then there these they thing things think third this those "
+        "though three time to today tonight too try two type types undo us very want wanted wants was watch "
+        "watched watching way we well were what whatever when which while who will with without wont would yeah "
+        "yes yet you your"
     )
 )
 
 # Words before a tag that make it somebody's own: to watch with my family is no family film.
-WHOSE = frozenset(_WORD.findall("my your our his her their whole entire"))
+WHOSE = frozenset(_WORD.findall("anti her his my our post pre their whole entire your"))

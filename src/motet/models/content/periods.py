@@ -16,33 +16,40 @@ _NAMED = {
     "eighties": 1980,
     "nineties": 1990,
 }
+_PARTS = {"early": (0, 4), "mid": (3, 7), "late": (5, 9), "first half": (0, 4), "second half": (5, 9)}
+_PART = r"(?:early|mid|late|(?:first|second) half of)"
 _WHEN = (
-    r"(?:(?:the|year|years|early|mid|late)[\s-]+){0,3}(?:(?:18|19|20)\d0'?s|'?\d0'?s|(?:18|19|20)\d\d|"
-    + "|".join(_NAMED)
-    + r")\b"
+    rf"(?:(?:the|year|years)[\s-]+)?(?:{_PART}(?:[\s-]*(?:to|or|and|/|-)[\s-]*{_PART})?[\s-]+)?(?:(?:the|year|years)[\s-]+)?"
+    r"(?:(?:18|19|20)\d0(?:'?s|ies)|'?\d0(?:'?s|ies)|(?:18|19|20)\d\d|'\d\d|" + "|".join(_NAMED) + r")\b"
 )
+_SHORT = r"'?\d\d\b(?!')"  # the end of "1990-95"
 _BETWEEN = (  # words that may stand between a "not" and the years that it denies
     r"(?:any|anything|are|be|film|films|from|is|it|like|made|me|movie|movies|necessarily|one|ones|really|show|stuff|"
     r"thing|things|to|too|want)"
 )
-_NOT = rf"(?P<no>\b(?:not|no|nothing|none|never|without|isn'?t|aren'?t|don'?t)\b(?:\s+{_BETWEEN}\b){{0,3}}?\s+)?"
+_NO = r"(?:not|no|nothing|none|never|neither|without|except|excluding|isn'?t|aren'?t|don'?t)"
+_NOT = rf"(?P<no>\b{_NO}\b(?:\s+{_BETWEEN}\b){{0,3}}?\s+)?"
 _HOW = {
-    "between": rf"(?:between\s+|from\s+)?(?P<a>{_WHEN})\s*(?:and|to|-|–|until|through)\s*(?P<b>{_WHEN})",
-    "least": rf"(?:at least|no (?:earlier|older) than|not (?:earlier|older) than|not before)\s+(?P<a>{_WHEN})",
-    "most": rf"(?:at most|no (?:later|newer|more) than|not (?:later|newer|more) than|not after)\s+(?P<a>{_WHEN})",
+    "between": rf"(?:between\s+|from\s+)?(?P<a>{_WHEN})\s*(?:and|to|-|–|—|until|through)\s*(?P<b>{_WHEN})",
+    "short": rf"(?:between\s+|from\s+)?(?P<a>(?:(?:18|19|20)\d\d|'\d\d))\s*(?:to|-|–|—)\s*(?P<b>{_SHORT})",
+    "around": rf"(?:around|circa|roughly)\s+(?P<a>{_WHEN})",
+    "least": rf"(?:>=|at least|no (?:earlier|older) than|not (?:earlier|older) than|not before)\s*(?P<a>{_WHEN})",
+    "most": rf"(?:<=|at most|no (?:later|newer|more) than|not (?:later|newer|more) than|not after)\s*(?P<a>{_WHEN})",
     "on": rf"(?:from\s+|since\s+)?(?P<a>{_WHEN})\s*"
     r"(?:onwards?|on\b|(?:or|and) (?:later|newer)(?! than)|and up|\+|at least|at the earliest)",
     "back": rf"(?P<a>{_WHEN})\s*(?:(?:or|and) (?:earlier|older)(?! than)|at most|at the latest)",
-    "after": rf"(?:after|newer than|later than|younger than|more recent than|past|post)[\s-]+(?P<a>{_WHEN})",
+    "after": rf"(?:>|after|newer than|later than|younger than|more recent than|past|post)[\s-]*(?P<a>{_WHEN})",
     "since": rf"(?:since|starting(?:\s+(?:in|from|with))?)\s+(?P<a>{_WHEN})",
-    "before": rf"(?:before|older than|earlier than|prior to|pre)[\s-]+(?P<a>{_WHEN})",
+    "before": rf"(?:<|before|older than|earlier than|prior to|pre)[\s-]*(?P<a>{_WHEN})",
     "until": rf"(?:until|till|up to)\s+(?P<a>{_WHEN})",
-    "in": rf"(?<!set )(?:in|from|of|during|made in)\s+(?P<a>{_WHEN})",
-    "bare": rf"(?P<a>{_WHEN})(?=\s*(?:movie|film|one|comed|horror|thriller|action|drama|$|[,.!?]|or\b|and\b))",
+    "in": rf"(?<!set )(?<!half )(?:in|from|of|during|made in)\s+(?P<a>{_WHEN})",
+    "bare": rf"(?<!my )(?P<a>{_WHEN})"
+    r"(?=\s*(?:movie|film|one|comed|horror|thriller|action|drama|$|[,.!?/]|(?:or|and|nor)\b))",
 }
 _PATTERNS = {how: re.compile(_NOT + pattern) for how, pattern in _HOW.items()}
-_STRETCHES = ("between", "in", "bare")  # alternatives, where there are several of them: "80s or 90s"
-_AND = re.compile(r"\s*(?:,|/|&|\bor\b|\band\b)+\s*(?:or\b|and\b)?\s*(?:in|from|of)?\s*")
+_STRETCHES = ("between", "short", "around", "in", "bare")  # alternatives, where there are several of them: "80s or 90s"
+_AND = re.compile(r"\s*(?:,|/|&|\bor\b|\band\b|\bnor\b)+\s*(?:or\b|and\b)?\s*(?:in|from|of)?\s*")
+_ABOUT = 2  # years to each side of "around 1960"
 _NEAR = 12  # characters of what joins two of them, at most
 _OR = re.compile(r"\s*,?\s*\bor\s+(?:else\s+)?")
 _COUNTS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -51,6 +58,7 @@ _LAST = re.compile(
     rf"\b(?:(?:in|from|of|over|within)\s+)?(?:the\s+)?(?:last|past)\s+(?:couple of\s+)?"
     rf"(?:(?P<n>\d{{1,3}}|{'|'.join(_NUMBERS)})\s+)?(?P<unit>years?|decades?)\b"
 )
+_AGED = re.compile(r"\b(?P<how>more|less|older|newer|younger) than (?P<n>\d{1,3}) years?(?: old)?\b")
 _ANY = re.compile(r"\b(?:any (?:year|time|decade|age|era)|(?:forget|ignore|drop|never mind)(?: about)? the years?|"
                   r"(?:the )?years? (?:doesn'?t|do not|does not|don'?t) matter|whatever year)\b")  # fmt: skip
 
@@ -118,6 +126,10 @@ def read(text: str, newest: float = math.nan) -> tuple[Period, list[tuple[int, i
     for found in () if newest != newest else _LAST.finditer(lower):
         places.append(found.span())
         period = period.and_(Period(int(newest) - _years(found) + 1, None))
+    for found in () if newest != newest else _AGED.finditer(lower):
+        places.append(found.span())
+        year, old = int(newest) - int(found["n"]), found["how"] in ("more", "older")
+        period = period.and_(Period(None, year) if old else Period(year, None))
     taken_back = _ANY.search(lower)
     places += [taken_back.span()] if taken_back else []
     return period, places, taken_back is not None
@@ -186,9 +198,12 @@ def _any_of(some: list[Period]) -> Period:
 def _period(how: str, found: re.Match[str], no: bool) -> Period:
     low, high = _stretch(found["a"])
     match how:
-        case "between":
-            last = _stretch(found["b"])[1]
+        case "between" | "short":
+            last = _stretch(found["b"])[1] if how == "between" else low - low % 100 + int(found["b"].strip("'"))
             return Period(None, None, ((low, last),)) if no else Period(min(low, last), max(low, last))
+        case "around":
+            low, high = low - _ABOUT, high + _ABOUT
+            return Period(None, None, ((low, high),)) if no else Period(low, high)
         case "after":
             return Period(None, high) if no else Period(high + 1, None)
         case "since" | "on" | "least":
@@ -206,14 +221,18 @@ def _is_a_year(said: str) -> bool:
 
 
 def _stretch(said: str) -> tuple[int, int]:
-    """The first and the last year of 1994, 80s, the early 1990s, the nineties."""
-    word = re.sub(r"\b(?:the|years?)\b", " ", said).split()[-1].replace("'", "")
-    if word.isdigit() and len(word) == 4:
-        return int(word), int(word)
+    """The first and the last year of 1994, '94, 80s, the early 1990s, mid-to-late 90s, the nineties."""
+    word = re.split(r"[\s-]+", said)[-1].strip("'").replace("'", "")
+    if word.isdigit():
+        year = int(word) if len(word) == 4 else _century(int(word)) + int(word)
+        return year, year
     start = _NAMED.get(word)
     if start is None:
-        digits = int(word.removesuffix("s"))
-        start = digits if digits > 99 else (1900 if digits >= 30 else 2000) + digits
-    part = next((name for name in ("early", "mid", "late") if name in said), "")
-    low, high = {"early": (0, 4), "mid": (3, 7), "late": (5, 9), "": (0, 9)}[part]
-    return start + low, start + high
+        digits = int(re.sub(r"\D", "", word))
+        start = digits if digits > 99 else _century(digits) + digits
+    parts = [_PARTS[part] for part in re.findall("|".join(_PARTS), said)] or [(0, 9)]
+    return start + min(low for low, _ in parts), start + max(high for _, high in parts)
+
+
+def _century(digits: int) -> int:
+    return 1900 if digits >= 30 else 2000

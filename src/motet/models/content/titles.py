@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
@@ -20,6 +21,8 @@ _TOLD = re.compile(rf":| (?:{'|'.join(VERBS)}) ")  # behind a title, where a sen
 _SENTENCE = re.compile(r"(^|[.!?:]\s*)$")
 _ON = re.compile(r"[\s,&]*+(?:\b(?:and|or)\b[\s,&]*+)?(?:\b(?:the|a|an)\b)?\s*+")
 _QUOTES = "\"'«»"
+_TYPOS = 2  # letters that a mistyped title may have more or fewer
+_LIKE = 0.85  # how like it is, of 1
 _ARTICLES = frozenset({"the", "a", "an"})
 _LINKS = frozenset({"at", "for", "from", "in", "of", "on", "the", "to"})  # small words inside a title
 
@@ -120,6 +123,13 @@ class Titles:
                     strange.append(text[inside[0].start : inside[-1].end])
         return strange
 
+    def nearest(self, name: str) -> int | None:
+        """The item whose title is written most like a name that is none."""
+        key = " ".join(_key(name))
+        near = [known for known in self._rows if known[:1] == key[:1] and abs(len(known) - len(key)) <= _TYPOS]
+        found = difflib.get_close_matches(key, near, n=1, cutoff=_LIKE)
+        return self._rows[found[0]][0] if found else None
+
     def told(self, text: str) -> list[Named]:
         """What an answer tells of: the titles, as they are written, that its sentences begin with, however common their
         words are. In order; text: with straight quotes."""
@@ -174,6 +184,9 @@ class Titles:
         cued = (first > 0 and words[first - 1].word in CUES) or _continues(text, start, before) or _is_to(words, first)
         kind = end + 1 < len(words) and words[end + 1].word in KINDS
         capital = plain and _has_capitals(text, words, at, end)
+        numbers = all(word.isdigit() for word in inside)
+        if numbers and cued and not kind:
+            return Named(rows, start, stop)
         if len(inside) == 1 and not strange:
             return Named(rows, start, stop) if (capital and cued) or _is_quoted(text, start, stop) else None
         meant = capital or (cued and strange and not kind) or _is_quoted(text, start, stop)

@@ -36,21 +36,27 @@ REACH = 8  # words after a negative one that it still denies
 _CLAUSE = re.compile(r"[.;!?,]|\b(?:but|though|although|however|because)\b", re.IGNORECASE)
 _BUT = re.compile(r"\b(?:any|every)thing (?:but|except)\b", re.IGNORECASE)
 _TAKEN_BACK = re.compile(r"\b(?:tak(?:e|ing) back|leave out|get rid of|never ?mind(?= \w))\b", re.IGNORECASE)
+_NOT_DENIED = re.compile(
+    r"\b(?:not|no) (?:only|just|dislike|hate)\b|\b(?:don|doesn|didn)'?t (?:dislike|hate)\b", re.IGNORECASE
+)
 _NON = re.compile(r"\bnon[- ]?(\w+)", re.IGNORECASE)
 _AUXILIARIES = ("is", "are", "was", "were", "do", "does", "did", "ca", "wo", "have", "has", "had", "could", "would")
 _INSTEAD = re.compile(r"\b(?:instead|rather|actually|(?:how|what) about)\b", re.IGNORECASE)
 _ANEW = re.compile(
     r"\b(?:start (?:over|again|anew)|new search|something else entirely|"
     r"something (?:completely|entirely|totally) ?(?:different|else)|"
-    r"(?:never ?mind|(?:forget|ignore) (?:about )?(?:all|everything|that|it|what i said))"
+    r"(?:never ?mind|(?:forget|ignore) (?:about )?(?:all|everything|that|it|what)(?: of (?:that|it))?"
+    r"(?: i(?:'ve| have)? (?:said|told you|asked(?: for)?))?(?: before)?)"
     r"(?=\s*(?:[.!?,;]|$|and\b|please\b|so far\b|again\b)))",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(
     r"\b(?:tell me (?:more |something )?about|more about|describe|details (?:of|on|about)"
-    r"|what(?:'s| is| was)\b.*\babout"
-    r"|who (?:is|was|stars|starred|directed|plays)|what (?:year|genre|kind)|when (?:was|did))\b"
-    r"|(?:^|[.!?,]\s*)(?:is|was) _+ [^.!?]{0,30}\?"
+    r"|what(?:'s| is| was)\b.*\babout|what(?:'s| is| was) the (?:\w+ )?\w+ of\b"
+    r"|who (?:is|was|stars|starred|directed|plays)|what (?:year|genre|kind)|when (?:was|is|did|does)"
+    r"|how (?:long|old|good|scary|funny|popular) (?:is|was|are|were)|do you (?:have|know))\b"
+    r"|\b(?:what|how) about _+\W*$"
+    r"|(?:^|[.!?,]\s*)(?:is|was) (?:_+|it|this|that|that one|this one) [^.!?]{0,30}\?"
     r"|(?:have|did) i (?:ever |already )?(?:see|seen|watch|watched)\b",
     re.IGNORECASE,
 )
@@ -142,7 +148,7 @@ class Reader:
     def _heard(self, before: Wishes, text: str, shown: tuple[int, ...]) -> tuple[Wishes, list[Word], bool]:
         """What is wanted after one more turn of the person, the words in it that say what else, and whether what was
         wanted before is forgotten."""
-        text = _NON.sub(self._alone, _TAKEN_BACK.sub("forget", _BUT.sub("not", text)))
+        text = _NON.sub(self._alone, _TAKEN_BACK.sub("forget", _NOT_DENIED.sub("like", _BUT.sub("not", text))))
         talk = _talk(text)
         if talk:
             return replace(before, intent="smalltalk", talk=talk, about=(), unknown=()), [], False
@@ -177,7 +183,7 @@ class Reader:
             talk="",
         )
         of = {word: tag.tag for tag in tags for word in words if tag.start <= word.start < tag.end}
-        kept = [word for word in words if word.word not in FILLER and scope.is_said(word.start)]
+        kept = [word for word in words if not _is_filler(word.word) and scope.is_said(word.start)]
         said = [Word(word.word, of.get(word, -1)) for word in kept]
         intent = _intent(bool(liked), made.conditions != old.conditions, before)
         return replace(made, intent=intent), said, bool(forgotten)
@@ -297,11 +303,15 @@ def _forms(phrase: str) -> list[str]:
 
 
 def _settled(tags: list[Tagged], words: list[Token], scope: _Scope, old: Wishes) -> list[Tagged]:
-    """The mentions that count: a tag that a turn denies is not wanted by another word of it, and "not too scary" denies
-    nothing that is wanted."""
+    """The mentions that count: a tag that a turn denies is not wanted by another word of it; "not too scary" and "not
+    romantic comedies" deny nothing that is wanted otherwise."""
     wanted = {tag.tag for tag in tags if scope.polarity(tag.start) > 0}.union(*old.tags)
     before = {word.start: previous.word for previous, word in pairwise(words)}
-    plain = [tag for tag in tags if not (tag.tag in wanted and _is_denied_degree(tag, before, scope))]
+    pairs = [pair for pair in pairwise(tags) if all(scope.polarity(tag.start) < 0 for tag in pair)]
+    compound = {tag for pair in pairs if pair[1].start - pair[0].end <= 1 for tag in pair}
+    plain = [
+        tag for tag in tags if not (tag.tag in wanted and (tag in compound or _is_denied_degree(tag, before, scope)))
+    ]
     denied = {tag.tag for tag in plain if scope.polarity(tag.start) < 0}
     return [tag for tag in plain if tag.tag not in denied or scope.polarity(tag.start) < 0]
 
@@ -362,6 +372,11 @@ def _talk(text: str) -> str:
         return ""
     parting = [word for word in words if word in PARTING]
     return "hello" if not parting else "thanks" if any(word in THANKS for word in parting) else "bye"
+
+
+def _is_filler(word: str) -> bool:
+    """Whether a word says nothing of what is wanted; nor does how many of them are."""
+    return word in FILLER or (word.isdigit() and len(word) < len("1990"))
 
 
 def _intent(liked: bool, changed: bool, before: Wishes) -> str:

@@ -22,7 +22,7 @@ from motet.column import Category, Column, Late, Number, Tags, Text, Unready, co
 from motet.errors import GraphError, listed
 from motet.llm import LLM, PACKAGED, Client, Prompt, Reply
 from motet.model import Model, State
-from motet.models.content.claims import Facts, beginnings, goes_round, sober, tells, unfounded
+from motet.models.content.claims import FEWEST, Facts, beginnings, goes_round, sober, tells, unfounded
 from motet.record import Entity
 
 # One sentence goes on from the item's name: no second name in quotes, no list, no line break.
@@ -223,7 +223,7 @@ def _checked(written: str, facts: Facts, asked: str, labels: Sequence[str]) -> S
 
 def _wrong(rest: str, facts: Facts, asked: str, labels: Sequence[str]) -> str:
     """Why what follows the item's name cannot stand, empty where it can."""
-    if not rest.endswith((".", "!", "?")) or len(rest) <= 10:
+    if not rest.endswith((".", "!", "?")) or len(rest.split()) < FEWEST:
         return "it is no whole sentence"
     if goes_round(rest):
         return "it goes round in circles"
