@@ -148,6 +148,11 @@ def test_a_referred_entity_with_more_than_a_key_needs_a_source() -> None:
         (Number, [[1.0], [2.0]], "needs numbers"),
         (Number, ["1", "1,5", "2"], "not a number in 1 row: row 1: '1,5'"),
         (Number, [1.0, float("inf"), -float("inf")], "infinite in 2 rows: row 1: inf, row 2: -inf"),
+        (
+            Number,
+            [3e38, 1e39, -1e300],
+            "beyond 3.4e38, the largest number that models compute with, in 2 rows: row 1: 1e+39, row 2: -1e+300",
+        ),
         (Text, [1, 2], "needs texts and is int64: row 0: 1"),
         (Text, [b"raw"], "needs texts and is binary"),
         (Flag, [0, 1, 2], "neither true nor false in 1 row: row 2: 2"),
@@ -167,7 +172,12 @@ def test_a_referred_entity_with_more_than_a_key_needs_a_source() -> None:
         (Tags, [[["a"]]], "needs lists of names"),
         (Vector, ["0.1"], "needs lists of numbers"),
         (Vector, [[1.0, 2.0], [3.0], [4.0, 5.0]], "not 2 wide as the others are in 1 row: row 1: [3.0]"),
-        (Vector, [[1.0, float("inf")]], "infinite in 1 row: row 0: [1.0, inf]"),
+        (
+            Vector,
+            [[1.0, float("inf")], [1.0, 2.0], [1e39, 1.0]],
+            "infinite or beyond 3.4e38, the largest number that models compute with, in 2 rows: row 0: [1.0, inf], "
+            "row 2: [1e+39, 1.0]",
+        ),
     ],
 )
 def test_a_value_of_the_wrong_type_is_shown_with_its_row(kind: type, values: list[Any], said: str) -> None:

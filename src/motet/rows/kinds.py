@@ -19,6 +19,8 @@ from motet.windows import Windows
 
 NO_NUMBER = ["", "nan", "na", "n/a", "null", "none"]
 NUMBER_HELP = "write 1234.5, with a point and nothing else, and nothing where there is no number"
+LARGEST = float(np.finfo(np.float32).max)  # which most models compute in
+BEYOND = "beyond 3.4e38, the largest number that models compute with,"
 FLAGS = ["0", "1", "", "false", "true"]  # place % 3 is the flag
 FLAG_HELP = 'a Flag is true or false, 0 or 1, "true" or "false"'
 
@@ -44,7 +46,8 @@ def number(given: Given) -> Read:
     floats = floats_of(values)
     infinite = np.isinf(floats)
     given.note(infinite, "infinite", "leave it empty where there is no number")
-    floats = np.where(infinite, np.nan, floats)
+    given.note(~infinite & (np.abs(floats) > LARGEST), BEYOND, "leave it empty, or give it in a larger unit")
+    floats = np.where(np.abs(floats) > LARGEST, np.nan, floats)
     return floats, np.isnan(floats)
 
 
@@ -116,8 +119,10 @@ def vector(given: Given) -> Read:
     there = ~gone & ~uneven
     matrix = np.zeros((len(values), width), np.float32)
     flat = floats_of(pc.list_flatten(values.filter(pa.array(there))))
-    matrix[there] = flat.reshape(-1, width).astype(np.float32)
-    given.note(np.asarray(np.isinf(matrix).any(axis=1)), "infinite", "leave the row empty where there is no vector")
+    with np.errstate(over="ignore"):  # to infinity
+        matrix[there] = flat.reshape(-1, width).astype(np.float32)
+    wrong = np.asarray(np.isinf(matrix).any(axis=1))
+    given.note(wrong, f"infinite or {BEYOND}", "leave the row empty where there is no vector")
     gone = ~there | ~np.asarray(np.isfinite(matrix).all(axis=1))
     matrix[gone] = 0
     return matrix, gone

@@ -132,6 +132,13 @@ def test_a_number_beyond_those_of_the_training_rows_is_read_as_the_nearest() -> 
     assert found[2] == found[3]
 
 
+def test_numbers_beyond_what_is_computed_with_are_the_largest_that_are() -> None:
+    amount = np.random.default_rng(0).uniform(-1, 1, 300)
+    amount[::7] = 1e308
+    state = QUICK.fit(batch_of(amount), (amount > 0).astype(float))
+    assert np.isfinite(asked(QUICK, state, np.array([0.0, 1e308, -1e308]))).all()
+
+
 def test_learning_stops_when_the_latest_examples_gain_nothing() -> None:
     told: list[tuple[int, int, str]] = []
     viewers, films, _ = tastes()

@@ -105,7 +105,7 @@ def matrix(state: State, values: dict[str, Any], dtype: DTypeLike = np.float32) 
 def numbers(state: State, values: dict[str, Any]) -> Array:
     """The numbers and vectors among the features, missing ones as NaN: float64 [rows, their width]."""
     given = zip(state["layout"], values.values(), strict=True)
-    columns = [_columns(value) for part, value in given if "names" not in part]
+    columns = [columns_of(value) for part, value in given if "names" not in part]
     return np.hstack([np.zeros((_rows(values), 0)), *columns])
 
 
@@ -139,7 +139,8 @@ def _hits(value: Ragged, names: Vocabulary) -> tuple[Array, Array]:
     return np.divmod(pairs, max(len(names), 1))
 
 
-def _columns(value: Any) -> Array:
+def columns_of(value: Any) -> Array:
+    """Numbers or vectors as columns: missing and infinite ones are NaN, larger ones than are computed with those."""
     array = np.asarray(value)
     columns = array if array.ndim == 2 else array[:, None]
     return np.clip(np.where(np.isfinite(columns), columns, np.nan), -LARGEST, LARGEST)
@@ -156,7 +157,7 @@ def _fill(into: Array, names: Vocabulary, value: Any) -> None:
     elif isinstance(value, Ragged):
         into[_hits(value, names)] = 1
     else:
-        into[:] = _columns(value)
+        into[:] = columns_of(value)
 
 
 def categories(parts: list[Part]) -> list[int]:

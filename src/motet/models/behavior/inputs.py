@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from motet.batch import Array, Codes, Ragged, Vocabulary, offsets_of
 from motet.model import State
-from motet.models.behavior.features import frequent
+from motet.models.behavior.features import columns_of, frequent
 from motet.windows import Windows
 
 FEW = 64  # rows whose names are looked up one by one: to translate a whole vocabulary would take longer
@@ -51,9 +51,7 @@ def _part(value: Any, most: int) -> Part:
     if isinstance(value, Ragged):
         assert value.names is not None
         return {"kind": "bag", "names": frequent(value.windows.flat()[0], value.names, most)}
-    array = np.asarray(value)
-    kind, columns = ("vector", array) if array.ndim == 2 else ("number", array[:, None])
-    known = np.where(np.isfinite(columns), columns, np.nan).astype(np.float64)
+    known = columns_of(value).astype(np.float64)
     some = ~np.isnan(known)
     n = np.maximum(some.sum(axis=0), 1)
     mean = np.nansum(known, axis=0) / n
@@ -62,7 +60,10 @@ def _part(value: Any, most: int) -> Part:
     scale[scale <= FLAT * np.maximum(1, np.abs(mean))] = 1
     low, high = (apart / scale).min(axis=0, initial=0), (apart / scale).max(axis=0, initial=0)
     kept = {"mean": mean, "scale": scale, "low": low, "high": high}
-    return {"kind": kind, **{name: each.tolist() for name, each in kept.items()}}
+    return {
+        "kind": "vector" if np.ndim(value) == 2 else "number",
+        **{name: each.tolist() for name, each in kept.items()},
+    }
 
 
 def starts(parts: list[Part]) -> Array:
@@ -118,8 +119,8 @@ def _bag(value: Ragged, known: Vocabulary, begin: int) -> Windows:
 
 
 def _standard(part: Part, value: Array) -> Array:
-    columns = value if value.ndim == 2 else value[:, None]
-    there = np.isfinite(columns)
+    columns = columns_of(value)
+    there = ~np.isnan(columns)
     apart = np.where(there, columns, part["mean"]) - np.array(part["mean"])
     made = np.clip(apart / np.array(part["scale"]), part["low"], part["high"]).astype(np.float32)
     return made if part["kind"] == "vector" else np.hstack([made, there.astype(np.float32)])
