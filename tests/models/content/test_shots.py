@@ -76,7 +76,7 @@ def test_where_all_that_is_shown_has_one_label_nothing_is_asked() -> None:
     assert found["confidence"].tolist() == [1.0]
 
 
-def test_what_is_slow_or_away_is_null_in_time_with_a_reason() -> None:
+def test_what_is_slow_is_null_in_time_with_a_reason() -> None:
     def slow(request: Any, n: int) -> Any:
         time.sleep(3)
         return 200, {}, chat('{"label": "good"}')
@@ -85,12 +85,16 @@ def test_what_is_slow_or_away_is_null_in_time_with_a_reason() -> None:
         began = time.perf_counter()
         late = read(FewShot(LLM("any", url=url, parallel=2), seconds=0.5), "So so.", "Well.")
         assert time.perf_counter() - began < 2
+    assert names(late["label"]) == [None, None]
+    assert late.problems == ("not there within 0.5 s",) * 2
+    assert late.passing == (True, True)
+
+
+@pytest.mark.parametrize("seconds", [None, 2])
+def test_where_nobody_answers_there_is_one_error_with_a_deadline_too(seconds: float | None) -> None:
     away = LLM("any", url="http://127.0.0.1:9/v1", retries=0)
-    gone = read(FewShot(away, seconds=2), "So so.", "Well.")
-    assert names(late["label"]) == names(gone["label"]) == [None, None]
-    assert late.passing == gone.passing == (True, True)
     with pytest.raises(RunError, match="does not answer"):
-        read(FewShot(away), "So so.")
+        read(FewShot(away, seconds=seconds), "So so.")
 
 
 def test_rows_without_a_label_teach_nothing() -> None:

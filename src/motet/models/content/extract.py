@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from motet.batch import Batch, Value
 from motet.clock import once
 from motet.column import Category, Column, Tags, Text, column
-from motet.errors import GraphError, RunError
+from motet.errors import GraphError
 from motet.llm import LLM, PACKAGED, Client, Prompt, Reply, carried
 from motet.llm.account import uncharged
 from motet.model import Model, State
@@ -83,7 +83,7 @@ class Extract(Model, Generic[R]):
     Call: Extract(llm, Facets)(words).mood. among: the few candidates it is confined to, where words depend
         on the request. target: the outcome that an evaluation holds its only category against; nothing is learnt
         from it.
-    Errors: RunError when the model or its endpoint cannot answer at all.
+    Errors: RunError when the model or its endpoint cannot answer at all; `otherwise` then answers.
     Source: Zhao et al. 2021 (arXiv 2102.09690) for scores relative to a habit, there of content-free texts.
     """
 
@@ -126,15 +126,13 @@ class Extract(Model, Generic[R]):
         return self.read(read) if seconds is None else self._in_time(read, seconds, batch.left)
 
     def _in_time(self, texts: Sequence[str], seconds: float, left: Event | None) -> Read:
-        """What is read by then; all of it is null where the model cannot be asked at all, or does not answer."""
+        """What is read by then; all of it is null where the model is late. Errors: it cannot be asked at all."""
         rounds = -(-len(texts) // self.llm.open().parallel)
         pool = ThreadPoolExecutor(1)
         try:
             return pool.submit(carried(self.read), texts, seconds, left).result(SLACK * seconds * rounds)
         except TimeoutError:
             why = f"not there within {seconds:g} s"
-        except RunError as error:
-            why = str(error)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         nothing = record_fields.columns(record_fields.wanted(self.record), [{} for _ in texts])

@@ -41,7 +41,8 @@ class FewShot(Model):
     path. characters: of a text that are read.
     Call: FewShot(llm, seconds=2)(Query.text, near=embed(Query.text), target=Query.intent). near: vectors whose dot
         product says how similar two texts are. Returns Labelled; its confidence is among the labels that were shown.
-    Errors: RunError when no training row has a label, or the model cannot answer at all.
+    Errors: RunError when no training row has a label, or the model or its endpoint cannot answer at all;
+        `otherwise` then answers.
     Source: Liu et al. 2022 (arXiv 2101.06804) for showing the nearest.
     """
 
@@ -96,11 +97,7 @@ class FewShot(Model):
             most = None if seconds is None else seconds * rounds
             found = list(pool.map(carried(one), range(len(texts)), timeout=most))
         except TimeoutError:
-            found = _nothing(len(texts), f"not there within {seconds:g} s")
-        except RunError as error:
-            if seconds is None:
-                raise
-            found = _nothing(len(texts), str(error))
+            found = [(None, np.nan, f"not there within {seconds:g} s", True)] * len(texts)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
         return _read(found)
@@ -113,10 +110,6 @@ def _nearest(asked: Array, known: Array, shots: int) -> Array:
     """The rows most similar to each one asked, the nearest last; of equals the earlier: int64 [asked, shots]."""
     order = np.argsort(-(asked @ known.T), axis=1, kind="stable")
     return order[:, :shots][:, ::-1]
-
-
-def _nothing(rows: int, why: str) -> list[Said]:
-    return [(None, np.nan, why, True)] * rows
 
 
 def _examples(state: State, rows: Array) -> list[tuple[str, str]]:
