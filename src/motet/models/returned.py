@@ -14,10 +14,17 @@ from motet.windows import Windows
 
 
 def _numbers(made: Any) -> Array:
-    values = np.array(_listed(made), np.float64)
+    values = _real(_listed(made)).astype(np.float64)
     if values.ndim != 1:
         raise ValueError(f"it has {values.ndim} dimensions")
     values[np.isinf(values)] = np.nan
+    return values
+
+
+def _real(made: Any) -> Array:
+    values = np.asarray(made)
+    if values.dtype.kind == "c":
+        raise ValueError("its numbers are complex")
     return values
 
 
@@ -51,7 +58,7 @@ def _tags(made: Any) -> Ragged:
 
 
 def _vectors(made: Any) -> Array:
-    values = np.asarray(made, np.float32)
+    values = _real(made).astype(np.float32, copy=False)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise ValueError("a vector is a row of finite numbers, all rows of one width")
     return values
