@@ -10,8 +10,11 @@ import pytest
 
 import motet as mt
 from motet.batch import Array, Batch
+from motet.cost import Cost
 from motet.model import Model, State
-from tests.shop import Item, Purchase, shop
+from motet.plan import cost_key
+from motet.store import Store
+from tests.shop import Buyer, Item, Purchase, shop
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,56 @@ def test_what_was_never_measured_is_said_to_be_so(tmp_path: Path) -> None:
     plan = graph.plan(shop(), store=tmp_path)
     assert lines(plan)["length"].seconds is None
     assert "not measured" in str(plan)
+
+
+def heard(*said: str) -> mt.Data:
+    """As many events, in which this was searched for."""
+    events = [
+        {"buyer": "b", "at": i, "search": text, "amount": 1.0, "item": 0, "stars": 5.0} for i, text in enumerate(said)
+    ]
+    items = [{"item_id": i, "name": "tea", "price": 1.0, "kind": "tea"} for i in range(4)]
+    return mt.Data({Item: items, Buyer: [{"buyer_id": "b", "age": 30}], Purchase: events})
+
+
+def test_rows_of_empty_text_do_not_stand_for_the_cost_of_a_text(tmp_path: Path) -> None:
+    kept = Store(tmp_path)
+    for key in (asked.node.fingerprint, cost_key(asked.node)):  # pyright: ignore[reportArgumentType]
+        kept.add_cost(key, Cost(calls=1, rows=100, seconds=1.0))
+    said = lines(graph.plan(heard("", "tea", "", "pot"), store=tmp_path))["asked"]
+    assert (said.seconds, said.elsewhere, said.silent) == (0.02, False, False)
+    assert said.cost == 0.02, "a request is one that says something"
+    empty = graph.plan(heard("", ""), store=tmp_path)
+    line = lines(empty)["asked"]
+    assert (line.seconds, line.elsewhere, line.silent) == (None, False, True)
+    assert "no texts in data" in str(empty)
+    assert lines(graph.plan(store=tmp_path))["asked"].seconds is None, "without data nobody knows"
+
+
+def test_a_column_without_texts_costs_what_its_model_takes_of_other_rows(tmp_path: Path) -> None:
+    kept = Store(tmp_path)
+    kept.add_cost(asked.node.fingerprint, Cost(calls=1, rows=100, seconds=1e-6))
+    kept.add_cost(cost_key(length.node), Cost(calls=1, rows=10, seconds=1.0))  # pyright: ignore[reportArgumentType]
+    plan = graph.plan(heard("", ""), store=tmp_path)
+    line = lines(plan)["asked"]
+    assert (line.seconds, line.elsewhere, line.silent) == (0.1, True, True)
+    assert "each as ahead" in str(plan)
+    assert (lines(plan)["length"].seconds, lines(plan)["length"].elsewhere) == (0.1, False)
+
+
+def test_of_rows_that_are_prepared_only_those_with_a_text_are_billed(tmp_path: Path) -> None:
+    named = Costly()(Item.name)
+    Store(tmp_path).add_cost(named.node.fingerprint, Cost(calls=1, rows=12, seconds=6.0))
+    some = shop(items=12, names=dict.fromkeys(range(6), ""))
+    line = lines(mt.Graph(named=named).plan(some, store=tmp_path))["named"]
+    assert (line.seconds, line.times, line.cost) == (1.0, 12, 6.0)
+
+
+def test_what_reads_more_than_a_text_is_measured_by_all_its_rows(tmp_path: Path) -> None:
+    priced = Costly()(Purchase.search + Purchase.amount.text())
+    kept = Store(tmp_path)
+    kept.add_cost(cost_key(priced.node), Cost(calls=1, rows=10, seconds=1.0))  # pyright: ignore[reportArgumentType]
+    line = lines(mt.Graph(priced=priced).plan(heard("", ""), store=tmp_path))["priced"]
+    assert (line.seconds, line.silent) == (0.1, False)
 
 
 def test_measuring_tries_costly_models_on_a_few_rows(tmp_path: Path) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 from rich.table import Table as Grid
 
-from motet.apply import Apply, Fit, Within
-from motet.batch import Batch, take
+from motet.apply import Apply, Fit, Within, aligned_of
+from motet.batch import Array, Batch, take
+from motet.column import Image, Text, Vector
 from motet.cost import Cost
 from motet.data import Data
 from motet.memory import Peak
 from motet.model import NOTHING, digest
-from motet.node import Column, event_of
+from motet.node import Column, Node, event_of
 from motet.operators import OPERATORS
 from motet.outline import Outline
 from motet.printed import printed
+from motet.record import Field
 from motet.run.context import Context
 from motet.run.null import Count, counts, is_work
 from motet.run.runner import Local
@@ -27,6 +30,7 @@ from motet.store import Store
 from motet.store.folder import open_store
 
 SAMPLE = 8  # rows that are really computed to measure a column's unit cost
+TEXTS = (Text, Image)  # what may be empty, and costs nothing then
 NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure tries costly models on a few rows"
 
 
@@ -34,7 +38,7 @@ NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure 
 class Line:
     """One column of a plan. seconds: of one row, as measured. peak_bytes: resident memory that its model has added at
     most, be it in a call or in its fit. None where it never ran here, or the system does not tell. reads: the columns
-    and fields that it is made of, and fitted on."""
+    and fields that it is made of, and fitted on. elsewhere, silent: as `Unit` says them."""
 
     column: str
     grain: str
@@ -46,6 +50,22 @@ class Line:
     cost: float | None
     peak_bytes: int | None = None
     reads: tuple[str, ...] = ()
+    elsewhere: bool = False
+    silent: bool = False
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a row of a column takes, in seconds; None where that was not measured.
+
+    told: the share of its rows that is not empty. elsewhere: measured on what its model computes ahead, and not on rows
+    of its own. silent: so it is, or not measured, since all rows that the data have for it are empty texts.
+    """
+
+    seconds: float | None
+    told: float = 1.0
+    elsewhere: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +88,7 @@ class Plan:
         dearest = _dearest(self.lines)
         for line in self.lines:
             times = "?" if line.times is None else f"{line.times:,}"
-            share = f"<- {dearest[1]:.0%} of the bill" if dearest and line is dearest[0] else ""
+            share = f"<- {dearest[1]:.0%} of the bill" if dearest and line is dearest[0] else _origin(line)
             figures = times, _each(line), _in_all(line), _memory(line)
             grid.add_row(line.column, line.grain, line.computed, *figures, share)
         rows = printed(grid, width=150)
@@ -83,7 +103,7 @@ def plan(outline: Outline, data: Data | None = None, *, store: Path | str | None
         _measure(outline, data, kept)
     sizes = {} if data is None else {record: len(table) for record, table in data.tables.items()}
     named = {c.fingerprint: outline.name(c) for c in outline.columns if _told(outline, c)}
-    lines = [_line(outline, kept, c, named) for c in counts(outline, sizes) if _shown(outline, c.column)]
+    lines = [_line(outline, data, kept, c, named) for c in counts(outline, sizes) if _shown(outline, c.column)]
     return Plan(tuple(lines), mermaid(outline))
 
 
@@ -93,27 +113,88 @@ def cost_key(node: Apply | Fit) -> str:
     return digest(node.model.identity(), how)
 
 
-def _line(outline: Outline, store: Store, count: Count, named: Mapping[str, str]) -> Line:
+def unit(store: Store, node: Apply, data: Data | None) -> Unit:
+    """What a row takes. An empty text costs nothing and stands for no text, so a model that reads texts alone is
+    measured by the rows that have one; a column without any costs what its model takes of a row ahead."""
+    told = _filled(node, data)
+    if told is None:
+        return Unit(_mean(store.cost(cost_key(node))))
+    ahead = event_of(node.grain) is None
+    own = _mean(store.cost(node.fingerprint))
+    if own is not None and told:
+        return Unit(own / told, told)
+    silent = data is not None and not told
+    other = None if ahead and silent else _mean(store.cost(digest(node.model.identity(), str(False))))
+    return Unit(other, told, not ahead and other is not None, silent)
+
+
+def _mean(cost: Cost | None) -> float | None:
+    return cost.seconds / cost.rows if cost and cost.rows else None
+
+
+def _filled(node: Apply, data: Data | None) -> float | None:
+    """Of the rows of a model that reads texts (or pictures) alone, the share that has one; None where it reads other
+    things too. Without data nobody knows of any."""
+    event = event_of(node.grain)
+    read = [c for c in _row(node) if event is None or event in c.grain]
+    if not any(isinstance(c, TEXTS) for c in read) or not all(isinstance(c, (*TEXTS, Vector)) for c in read):
+        return None
+    fields = _fields(read)
+    records = {field.record for field in fields}
+    if len(records) != 1 or not records <= node.grain:
+        return None
+    if any(field.record.fields[field.name] not in TEXTS for field in fields):
+        return None
+    table = None if data is None else data.tables.get(records.pop())
+    if table is None or not len(table):
+        return 0.0
+    there = [pc.greater(pc.binary_length(table.columns[field.name]), 0).fill_null(False) for field in fields]
+    filled: Array = np.stack([each.to_numpy(zero_copy_only=False) for each in there])
+    return float(filled.any(axis=0).mean())
+
+
+def _fields(columns: Iterable[Column]) -> list[Field]:
+    """What a row of these columns is made of."""
+    found, waiting = dict[str, Node](), [column.node for column in columns]
+    while waiting:
+        node = waiting.pop()
+        if node.fingerprint not in found:
+            found[node.fingerprint] = node
+            waiting += [c.node for c in (_row(node) if isinstance(node, Apply) else node.inputs)]
+    return [node for node in found.values() if isinstance(node, Field)]
+
+
+def _row(node: Apply) -> list[Column]:
+    """What a model reads row by row: not a table that it looks things up in, but whole candidates of an event."""
+    event = event_of(node.grain)
+    whole = [c for c in node.inputs if event is not None and event in c.grain]
+    return list(dict.fromkeys([*aligned_of(node.args), *whole]))
+
+
+def _line(outline: Outline, data: Data | None, store: Store, count: Count, named: Mapping[str, str]) -> Line:
     node = count.column.node
     node = node.late.node if isinstance(node, Within) else node
     cost = store.cost(cost_key(node)) if isinstance(node, Apply) else None
     learnt = store.cost(cost_key(node.fit)) if isinstance(node, Apply) and node.fit else None
-    each = cost.seconds / cost.rows if cost and cost.rows else None
+    each = unit(store, node, data) if isinstance(node, Apply) else Unit(None)
     model = str(node.model) if isinstance(node, Apply) else type(node).__name__.lower()
     crosses = isinstance(node, Apply) and node.model.crosses
     times = 1 if crosses else count.times
-    total = None if each is None or times is None else each * times * count.share
+    told = times if count.per_request or times is None else times * each.told
+    total = None if each.seconds is None or told is None else each.seconds * told * count.share
     return Line(
         outline.name(count.column),
         count.grain,
         count.occasion,
         count.times,
-        each,
+        each.seconds,
         count.per_request,
         model,
         total,
         ((cost or Cost()) + (learnt or Cost())).peak_bytes,
         tuple(dict.fromkeys(named[read.fingerprint] for read in _sources(Column(node), named))),
+        each.elsewhere,
+        each.silent,
     )
 
 
@@ -142,6 +223,13 @@ def _dearest(lines: tuple[Line, ...]) -> tuple[Line, float] | None:
 
 def _each(line: Line) -> str:
     return "not measured" if line.seconds is None else span(line.seconds)
+
+
+def _origin(line: Line) -> str:
+    """Why a line says what it says of its rows, where they were not what was measured."""
+    if line.elsewhere:
+        return "each as ahead"
+    return "no texts in data" if line.silent else ""
 
 
 def _in_all(line: Line) -> str:
