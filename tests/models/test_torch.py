@@ -296,6 +296,34 @@ def test_what_does_not_fit_is_said_at_the_fit(module: Any, kind: Any, says: str,
         fitted(tmp_path, made=mt.Torch(module, kind=kind)(Purchase.amount))
 
 
+class Fails(nn.Module):
+    def forward(self, x: Any) -> Any:
+        raise ValueError("boom")
+
+
+def raises(module: Any, inputs: Any, target: Any) -> None:
+    descends(module, inputs, target[:1].repeat(7))
+
+
+@pytest.mark.parametrize(
+    ("model", "says", "code"),
+    [
+        (mt.Torch(Fails()), r"Torch\(Fails\) failed: ValueError: boom", Fails.forward),
+        (mt.Torch(weighed(1), train=raises), r"Torch\(Linear\) cannot be trained: \w+: ", descends),
+        (mt.Torch(weighed(1), train=lambda *given: 1 / 0), "cannot be trained: ZeroDivisionError: division", None),
+    ],
+)
+def test_what_the_authors_code_raises_names_its_line(model: Any, says: str, code: Any, tmp_path: Path) -> None:
+    target = {} if model.train is None else {"target": Purchase.amount}
+    with pytest.raises(RunError, match=says) as failed:
+        fitted(tmp_path, made=model(Purchase.amount, **target))
+    file, _, line = failed.value.help.rpartition(":")
+    assert file == f"look at {__file__}"
+    if code is not None:
+        first = code.__code__.co_firstlineno
+        assert first < int(line) < first + 9
+
+
 def test_what_is_no_probability_is_refused_for_a_flag(tmp_path: Path) -> None:
     made = mt.Torch(weighed(1), train=lambda module, inputs, target: None)(
         Purchase.amount, target=Purchase.amount >= 25

@@ -18,6 +18,7 @@ from motet.clock import library
 from motet.column import Number, Vector
 from motet.errors import RunError
 from motet.model import State
+from motet.models.raised import place
 
 if TYPE_CHECKING:
     from motet.models.torch import Torch
@@ -39,8 +40,9 @@ def trained(
         cast(Any, torch).manual_seed(seed)
         try:
             model.train(module.train(), _inputs(tensors), _tensor(labels))
-        except RuntimeError as error:
-            raise RunError(f"{model} cannot be trained: {error}", help=_shapes(tensors)) from error
+        except Exception as error:
+            what = f"{model} cannot be trained: {type(error).__name__}: {error}"
+            raise RunError(what, help=place(error, _shapes(tensors))) from error
     tell(1, 1, f"{len(labels):,} rows")
     return module.eval()
 
@@ -50,8 +52,11 @@ def kept(model: Torch, module: Any, tensors: Mapping[str, Array], probability: b
     some = {name: value[:TRIED] for name, value in tensors.items()}
     try:
         made = run(module, some)
-    except (RuntimeError, TypeError, IndexError, ValueError) as error:
+    except (RuntimeError, TypeError, IndexError) as error:
         raise RunError(f"{model} cannot read its inputs: {error}", help=_shapes(tensors)) from error
+    except Exception as error:
+        what = f"{model} failed: {type(error).__name__}: {error}"
+        raise RunError(what, help=place(error, _shapes(tensors))) from error
     _check_shape(model, made, len(next(iter(some.values()))), probability)
     single = {name: value[:1] for name, value in some.items()}
     if not _close(run(module, single), made[:1]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import tracemalloc
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -166,6 +166,27 @@ def test_unknown_outcomes_are_not_learnt_from(model: Any) -> None:
     some = Batch({**features_of(batch, half).columns, "at": half}, rows=len(half), seed=batch.seed)
     labels[1::2] = np.nan
     assert alike(model, batch, model.fit(batch, labels), model.fit(some, labels[half]))
+
+
+def test_a_setting_that_scikit_learn_refuses_is_said_with_the_estimator() -> None:
+    batch, odds = planted()
+    model = Sklearn(RandomForestClassifier(cast(Any, "many")))
+    with pytest.raises(RunError, match=r"(?s)'n_estimators' parameter of RandomForestClassifier.*'many'") as failed:
+        model.fit(batch, (odds > 0).astype(float))
+    assert failed.value.what.startswith(f"{model} cannot be fitted: ")
+    assert failed.value.help == "change its settings: mt.Sklearn(RandomForestClassifier(...))"
+
+
+class Stubborn(Ridge):
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        raise ValueError("not today")
+
+
+def test_an_estimator_of_ones_own_that_fails_names_its_line() -> None:
+    batch, odds = planted()
+    with pytest.raises(RunError, match="cannot be fitted: not today") as failed:
+        Sklearn(Stubborn()).fit(batch, odds)
+    assert failed.value.help == f"look at {__file__}:{Stubborn.fit.__code__.co_firstlineno + 1}"
 
 
 @pytest.mark.parametrize("model", BINARY, ids=str)

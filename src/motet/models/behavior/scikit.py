@@ -12,11 +12,12 @@ import numpy as np
 from motet.batch import Array, Batch, take
 from motet.clock import library
 from motet.column import Flag, Number
-from motet.errors import GraphError
+from motet.errors import GraphError, RunError
 from motet.model import Model, State
 from motet.models.behavior.examples import examples
 from motet.models.behavior.features import Feature, averages, design, features, layout
 from motet.models.behavior.outcome import predicted
+from motet.models.raised import place
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,11 @@ class Sklearn(Model):
         learner = _seeded(self.estimator, batch.seed)
         mean = np.full(X.shape[1], np.nan) if _reads_missing(learner) else averages(X)
         labels = seen.labels.astype(np.int64) if self._classifies else seen.labels
-        learner.fit(np.where(np.isnan(X), mean, X), labels)
+        try:
+            learner.fit(np.where(np.isnan(X), mean, X), labels)
+        except Exception as error:
+            help = f"change its settings: mt.Sklearn({type(learner).__name__}(...))"
+            raise RunError(f"{self} cannot be fitted: {error}", help=place(error, help)) from error
         return State(layout=parts["layout"], mean=mean, pickle=pickle.dumps(learner))
 
     def apply(self, state: State, batch: Batch) -> Array:
