@@ -381,8 +381,10 @@ def test_what_on_says(text: str, said: mt.Ray) -> None:
     [
         ("spark", "nothing runs on 'spark'; there is: ray"),
         ("ray,worker=4", "did you mean 'workers'"),
-        ("ray,workers=many", "'workers=many' says nothing"),
-        ("ray,workers", "'workers' says nothing"),
+        ("ray,workers=many", "workers is a whole number, and 'workers=many' gives none"),
+        ("ray,workers", "workers is a whole number, and 'workers' gives none"),
+        ("ray,cpus=two", "cpus is a number, and 'cpus=two' gives none"),
+        ("ray,blocks=", "blocks is a text, and 'blocks=' gives none"),
         ("ray,workers=0", "it takes a worker or more"),
         ("ray,cpus=nan", "each with some processor and memory"),
         ("ray,cpus=inf", "each with some processor and memory"),
@@ -399,15 +401,25 @@ def test_what_on_cannot_say(text: str, said: str) -> None:
 def test_replicas_that_could_not_share_their_events_are_refused(tmp_path: Path) -> None:
     prepared(tmp_path)
     target = "tests/serve/served.py:goods"
-    with pytest.raises(mt.RunError, match="2 replicas on 1 nodes cannot share an event log in a file") as raised:
+    with pytest.raises(mt.RunError, match="2 replicas on 1 node cannot share an event log in a file") as raised:
         on_ray.serve(Settings(target, str(tmp_path)), mt.Ray(workers=2))
     assert "--events postgresql://" in raised.value.help
+
+
+def test_more_replicas_than_this_machine_can_be_shared_among_are_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    prepared(tmp_path)
+    with pytest.raises(mt.RunError, match="9999 workers of 1 CPUs are too many"):
+        on_ray.serve(Settings("tests/serve/served.py:goods", str(tmp_path)), mt.Ray(workers=9999))
 
 
 def test_the_application_of_a_service_is_made_from_its_arguments() -> None:
     cluster.ray()
     told = {"target": "tests/serve/served.py:goods", "store": "/store", "workers": 3, "cpus": 2}
-    with pytest.raises(mt.RunError, match="3 replicas on 1 nodes cannot share"):
+    with pytest.raises(mt.RunError, match="3 replicas on 1 node cannot share"):
         on_ray.app(told)
     deployed = on_ray.app({**told, "events": "postgresql://here/events"})._bound_deployment
     assert (deployed.name, deployed.num_replicas, deployed.ray_actor_options) == ("goods", 3, {"num_cpus": 2})
@@ -523,7 +535,7 @@ def test_a_replica_answers_as_the_graph_does_and_finishes_what_is_in_flight(tmp_
     assert set(replies.statuses) <= {200, 404, 503}
     assert replies.broken == 0
     assert out == b""
-    assert errors.decode() == f"goods is served on http://127.0.0.1:{port} by 1 replicas on Ray\n"
+    assert errors.decode() == f"goods is served on http://127.0.0.1:{port} by 1 replica on Ray\n"
 
 
 def test_the_image_of_the_docs_sets_what_every_node_reads() -> None:

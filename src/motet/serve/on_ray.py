@@ -22,7 +22,8 @@ from typing import Any
 
 from motet import loading
 from motet.errors import RunError
-from motet.run.ray.cluster import alive, connected, failed, shared, silent
+from motet.rows.problems import counted
+from motet.run.ray.cluster import alive, connected, failed, not_crowded, ray, shared, silent
 from motet.run.ray.config import Ray
 from motet.serve.log import opened
 from motet.serve.process import Settings, answering, is_loopback, judge
@@ -58,14 +59,15 @@ def serve(settings: Settings, on: Ray) -> None:
     name, store = loading.name(settings.target), existing_store(settings.store)
     judge(settings)
     loading.published(settings.target, store.root)
+    _crowded(on)
     _events(settings, on.workers, 1)
     opened(settings.events, name, store.root)
     with TemporaryDirectory(prefix="motet-") as folder:
-        ray = connected(on, {**TUNED, **_apart(folder)})
-        _events(settings, on.workers, len(alive(ray)))
-        _reachable(settings, len(alive(ray)))
-        shared(ray, store.root.absolute())
-        _run(ray, settings, on, name)
+        package = connected(on, {**TUNED, **_apart(folder)})
+        _events(settings, on.workers, len(alive(package)))
+        _reachable(settings, len(alive(package)))
+        shared(package, store.root.absolute())
+        _run(package, settings, on, name)
 
 
 def _run(ray: Any, settings: Settings, on: Ray, name: str) -> None:
@@ -74,7 +76,7 @@ def _run(ray: Any, settings: Settings, on: Ray, name: str) -> None:
         with silent():
             _deployed(settings, on, str(Path.cwd()))
         where = f"http://{settings.host}:{settings.port}"
-        print(f"{name} is served on {where} by {on.workers} replicas on Ray", file=sys.stderr, flush=True)
+        print(f"{name} is served on {where} by {counted(on.workers, 'replica')} on Ray", file=sys.stderr, flush=True)
         ended.wait()
     finally:
         with silent():
@@ -164,6 +166,12 @@ def _apart(folder: str) -> dict[str, str]:
     return {f"RAY_SERVE_HAPROXY_{name}": value for name, value in told.items()}
 
 
+def _crowded(on: Ray) -> None:
+    """Errors: the cluster that would be started here cannot have so many replicas."""
+    if on.place is None and "RAY_ADDRESS" not in os.environ and not ray().is_initialized():
+        not_crowded(on)
+
+
 def _reachable(settings: Settings, nodes: int) -> None:
     """Errors: replicas would listen where no other node reaches them."""
     if nodes > 1 and is_loopback(settings.host):
@@ -177,6 +185,6 @@ def _events(settings: Settings, replicas: int, nodes: int) -> None:
     """Errors: the log is a file, which others than one process on one machine cannot share."""
     if (replicas > 1 or nodes > 1) and not str(settings.events or "").startswith("postgres"):
         raise RunError(
-            f"{replicas} replicas on {nodes} nodes cannot share an event log in a file",
+            f"{counted(replicas, 'replica')} on {counted(nodes, 'node')} cannot share an event log in a file",
             help="--events postgresql://user:password@host/database",
         )

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 SCHEME = "ray://"
 ON = "--on ray, --on ray://10.0.0.1:6379 or --on ray,workers=4,cpus=2"
-READERS: Mapping[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
+READERS: Mapping[str, tuple[Callable[[str], Any], str]] = {
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "str": (str, "a text"),
+}
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,16 @@ class Ray:
         kinds = {field.name: str(field.type).partition(" ")[0] for field in fields(Ray) if field.name != "address"}
         told: dict[str, Any] = {}
         for each in given:
-            name, equals, value = each.partition("=")
+            name, _, value = each.partition("=")
+            if name not in kinds:
+                raise GraphError(f"{each!r} says nothing of a Ray cluster; {listed(kinds, name)}", help=ON)
+            reader, what = READERS[kinds[name]]
             try:
-                told[name] = READERS[kinds[name]](value) if equals else kinds[""]
-            except (KeyError, ValueError):
-                raise GraphError(f"{each!r} says nothing of a Ray cluster; {listed(kinds, name)}", help=ON) from None
+                told[name] = reader(value)
+            except ValueError:
+                value = ""
+            if not value:
+                raise GraphError(f"{name} is {what}, and {each!r} gives none", help=ON)
         if place != "ray" and not place.startswith(SCHEME):
             raise GraphError(f"nothing runs on {place!r}; there is: ray", help=ON)
         return Ray(None if place == "ray" else place.removeprefix(SCHEME), **told)
