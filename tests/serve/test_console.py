@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
 import motet as mt
 from motet import loading
@@ -386,6 +386,50 @@ def test_the_landscape_has_every_model_at_its_place(page: Page, running: Served)
     expect(used.filter(has_text="ALS")).to_contain_text("fitted in")
     assert "`" not in page.locator("main").inner_text()
     expect(page.locator(".models li", has_text="FewShot").locator("code")).to_have_text("shots")
+
+
+def card(page: Page, model: str) -> Locator:
+    return page.locator(".models li", has=page.get_by_role("heading", name=re.compile(rf"^{model}\b")))
+
+
+def test_the_landscape_says_what_each_model_costs_and_where_that_was_measured(page: Page, running: Served) -> None:
+    assert running.ask(buyer="b4", amount=3.0).status == 200
+    show(page, running, "landscape")
+    for row in loading.models():
+        if row["measured"] is None:
+            expect(card(page, row["model"])).to_contain_text("costs what it runs")
+        elif row["model"] not in ("ALS", "BM25", "Popular", "Write"):
+            expect(card(page, row["model"])).to_contain_text(f" a {'row of' if 'ms' in row['measured'] else 'fit on'} ")
+    expect(card(page, "DCN")).to_contain_text("102 s, 494 MB a fit on frappe")
+    expect(card(page, "Extract")).to_contain_text("230 ms a row of banking77")
+    expect(card(page, "Write")).to_contain_text(re.compile("reply live .* a call"))
+    expect(card(page, "ALS")).not_to_contain_text("ml-100k")
+    expect(card(page, "BM25")).to_contain_text("Motet's own: 0.82 ms a row of banking77")
+
+
+def test_the_landscape_says_what_a_model_returned_or_once_what_measures_it(
+    page: Page, running: Served, tmp_path: Path
+) -> None:
+    show(page, running, "landscape")
+    kept = running.call("GET", "/v1/returns").json["returns"]["rows"][0]
+    expect(card(page, "BM25")).to_contain_text(re.compile(r"found returns net [-\d.]+ \["))
+    expect(card(page, "ALS")).to_contain_text(kept["verdict"]["word"])
+    for model in ("Popular", "Write", "DCN"):
+        expect(card(page, model)).not_to_contain_text("returns")
+    expect(page.locator("main p code", has_text="--keep")).to_have_count(1)
+    card(page, "BM25").get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1, name="Returns")).to_be_focused()
+    with gated(prepared(tmp_path)) as other:
+        show(page, other, "landscape")
+        expect(page.locator("main")).to_contain_text("Returns were not measured here")
+        expect(page.locator("main code", has_text="motet returns FILE.py:GRAPH")).to_have_count(1)
+        expect(page.locator("main .models").get_by_role("link")).to_have_count(0)
+
+
+def test_a_text_that_was_always_empty_is_not_said_to_cost_nothing(page: Page, running: Served) -> None:
+    show(page, running, "graph")
+    search = page.locator("article", has_text="named.Indexed, Purchase.search")
+    expect(search).to_contain_text("not measured: no text in the data")
 
 
 def test_returns_that_were_kept_are_shown_and_else_the_command(

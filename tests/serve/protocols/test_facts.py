@@ -86,6 +86,30 @@ def test_the_landscape_marks_what_the_graph_uses_with_what_it_took(running: Serv
     assert {name for name, one in models.items() if one["used"]} == {"ALS", "BM25", "Popular"}
     assert all(use["fit"] > 0 for use in models["ALS"]["used"])
     assert models["Popular"]["used"][0]["column"] == "popular"
+    assert models["DCN"]["measured"]["cpu_seconds"] > 0
+
+
+def test_the_landscape_says_which_optional_place_a_model_works_for(tmp_path: Path) -> None:
+    taste, named = mt.ALS()(mt.past(Purchase.item, by=Purchase.buyer), Item), mt.BM25()(Item.name, Purchase.search)
+    popular = mt.Popular()(Purchase.item)
+    found = mt.retrieve(Item, k=5, by=[taste, named]).otherwise(popular)
+    score = mt.LightGBM("lambdarank")(found, taste, popular, target=Purchase.stars >= 4).otherwise(found)
+    with served(prepared(tmp_path, mt.Graph(top=score.top(3)))) as server:
+        models = {one["model"]: one["used"] for one in server.call("GET", "/v1/landscape").json["models"]}
+    assert {use["place"] for use in models["BM25"]} == {"found"}
+    assert {use["place"] for use in models["ALS"]} == {None}, "two places read it"
+    assert {use["place"] for use in models["LightGBM"]} == {"score"}
+    assert {use["place"] for use in models["Popular"]} == {None}, "it answers instead"
+
+
+def test_a_column_whose_texts_are_all_empty_is_not_said_to_cost_nothing(running: Served) -> None:
+    (use,) = (
+        use
+        for one in running.call("GET", "/v1/landscape").json["models"]
+        for use in one["used"]
+        if one["model"] == "BM25" and use["column"] != "Indexed(1.2, b=0.75)()"
+    )
+    assert (use["seconds"], use["silent"]) == (None, True)
 
 
 def test_versions_tell_what_is_prepared_and_what_has_happened_since(tmp_path: Path) -> None:
@@ -122,6 +146,7 @@ def test_returns_are_those_that_were_kept_last_and_say_whether_they_are_of_this_
         fitted.store.keep_report(NAME, 1, "returns", {"n": 7})
         found = server.call("GET", "/v1/returns").json
         assert (found["version"], found["same"], found["returns"]) == (1, True, {"n": 7})
+        assert found["help"] == none.json["help"]
     other = mt.Graph(spent=mt.past(Purchase.amount, by=Purchase.buyer).sum())
     prepared(tmp_path, other)
     with served(published(other, name=NAME, store=tmp_path, quiet=True)) as server:

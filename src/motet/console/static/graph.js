@@ -33,6 +33,13 @@ function cost(prices, seconds, read, written) {
   return tokens || (seconds / 3600) * (prices.core ?? 0);
 }
 
+/** What a row of a column takes, and where that was measured if not on its own rows; empty where it never was. */
+export function aRow({ seconds, elsewhere, silent }) {
+  const why = silent ? ": no text in the data" : "";
+  if (seconds === null) return why && `not measured${why}`;
+  return `${span(seconds)} a row${elsewhere ? `, as for prepared rows${why}` : ""}`;
+}
+
 export function Graph() {
   const graph = useRead("/v1/graph");
   const counted = useRead("/metrics", { every: EVERY, with: counts });
@@ -77,7 +84,7 @@ function Column({ line, graph, samples, prices, answers }) {
     <h3><span>${named(graph, line.column)}</span>${fell > 0 && html`<${Tag} kind="fair">stand-in used</${Tag}>`}</h3>
     ${line.model !== line.column && html`<p><code>${line.model}</code></p>`}
     <p class="quiet">${line.computed}${line.times !== null && !line.per_request ? `, ${many(line.times, "row")}` : ""}
-      ${line.seconds !== null && `, ${span(line.seconds)} a row`}${line.cost !== null && !line.per_request && line.times > 1 && `, ${span(line.cost)} in all`}</p>
+      ${aRow(line) && `, ${aRow(line)}`}${line.cost !== null && !line.per_request && line.times > 1 && `, ${span(line.cost)} in all`}</p>
     ${place && html`<p class="quiet">otherwise ${place.cheap === "otherwise" ? "what is declared" : html`<code>${named(graph, place.cheap)}</code>`}</p>`}
     ${line.reads.length > 0 && html`<p class="quiet">reads ${line.reads.map((read, i) => html`${i ? ", " : ""}${named(graph, read)}`)}</p>`}
     ${isNameless(graph, line.column) && html`<details><summary>How it is made</summary><code>${line.column}</code></details>`}

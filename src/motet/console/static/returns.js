@@ -3,7 +3,7 @@
 import { Loaded, Table, Tag, Wrong, count, digits, html, moment, useRead } from "./view.js";
 
 const WORDS = { keep: "good", drop: "bad", "only where it pays": "fair", "not enough data": "" };
-const PER = 1000; // requests that money is given for
+export const PER = 1000; // requests that money is given for
 
 export function Returns() {
   const kept = useRead("/v1/returns");
@@ -18,16 +18,14 @@ function Missing({ help }) {
     <pre tabindex="0" aria-label="command"><code>${help}</code></pre>`;
 }
 
-/** What a column's model brought, in a few words; empty where nothing was measured. */
-export function returned(returns, column) {
-  const row = returns?.rows.find((one) => [one.place, one.strong].includes(column));
-  return row ? `; brings ${interval(row.difference)} ${row.metric}` : "";
-}
-
 const figure = (value) => (value === null || value === undefined ? "–" : value.toFixed(4));
 const interval = ({ value, low, high }, said = figure) => `${said(value)}${low === null ? "" : ` [${said(low)}, ${said(high)}]`}`;
 const Word = ({ verdict }) => (verdict ? html`<${Tag} kind=${WORDS[verdict.word]}>${verdict.word}</${Tag}>
   ${verdict.where.length > 0 && ` ${verdict.where.join(", ")}`}` : "–");
+
+/** What one optional model returned, in a few words that lead to all of them. */
+export const Returned = ({ row }) => html`<a href="#/returns">${row.verdict
+  ? html`net ${interval(row.verdict.net, digits)}` : html`${interval(row.difference)} ${row.metric}`}</a>${row.verdict && html` <${Word} verdict=${row.verdict} />`}`;
 
 function Measured({ kept: { returns, when, version, same } }) {
   const { rows, n, amortised, unmeasured } = returns;

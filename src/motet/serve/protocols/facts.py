@@ -25,10 +25,11 @@ from motet.errors import listed
 from motet.escalate import Escalate
 from motet.llm import llm_of
 from motet.model import Model
-from motet.node import Choice, Column, Otherwise, item_of
+from motet.node import Choice, Column, Otherwise, item_of, upstream
 from motet.operators import OPERATORS
 from motet.outline import Outline
-from motet.plan import Line, cost_key, plan
+from motet.places import Place
+from motet.plan import Line, plan, unit
 from motet.record import Entity
 from motet.serve import http, parts, schemas
 from motet.serve.called import called
@@ -190,12 +191,14 @@ def _model(model: Model) -> str:
 
 
 def _landscape(version: Version) -> Fact:
-    rows = [{**row, "used": _used(version, row["module"])} for row in loading.models()]
+    homes = _homes(version)
+    rows = [{**row, "used": _used(version, row["module"], homes)} for row in loading.models()]
     return {"models": rows}
 
 
-def _used(version: Version, module: str) -> list[Fact]:
-    """The columns that a model makes here, with what its calls and its fit took. each: seconds of a row."""
+def _used(version: Version, module: str, homes: Mapping[str, str]) -> list[Fact]:
+    """The columns that a model makes here, with what its calls and its fit took. seconds: of a row, as the plan has
+    them. place: the optional one that it works for and nothing else."""
     outline, fitted, found = version.outline, version.fitted, list[Fact]()
     for column in outline.columns:
         node = column.node
@@ -204,17 +207,40 @@ def _used(version: Version, module: str) -> list[Fact]:
         learnt = node.fit.model if node.fit else None
         if module not in (type(node.model).__module__, type(learnt).__module__):
             continue
-        cost = fitted.store.cost(cost_key(node))
+        each = unit(fitted.store, node, fitted.data)
         about = node.fit and fitted.store.about(fitted.states.names[node.fit.fingerprint])
         found.append(
             {
                 "column": outline.name(column),
                 "model": _model(node.model if learnt is None else learnt),
-                "each": cost.seconds / cost.rows if cost and cost.rows else None,
+                "seconds": each.seconds,
+                "elsewhere": each.elsewhere,
+                "silent": each.silent,
                 "fit": about.get("seconds") if about else None,
+                "place": homes.get(column.fingerprint),
             }
         )
     return found
+
+
+def _homes(version: Version) -> dict[str, str]:
+    """The place that a column works for and nothing else, by its fingerprint; of several the smallest."""
+    apart = {place.name: _apart(version.outline, place) for place in version.places}
+    largest_first = sorted(apart, key=lambda name: -len(apart[name]))
+    return {column: name for name in largest_first for column in apart[name]}
+
+
+def _apart(outline: Outline, place: Place) -> set[str]:
+    """What nothing would need if a place had no strong column."""
+    needed, waiting = set[str](), [*outline.outputs.values()]
+    while waiting:
+        column = waiting.pop()
+        if column.fingerprint not in needed:
+            needed.add(column.fingerprint)
+            read = [*column.node.inputs, *(each for fit in column.node.fits for each in fit.inputs)]
+            cut = place.column.fingerprint if column.fingerprint == place.at.fingerprint else ""
+            waiting += [each for each in read if each.fingerprint != cut]
+    return {column.fingerprint for column in upstream((place.column,))} - needed
 
 
 def _versions(server: Server) -> Fact:
@@ -244,14 +270,15 @@ def _versions(server: Server) -> Fact:
 
 
 def _returns(server: Server) -> Fact:
-    """The newest that was kept, of this version or one before it. same: whether of this very graph. Where none was
-    kept, the command that keeps some."""
+    """The newest that was kept, of this version or one before it. same: whether of this very graph. help: the command
+    that keeps some."""
     version = server.version
     for kept in _measured(server):
         found = version.fitted.store.report(server.name, kept.number, "returns")
         assert found is not None
         same = kept.manifest["fingerprint"] == version.outline.fingerprint
-        return {"version": kept.number, "when": found["when"], "same": same, "returns": found["report"]}
+        about = {"version": kept.number, "when": found["when"], "same": same}
+        return {**about, "returns": found["report"], "help": RETURNS}
     return {"returns": None, "help": RETURNS}
 
 
