@@ -21,6 +21,7 @@ from motet.models.behavior.outcome import checked
 from motet.models.inference import NUMBERS, Card, Client, Tensor, client
 from motet.models.returned import KINDS
 from motet.node import name_of
+from motet.rows.problems import an
 
 Input: TypeAlias = Number | Flag | Category | Text | Vector
 MADE = (Number, Flag, Category, Text, Vector)
@@ -84,7 +85,7 @@ class Endpoint(Model):
         for name, each in inputs.items():
             if isinstance(cast(Any, each), Column) and not isinstance(cast(Any, each), MADE):
                 raise GraphError(
-                    f"{self} sends {name} as a tensor, and {name_of(each)} is a {each.kind}",
+                    f"{self} sends {name} as a tensor, and {name_of(each)} is {an(each.kind)}",
                     help="give a Number, Flag, Category, Text or Vector",
                 )
         args = cast("dict[str, Any]", inputs)

@@ -17,6 +17,7 @@ from motet.column import Column, argument, column
 from motet.errors import GraphError, RunError, listed
 from motet.model import Model, State, digest
 from motet.models.returned import KINDS
+from motet.rows.problems import counted
 
 K = TypeVar("K", bound=Column)
 
@@ -53,7 +54,9 @@ class Function(Model, Generic[K]):
             wanted = f"{self} makes a {self.kind.__name__}, and gave a {type(made).__name__} that is none"
             raise RunError(f"{wanted}: {error}", help=_place(self.fn)) from error
         if len(value) != batch.rows:
-            raise RunError(f"{self} gave {len(value)} values for {batch.rows} rows", help=_place(self.fn))
+            raise RunError(
+                f"{self} gave {counted(len(value), 'value')} for {counted(batch.rows, 'row')}", help=_place(self.fn)
+            )
         return value
 
     def identity(self) -> str:

@@ -20,6 +20,7 @@ from motet.model import Model, State, digest
 from motet.models.named import check_names
 from motet.models.returned import KINDS
 from motet.node import name_of
+from motet.rows.problems import an
 
 Input: TypeAlias = Number | Flag | Category | Text
 MADE = (Number, Flag, Category, Text, Vector)
@@ -60,7 +61,7 @@ class MLflow(Model):
         for name, each in inputs.items():
             if isinstance(cast(Any, each), Column) and not isinstance(cast(Any, each), Input):
                 raise GraphError(
-                    f"{self} reads columns of a frame, and {name_of(each)} is a {each.kind}",
+                    f"{self} reads columns of a frame, and {name_of(each)} is {an(each.kind)}",
                     help=f"give {name}= a Number, Flag, Category or Text",
                 )
         schema = self._loaded().metadata.get_input_schema()

@@ -22,6 +22,7 @@ from motet.errors import GraphError, RunError, listed
 from motet.model import Model, State
 from motet.models.named import check_names
 from motet.node import name_of
+from motet.rows.problems import an
 
 Input = Number | Flag | Text | Category | Vector
 
@@ -137,7 +138,7 @@ class ONNX(Model):
             wide = f" of {wanted.shape[1]} numbers" if kinds == (Vector,) else ""
             raise GraphError(
                 f"{self} reads {wanted.name} as {wanted.type} of shape {sessions.shape(wanted)}, and"
-                f" {name_of(given)} is a {given.kind}",
+                f" {name_of(given)} is {an(given.kind)}",
                 help=f"give {wanted.name}= a {' or '.join(kind.__name__ for kind in kinds)}{wide}",
             )
 

@@ -27,6 +27,7 @@ from motet.models.function import code_digest, value_digest
 from motet.models.named import check_names
 from motet.node import event_of, name_of
 from motet.record import Record, filled
+from motet.rows.problems import an, counted
 
 Input: TypeAlias = Number | Flag | Category | Vector
 Tensors: TypeAlias = "dict[str, Array]"
@@ -125,7 +126,7 @@ class Torch(Model):
         for name, each in named.items():
             if isinstance(each, Column) and not isinstance(each, Input):
                 raise GraphError(
-                    f"{self} reads {name} as numbers, and {name_of(each)} is a {each.kind}",
+                    f"{self} reads {name} as numbers, and {name_of(each)} is {an(each.kind)}",
                     help="give a Number, Flag, Category or Vector, or by position what has several names: Tags",
                 )
         if not given and not named:
@@ -162,7 +163,8 @@ class Torch(Model):
         names: list[str] = target.names.names.take(pa.array(codes)).to_pylist()
         if len(names) < 2:
             raise RunError(
-                f"{self} has {len(names)} label in {len(target)} rows, and learns to tell labels apart",
+                f"{self} has {counted(len(names), 'label')} in {counted(len(target), 'row')}, and learns to tell labels"
+                " apart",
                 help="train on events that differ in the target",
             )
         return rows, places.astype(np.int64), names

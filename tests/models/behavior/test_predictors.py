@@ -18,7 +18,7 @@ from sklearn.svm import LinearSVC
 
 from motet.batch import Array, Batch, Codes, take
 from motet.candidates import Candidates, retrieve
-from motet.column import Category, Flag, Key, Number, Time
+from motet.column import Category, Flag, Image, Key, Number, Time
 from motet.errors import GraphError, RunError
 from motet.model import State
 from motet.models.behavior.als import ALS
@@ -192,8 +192,17 @@ def test_an_estimator_of_ones_own_that_fails_names_its_line() -> None:
 @pytest.mark.parametrize("model", BINARY, ids=str)
 def test_one_class_is_an_error(model: Any) -> None:
     batch, _ = planted()
-    with pytest.raises(RunError, match="only one class"):
+    with pytest.raises(RunError, match="only one value to learn from: its target is 0 in all 600 rows"):
         model.fit(batch, np.zeros(batch.rows))
+
+
+def test_one_number_throughout_is_an_error_that_speaks_of_no_classes() -> None:
+    batch, _ = planted()
+    with pytest.raises(RunError, match="only one value to learn from: its target is 5 in all 600 rows"):
+        LightGBM("regression").fit(batch, np.full(batch.rows, 5.0))
+    one = Batch({name: take(value, np.arange(1)) for name, value in batch.columns.items()}, rows=1)
+    with pytest.raises(RunError, match="its target is 5 in the only row\nhelp"):
+        LightGBM("regression").fit(one, np.full(1, 5.0))
 
 
 @pytest.mark.parametrize("model", [*BINARY, *NUMBERS], ids=str)
@@ -299,6 +308,17 @@ def test_rows_are_taken_in_the_order_of_time() -> None:
     shuffled = Batch({**features_of(batch, turned).columns, "at": turned}, rows=batch.rows, seed=batch.seed)
     model = LightGBM(trees=20)
     assert alike(model, batch, model.fit(batch, labels), model.fit(shuffled, labels[turned]))
+
+
+class Shot(Event):
+    at: Time
+    photo: Image
+    sharp: Flag = outcome()
+
+
+def test_a_picture_is_an_image_and_no_number() -> None:
+    with pytest.raises(GraphError, match=r"reads numbers, and Shot\.photo is an Image"):
+        Logistic()(cast(Any, Shot.photo), target=Shot.sharp)
 
 
 def test_calls() -> None:

@@ -157,8 +157,8 @@ def test_equal_rows_make_equal_states() -> None:
     ("said", "labels", "why"),
     [
         (["a card", "my card"], ["lost", "lost"], "only the label 'lost', in all 2 rows"),
-        (["a card"], ["lost"], "only the label 'lost', in all 1 rows"),
-        (["a card"], [None], "no label in 1 rows"),
+        (["a card"], ["lost"], "only the label 'lost', in the only row"),
+        (["a card"], [None], "no label in 1 row,"),
         ([None, None], ["lost", "cash"], "no two of 2 texts have a word in common"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 from motet.batch import Array, Batch, offsets_of
 from motet.errors import RunError
 from motet.model import Model
+from motet.rows.problems import all_of, counted
 
 GRADES = np.arange(31)
 FEWEST = 20  # examples, below which a held-out part tells nothing
@@ -54,7 +55,8 @@ def examples(model: Model, batch: Batch, labels: Array, graded: bool = False) ->
         raise _nothing(model, batch, len(labels))
     if not np.ptp(seen.labels):
         raise RunError(
-            f"{model} has only one class to learn from: its target is {seen.labels[0]:g} in all {len(seen.rows)} rows",
+            f"{model} has only one value to learn from: its target is {seen.labels[0]:g} in"
+            f" {all_of(len(seen.rows), 'row')}",
             help="train on events that differ in the target, or choose another",
         )
     strange = seen.labels[~np.isin(seen.labels, GRADES)] if graded else seen.labels[:0]
@@ -79,9 +81,9 @@ def chances(model: Model, seen: Examples) -> Array:
 
 def _nothing(model: Model, batch: Batch, rows: int) -> RunError:
     if batch.groups is None:
-        why, help = f"none of {rows} rows has a known outcome", "look at the target's values"
+        why, help = f"none of {counted(rows, 'row')} has a known outcome", "look at the target's values"
     else:
-        why = f"none of {len(batch.groups) - 1} requests has an outcome among its candidates"
+        why = f"none of {counted(len(batch.groups) - 1, 'request')} has an outcome among its candidates"
         help = "retrieve more, or by better scorers: mt.retrieve(..., k=500)"
     return RunError(f"{model} has nothing to learn from: {why}", help)
 

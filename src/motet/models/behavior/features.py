@@ -14,6 +14,7 @@ from motet.column import Category, Column, Flag, Number, Tags, Vector, argument
 from motet.errors import GraphError
 from motet.model import Model, State
 from motet.node import name_of
+from motet.rows.problems import an
 
 LARGEST = 1e38  # what float32 holds
 
@@ -56,7 +57,7 @@ def _feature(model: Model, arg: Any, also: tuple[type[Column], ...]) -> Column:
         return found
     instead = INSTEAD.get(found.kind, "give a Number, Flag, Category, Tags or Vector")
     raise GraphError(
-        f"{model} reads numbers, and {name_of(found)} is a {found.kind}", help=instead.format(name_of(found))
+        f"{model} reads numbers, and {name_of(found)} is {an(found.kind)}", help=instead.format(name_of(found))
     )
 
 

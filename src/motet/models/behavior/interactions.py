@@ -16,6 +16,7 @@ from motet.model import Model
 from motet.node import name_of
 from motet.past import Past
 from motet.record import Entity, entity_of
+from motet.rows.problems import counted
 
 
 def learnt_from(model: Model, history: Sequence, items: type[Entity]) -> Fit:
@@ -50,7 +51,7 @@ def interactions(batch: Batch, target: Any) -> tuple[Any, pa.Array]:
     known = (rows >= 0) & (codes >= 0)
     if not known.any():
         raise RunError(
-            f"there is nothing to learn from: {len(who)} events, and none of them names who and what",
+            f"there is nothing to learn from: {counted(len(who), 'event')}, and none of them names who and what",
             help="look at the references of the event: motet check",
         )
     matrix = binary(rows[known], codes[known], (int(who.codes.max()) + 1, len(history.names)))

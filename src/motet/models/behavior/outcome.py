@@ -10,6 +10,7 @@ from motet.column import Category, Column, Number, argument, column, learn
 from motet.errors import GraphError
 from motet.model import Model
 from motet.node import event_of, grain_name, item_of, name_of
+from motet.rows.problems import an
 
 
 def outcome(model: Model, target: Any, kinds: tuple[type[Column], ...]) -> Column:
@@ -17,7 +18,7 @@ def outcome(model: Model, target: Any, kinds: tuple[type[Column], ...]) -> Colum
     wanted = argument(model, target)
     if not isinstance(wanted, kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
-        what = f"{name_of(wanted)}, a {wanted.kind}" if isinstance(wanted, Column) else "a whole table"
+        what = f"{name_of(wanted)}, {an(wanted.kind)}" if isinstance(wanted, Column) else "a whole table"
         help = "target=Query.intent" if Category in kinds else "target=Visit.rating >= 4"
         raise GraphError(f"{model} predicts a {names}, and its target is {what}", help)
     if event_of(wanted.grain) is None:

@@ -22,6 +22,7 @@ from motet.models.behavior.sequence_config import Config, Towers
 from motet.models.behavior.sequences import sequences
 from motet.node import item_of, name_of
 from motet.record import Entity
+from motet.rows.problems import an
 
 WHOLE = ("dim", "length", "batch", "epochs", "patience", "held")
 SECOND = 1_000_000
@@ -49,7 +50,7 @@ def scored(model: Any, history: Sequence, items: type[Entity], content: Vector |
     if content is not None:
         if not isinstance(cast(Any, content), Vector):
             raise GraphError(
-                f"{model} reads content as vectors, and {name_of(content)} is a {content.kind}",
+                f"{model} reads content as vectors, and {name_of(content)} is {an(content.kind)}",
                 help=f"content=mt.Embed()(a text of {items.__name__})",
             )
         if item_of(content.grain) is not items or len(content.grain) != 1:

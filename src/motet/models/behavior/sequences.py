@@ -8,6 +8,7 @@ import numpy as np
 
 from motet.batch import Array, Codes, Ragged, offsets_of
 from motet.errors import RunError
+from motet.rows.problems import counted
 from motet.windows import Windows
 
 
@@ -42,7 +43,7 @@ def sequences(history: Ragged, who: Codes, target: Any) -> tuple[Array, Array, A
     order = order[codes[order] >= 0]
     if not len(order):
         raise RunError(
-            f"there is nothing to learn from: {len(who)} events, and none of them names who and what",
+            f"there is nothing to learn from: {counted(len(who), 'event')}, and none of them names who and what",
             help="look at the references of the event: motet check",
         )
     return codes[order].astype(np.int32), offsets_of(np.bincount(whose[order])), times[order].astype(np.int64)

@@ -18,6 +18,7 @@ from motet.errors import GraphError
 from motet.model import Model, State
 from motet.models.content.words import words
 from motet.node import event_of, grain_name, item_of, name_of
+from motet.rows.problems import an
 
 
 class Index(Column):
@@ -49,7 +50,8 @@ class BM25(Model):
         for each in (documents, query):
             if not isinstance(cast(Any, each), Text):
                 raise GraphError(
-                    f"BM25 reads words, and {name_of(each)} is a {each.kind}", help="mt.BM25()(Film.plot, Visit.query)"
+                    f"BM25 reads words, and {name_of(each)} is {an(each.kind)}",
+                    help="mt.BM25()(Film.plot, Visit.query)",
                 )
         item = item_of(documents.grain)
         if item is None or event_of(documents.grain) is not None or event_of(query.grain) is None:

@@ -17,6 +17,7 @@ from motet.models.behavior.features import Feature, Part, averages, design, feat
 from motet.models.behavior.outcome import check_frame, outcome
 from motet.models.content import grams
 from motet.record import Record, filled
+from motet.rows.problems import all_of, counted
 
 ROUNDS = 1_000
 
@@ -102,7 +103,8 @@ def _examples(model: Model, target: Codes) -> tuple[Array, Array, list[str]]:
     seen, labels = np.unique(target.codes[rows], return_inverse=True)
     names: list[str] = target.names.names.take(pa.array(seen)).to_pylist()
     if len(names) < 2:
-        only = f"only the label {names[0]!r}, in all {len(rows)} rows" if names else f"no label in {len(target)} rows"
+        none = f"no label in {counted(len(target), 'row')}"
+        only = f"only the label {names[0]!r}, in {all_of(len(rows), 'row')}" if names else none
         raise RunError(
             f"{model} has {only}, and learns to tell labels apart",
             help="train on events that differ in the target: more of them, or a later split",

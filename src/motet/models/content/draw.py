@@ -27,6 +27,7 @@ from motet.models.content.extract import Read
 from motet.models.content.write import names_in, told
 from motet.node import event_of, grain_name, name_of
 from motet.record import Record, filled
+from motet.rows.problems import an
 
 Told: TypeAlias = Text | Number | Flag | Category | Tags
 Drawn: TypeAlias = tuple[bytes | None, str | None, bool]
@@ -101,7 +102,7 @@ class Draw(Model):
             raise GraphError(f"the instruction {fault % name}; {listed(given, name)}", help=f"{name}=Film.{name}")
         for name, each in given.items():
             if isinstance(each, Column) and not isinstance(each, Told):
-                raise GraphError(f"{self} tells {name} in words, and {name_of(each)} is a {each.kind}", "give a Text")
+                raise GraphError(f"{self} tells {name} in words, and {name_of(each)} is {an(each.kind)}", "give a Text")
         return dict(given)
 
     def apply(self, state: State, batch: Batch) -> pa.Array:

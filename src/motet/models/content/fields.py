@@ -13,6 +13,7 @@ from motet.batch import Codes, Ragged, Value, Vocabulary, offsets_of
 from motet.column import Category, Column, Flag, Number, Tags, Text
 from motet.errors import GraphError
 from motet.record import Record
+from motet.rows.problems import an
 from motet.windows import Windows
 
 _MOST_TAGS = 5
@@ -38,7 +39,7 @@ def wanted(record: type[Record]) -> tuple[Wanted, ...]:
     for each in found:
         if each.kind not in (Text, Number, Flag, Category, Tags):
             raise GraphError(
-                f"{record.__name__}.{each.name} is a {each.kind.__name__}, which no text can fill",
+                f"{record.__name__}.{each.name} is {an(each.kind.__name__)}, which no text can fill",
                 help="use Text, Number, Flag, Category or Tags",
             )
     if not found:
