@@ -340,7 +340,11 @@ def test_splits_that_cannot_be() -> None:
         ({}, "split at a time, or by the last events"),
         ({"at": 1, "last": 1}, "split at a time, or by the last events"),
         ({"at": 1, "by": Visit.viewer}, "split at a time, or by the last events"),
-        ({"at": 0}, "the first part would have no events"),
+        (
+            {"at": 0},
+            "the first part would have no events, split at 1970-01-01T00:00:00.000000, since a number is microseconds",
+        ),
+        ({"at": 1_700_004_200}, "the second part would have no events, split at 1970-01-01T00:28:20.004200, since a"),
         (
             {"at": "2001-01-01"},
             "3 events of Visit, from 1970-01-01T00:00:01.000000 to 1970-01-01T00:00:03.000000",

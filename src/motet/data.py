@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, cast
 
 import numpy as np
@@ -55,16 +56,17 @@ class Data:
     def split(self, *, at: Any = None, last: int | None = None, by: Any = None) -> tuple[Data, Data]:
         """A train part and a test part. Either can be split again.
 
-        at: an instant ("2001-01-01", a datetime, microseconds since 1970): earlier events train, the others
-        are asked. last: the last so many events of each `by` are asked (of equal times the later row is
-        later); who has no more than that many stays in train. Errors: a part without events.
+        at: an instant ("2001-01-01", a datetime; a number is microseconds since 1970, and not seconds as in a
+        source): earlier events train, the others are asked. last: the last so many events of each `by` are asked (of
+        equal times the later row is later); who has no more than that many stays in train. Errors: a part without
+        events.
         """
         if (at is None) == (last is None) or (at is not None and by is not None):
             raise DataError(
                 "split at a time, or by the last events",
                 help='split(at="2001-01-01") or split(last=1, by=Visit.viewer)',
             )
-        return self._split_at(instant(at)) if last is None else self._split_last(last, by)
+        return self._split_at(at) if last is None else self._split_last(last, by)
 
     def hold_out(self, reference: Any, keys: Iterable[Any]) -> tuple[Data, Data]:
         """The data without the events of these entities, and a part that asks exactly those and sees all.
@@ -100,7 +102,9 @@ class Data:
         parts += [f"{n:,} without {name}" for name, n in table.missing.items() if n]
         return f"{record.__name__:<12} {', '.join(parts)}"
 
-    def _split_at(self, at: int) -> tuple[Data, Data]:
+    def _split_at(self, given: Any) -> tuple[Data, Data]:
+        at = instant(given)
+        unit = "" if isinstance(given, (str, date)) else ", since a number is microseconds"
         early = {event: self.times(event) < at for event in self.seen}
         train = self._part(
             {event: where(rows, early[event]) for event, rows in self.seen.items()},
@@ -108,7 +112,7 @@ class Data:
             at,
         )
         late = {event: where(rows, ~early[event]) for event, rows in self.asked.items()}
-        return _both(train, self._part(self.seen, late, self.until))
+        return _both(train, self._part(self.seen, late, self.until), f", split at {np.datetime64(at, 'us')}{unit}")
 
     def _split_last(self, last: int, by: Any) -> tuple[Data, Data]:
         if last < 1:
@@ -166,10 +170,10 @@ def check_data(name: str, given: Any) -> None:
         )
 
 
-def _both(train: Data, test: Data) -> tuple[Data, Data]:
+def _both(train: Data, test: Data, how: str = "") -> tuple[Data, Data]:
     for part, name in ((train, "first"), (test, "second")):
         if not any(len(rows) for rows in part.asked.values()):
-            raise DataError(f"the {name} part would have no events", help=_span(train, test))
+            raise DataError(f"the {name} part would have no events{how}", help=_span(train, test))
     return train, test
 
 
