@@ -58,6 +58,17 @@ class Branching(nn.Module):
         return torch.stack([row.sum() if float(row[0]) > 24 else -row.sum() for row in x])
 
 
+class Plus(nn.Module):
+    """Its input and a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Any) -> Any:
+        return x.reshape(-1) + self.more
+
+
 class Odd(nn.Module):
     def forward(self, x: Any) -> Any:
         return torch.special.i0e(x[:, 0])  # ONNX has no such operation
@@ -97,6 +108,18 @@ def test_a_missing_number_is_the_average(tmp_path: Path) -> None:
     graph = fitted(tmp_path, made=made)
     usual = float(np.mean(asked(Purchase.amount, shop())))
     assert graph.ask(buyer="b3", amount=None)["made"] == pytest.approx(usual)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["by position", "by name"])
+def test_a_number_that_no_training_row_has_means_nothing_to_what_is_learnt(named: bool, tmp_path: Path) -> None:
+    rare = mt.function(mt.Number)(lambda amount: np.where(amount == -1, 100.0, np.nan))(Purchase.amount)
+    given: Any = ((), {"x": rare}) if named else ((rare,), {})
+    learnt = mt.Torch(Plus(), train=descends)(*given[0], **given[1], target=Purchase.amount)
+    still = mt.Torch(Plus())(*given[0], **given[1])
+    graph = fitted(tmp_path, learnt=learnt, still=still)
+    lacking, told = graph.ask(buyer="b3", amount=1), graph.ask(buyer="b3", amount=-1)
+    assert told["learnt"] == lacking["learnt"]
+    assert (lacking["still"], told["still"]) == (1, 101)
 
 
 def test_a_vector_is_as_wide_as_the_module_makes_it(tmp_path: Path) -> None:

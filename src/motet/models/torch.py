@@ -54,8 +54,9 @@ class Torch(Model):
         their dimensions. Torch(net)(amount=Payment.amount, kind=Payment.kind): those that come by name are a tensor
         each for the argument of that name: a Number or Flag float32 [n], a Vector float32 [n, d], a Category int64
         [n], its place among its labels (or sorted names) from 1 up, 0 where it is missing or new. A missing number is
-        the average of the training rows. With train=, target= is the outcome that is learnt, and
-        Torch(net, train=fit)(found, Film.year, target=Visit.liked) ranks candidates.
+        the average of the training rows; where something is learnt, one that none of those has is missing ever after.
+        With train=, target= is the outcome that is learnt, and Torch(net, train=fit)(found, Film.year,
+        target=Visit.liked) ranks candidates.
     Errors: no module, arguments that it does not have or is not given, an output of another shape, one that depends on
         the other rows, a module that ONNX cannot express; for a Flag, outputs that are no probabilities.
     """
@@ -246,13 +247,14 @@ def _is_input(name: str) -> bool:
 def _layout(model: Torch, batch: Batch) -> dict[str, Any]:
     """Where the matrix has which feature, the names that codes stand for, and what missing numbers become."""
     values, named = batch.features(), _named(batch)
-    parts = layout(values) if values else []
+    parts = layout(values, learns=model.train is not None) if values else []
     mean = averages(design(State(layout=parts), values)) if values else np.zeros(0)
     known = {name: value.names.tolist() for name, value in named.items() if isinstance(value, Codes)}
     numbers = {name: np.asarray(v) for name, v in named.items() if not isinstance(v, Codes) and np.ndim(v) == 1}
     usual = {name: float(averages(value[:, None])[0]) for name, value in numbers.items()}
+    blank = [name for name, value in numbers.items() if model.train is not None and np.isnan(value).all()]
     first = _arguments(model.module)[0][0] if values else ""
-    return {"layout": parts, "mean": mean, "known": known, "usual": usual, "first": first}
+    return {"layout": parts, "mean": mean, "known": known, "usual": usual | dict.fromkeys(blank), "first": first}
 
 
 def _named(batch: Batch) -> dict[str, Any]:
@@ -275,7 +277,10 @@ def _tensor(state: State, name: str, value: Any) -> Array:
     if isinstance(value, Codes):
         return value.coded_by(state.opened(_known)[name]).astype(np.int64) + 1
     array = np.asarray(value)
-    filled = np.where(np.isnan(array), state["usual"][name], array) if array.ndim == 1 else array
+    if array.ndim == 2:
+        return array.astype(np.float32)
+    usual = state["usual"][name]
+    filled = np.where(np.isnan(array), usual, array) if usual is not None else np.zeros(len(array))
     return filled.astype(np.float32)
 
 

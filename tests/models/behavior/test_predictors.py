@@ -217,7 +217,11 @@ def test_a_feature_that_is_missing_throughout_does_no_harm(model: Any) -> None:
     batch, odds = planted(200)
     columns = {**batch.columns, "feature0": np.full(200, np.nan)}
     state = model.fit(Batch(columns, rows=200), (odds > 0).astype(float))
-    assert np.isfinite(model.apply(state, features_of(Batch(columns, rows=200), np.arange(200)))).all()
+    lacking = model.apply(state, features_of(Batch(columns, rows=200), np.arange(200)))
+    assert np.isfinite(lacking).all()
+    columns["feature0"] = np.full(200, 100.0)
+    told = model.apply(state, features_of(Batch(columns, rows=200), np.arange(200)))
+    assert np.array_equal(told, lacking), "nothing was learnt of it"
 
 
 def test_what_was_never_heard_of_makes_logistic_no_more_certain() -> None:

@@ -31,7 +31,8 @@ INSTEAD = {
 
 Part: TypeAlias = dict[str, Any]
 """One feature's place in the matrix. kind: number, vector, category or tags. width: its columns.
-names: what a category's codes or the columns of tags stand for, most frequent first."""
+names: what a category's codes or the columns of tags stand for, most frequent first. blank: of a number that no
+training row has; it is missing ever after, since nothing was learnt of it."""
 
 
 def features(model: Model, given: tuple[Any, ...], also: tuple[type[Column], ...] = ()) -> dict[str, Any]:
@@ -61,15 +62,16 @@ def _feature(model: Model, arg: Any, also: tuple[type[Column], ...]) -> Column:
     )
 
 
-def layout(values: dict[str, Any], most: int = MOST) -> list[Part]:
+def layout(values: dict[str, Any], most: int = MOST, learns: bool = True) -> list[Part]:
     """Where each feature goes, learnt from the training rows; plain values, so that a State can hold them.
 
     most: names of one Category or Tags that get a place; the rarer ones count as missing.
+    learns: whether what reads them learns from these rows, so that a number that none has means nothing to it.
     """
-    return [_part(value, most) for value in values.values()]
+    return [_part(value, most, learns) for value in values.values()]
 
 
-def _part(value: Any, most: int) -> Part:
+def _part(value: Any, most: int, learns: bool) -> Part:
     if isinstance(value, Codes):
         return {"kind": "category", "width": 1, "names": frequent(value.codes, value.names, most)}
     if isinstance(value, Ragged):
@@ -77,7 +79,10 @@ def _part(value: Any, most: int) -> Part:
         names = frequent(value.windows.flat()[0], value.names, most)
         return {"kind": "tags", "width": len(names), "names": names}
     shape = np.shape(value)
-    return {"kind": "vector", "width": shape[1]} if len(shape) == 2 else {"kind": "number", "width": 1}
+    if len(shape) == 2:
+        return {"kind": "vector", "width": shape[1]}
+    blank = learns and not np.isfinite(value).any()
+    return {"kind": "number", "width": 1, **({"blank": True} if blank else {})}
 
 
 def frequent(codes: Array, names: Vocabulary, most: int) -> list[str]:
@@ -98,7 +103,7 @@ def matrix(state: State, values: dict[str, Any], dtype: DTypeLike = np.float32) 
     made = np.zeros((_rows(values), sum(part["width"] for part in parts)), dtype)
     start = 0
     for part, names, value in zip(parts, known, values.values(), strict=True):
-        _fill(made[:, start : start + part["width"]], names, value)
+        _fill(made[:, start : start + part["width"]], part, names, value)
         start += part["width"]
     return made
 
@@ -151,8 +156,10 @@ def _vocabularies(state: State) -> list[Vocabulary]:
     return [Vocabulary(pa.array(part.get("names", []), pa.large_string())) for part in state["layout"]]
 
 
-def _fill(into: Array, names: Vocabulary, value: Any) -> None:
-    if isinstance(value, Codes):
+def _fill(into: Array, part: Part, names: Vocabulary, value: Any) -> None:
+    if part.get("blank"):
+        into[:] = np.nan
+    elif isinstance(value, Codes):
         codes = value.coded_by(names)
         into[:, 0] = np.where(codes < 0, np.nan, codes)
     elif isinstance(value, Ragged):

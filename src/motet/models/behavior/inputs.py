@@ -18,7 +18,8 @@ FLAT = 1e-12  # a number that varies less is a constant
 
 Part: TypeAlias = dict[str, Any]
 """One feature's place. kind: category, bag (of names), number or vector. names: those with an embedding, most
-frequent first. mean, scale, low, high: of the training rows, a number per dimension."""
+frequent first. mean, scale, low, high: of the training rows, a number per dimension. blank: of a number that none of
+them has; it is missing ever after, since nothing was learnt of it."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ def _part(value: Any, most: int) -> Part:
     scale[scale <= FLAT * np.maximum(1, np.abs(mean))] = 1
     low, high = (apart / scale).min(axis=0, initial=0), (apart / scale).max(axis=0, initial=0)
     kept = {"mean": mean, "scale": scale, "low": low, "high": high}
-    return {
-        "kind": "vector" if np.ndim(value) == 2 else "number",
-        **{name: each.tolist() for name, each in kept.items()},
-    }
+    made = {name: each.tolist() for name, each in kept.items()}
+    if np.ndim(value) == 2:
+        return {"kind": "vector", **made}
+    return {"kind": "number", **made} | ({} if some.any() else {"blank": True})
 
 
 def starts(parts: list[Part]) -> Array:
@@ -120,7 +121,7 @@ def _bag(value: Ragged, known: Vocabulary, begin: int) -> Windows:
 
 def _standard(part: Part, value: Array) -> Array:
     columns = columns_of(value)
-    there = ~np.isnan(columns)
+    there = ~np.isnan(columns) & (not part.get("blank"))
     apart = np.where(there, columns, part["mean"]) - np.array(part["mean"])
     made = np.clip(apart / np.array(part["scale"]), part["low"], part["high"]).astype(np.float32)
     return made if part["kind"] == "vector" else np.hstack([made, there.astype(np.float32)])
