@@ -23,6 +23,7 @@ from motet.column import Category, Flag, Key, Number, Tags, Text, Time, Vector
 from motet.data import Data
 from motet.errors import DataError
 from motet.record import Entity, Event
+from motet.rows.kinds import LARGEST
 from motet.sources import read, sql
 from motet.table import parse
 
@@ -59,7 +60,7 @@ WORD = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="
 ROW = st.fixed_dictionaries(
     {
         "text": st.none() | WORD | st.sampled_from(["NULL", "007", "1.50", 'say "a, b"', "true", "2001-02-03"]),
-        "price": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "price": st.none() | st.floats(-LARGEST, LARGEST),
         "new": st.none() | st.booleans(),
         "made": st.none() | st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),
         "kind": st.none() | WORD,
