@@ -166,6 +166,12 @@ def test_what_a_column_does_not_have_is_told_with_those_that_have_it(build: Any,
     assert help in refused.value.help
 
 
+def test_a_column_falls_back_on_a_column() -> None:
+    with pytest.raises(mt.GraphError, match="falls back on a column or on None, and 'green' is neither") as refused:
+        ANY.name.otherwise("green")
+    assert "give another Text" in refused.value.help
+
+
 def test_a_column_can_be_looked_at_copied_and_sent_like_any_object() -> None:
     assert not hasattr(Thing.x, "fields")
     assert not hasattr(Thing.x, "__array__")

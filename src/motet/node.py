@@ -210,6 +210,11 @@ C = TypeVar("C", bound=Column)
 
 
 def check_fallback(strong: Column, cheap: Column, same: bool) -> None:
+    if not isinstance(cheap, Column):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise GraphError(
+            f"{name_of(strong)} falls back on a column or on None, and {cheap!r} is neither",
+            help=f"give another {strong.kind}, or None for a missing value",
+        )
     if not same:
         raise GraphError(
             f"{name_of(strong)} is a {strong.kind} and cannot fall back on {name_of(cheap)}, a {cheap.kind}",

@@ -84,10 +84,9 @@ def output_of(session: Any, file: str | Path, name: str) -> Any:
         raise GraphError(f"{file} has several outputs: {', '.join(outputs)}", help=f'output="{next(iter(outputs))}"')
     meant = outputs[name or next(iter(outputs))]
     if not meant.type.startswith("tensor(") or meant.type == "tensor(string)":
-        others = [each.name for each in outputs.values() if each is not meant]
-        help = (
-            f"choose another: {', '.join(others)}; or export it as a tensor of numbers, for scikit-learn: zipmap=False"
-        )
+        others = "".join(f"{each.name}, " for each in outputs.values() if each is not meant)
+        help = f"choose another: {others}or " if others else ""
+        help += "export it as a tensor of numbers, for scikit-learn: zipmap=False"
         raise GraphError(f"the output {meant.name!r} of {file} is {meant.type}, and no tensor of numbers", help)
     return meant
 

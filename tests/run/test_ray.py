@@ -239,7 +239,7 @@ def test_rows_that_kill_their_workers_are_refused(on: mt.Ray, tmp_path: Path, mo
 
 def test_a_cluster_that_is_too_small_is_said_and_not_waited_for(nodes: Any) -> None:
     began = time.monotonic()
-    with pytest.raises(mt.RunError, match=r"too small for 9 workers of 1 CPUs: it has room for 2") as raised:
+    with pytest.raises(mt.RunError, match=r"too small for 9 workers of 1 CPU: it has room for 2") as raised:
         cluster.connected(mt.Ray(nodes.address, workers=9, wait=1))
     assert raised.value.help == "mt.Ray(workers=2), or add nodes"
     assert time.monotonic() - began < 20
@@ -252,7 +252,7 @@ def test_a_cluster_that_others_use_is_said(nodes: Any, on: mt.Ray) -> None:
     taken = placement_group([{"CPU": 1}])
     taken.wait(20)
     try:
-        with pytest.raises(mt.RunError, match="has room for 2 workers of 1 CPUs, but others have used it for 1 s"):
+        with pytest.raises(mt.RunError, match="has room for 2 workers of 1 CPU, but others have used it for 1 s"):
             cluster.connected(mt.Ray(nodes.address, workers=2, wait=1))
     finally:
         remove_placement_group(taken)
@@ -347,7 +347,7 @@ def test_a_ray_is_no_stranger(nodes: Any) -> None:
 
 def test_more_workers_than_this_machine_can_be_shared_among_are_refused() -> None:
     cores = len(os.sched_getaffinity(0))
-    with pytest.raises(mt.RunError, match="9999 workers of 1 CPUs are too many") as raised:
+    with pytest.raises(mt.RunError, match="9,999 workers of 1 CPU are too many") as raised:
         cluster.not_crowded(mt.Ray(workers=9999))
     assert raised.value.help.startswith(f"mt.Ray(workers={cores}), or the address of a larger cluster")
 
@@ -412,7 +412,7 @@ def test_more_replicas_than_this_machine_can_be_shared_among_are_refused_first(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     prepared(tmp_path)
-    with pytest.raises(mt.RunError, match="9999 workers of 1 CPUs are too many"):
+    with pytest.raises(mt.RunError, match="9,999 workers of 1 CPU are too many"):
         on_ray.serve(Settings("tests/serve/served.py:goods", str(tmp_path)), mt.Ray(workers=9999))
 
 

@@ -18,7 +18,7 @@ from motet.clock import library
 from motet.column import Number, Vector
 from motet.errors import RunError
 from motet.model import State
-from motet.models.raised import place
+from motet.raised import place
 
 if TYPE_CHECKING:
     from motet.models.torch import Torch

@@ -19,6 +19,7 @@ from motet.llm import Usage
 from motet.llm.account import OPEN, Account
 from motet.memory import Peak, give_back
 from motet.model import Model, State
+from motet.raised import place
 from motet.run.rows import Kept, Rows, blocks, keep
 from motet.store.cells import Cells
 
@@ -86,7 +87,7 @@ class Local:
             raise
         except Exception as error:
             text = f"{node.label()} failed: {type(error).__name__}: {error}"
-            raise RunError(text, help=_place(node.model, error)) from error
+            raise RunError(text, help=_where(node.model, error)) from error
         finally:
             now = self._clocks()
             took = now[0] - began[0], now[1] - began[1]
@@ -105,12 +106,12 @@ def _read(usage: Usage) -> Cost:
     return Cost(tokens_in=usage.tokens_in, tokens_out=usage.tokens_out, gpu_seconds=usage.gpu_seconds)
 
 
-def _place(model: Model, error: Exception) -> str:
-    """The line of the model's own file that failed, or else the one that raised the error."""
+def _where(model: Model, error: Exception) -> str:
+    """The line of its author's that failed, or of the model's own file, or else the one that raised the error."""
     frames = traceback.extract_tb(error.__traceback__)
     own = getattr(sys.modules[type(model).__module__], "__file__", None)
     last = ([frame for frame in frames if frame.filename == own] or frames)[-1]
-    return f"look at {last.filename}:{last.lineno}"
+    return place(error, f"look at {last.filename}:{last.lineno}")
 
 
 def check_rows(node: Apply, value: Any, rows: int) -> None:

@@ -17,7 +17,7 @@ from motet.model import Model, State
 from motet.models.behavior.examples import examples
 from motet.models.behavior.features import Feature, averages, design, features, layout
 from motet.models.behavior.outcome import predicted
-from motet.models.raised import place
+from motet.raised import place
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from motet.errors import MotetError, RunError, needs
+from motet.rows.problems import counted
 from motet.run.ray.config import Ray
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ def not_crowded(on: Ray) -> None:
     cores = len(os.sched_getaffinity(0))
     if _cores(on) > CROWD * cores:
         raise RunError(
-            f"{on.workers} workers of {on.cpus:g} CPUs are too many for the {cores} cores of this machine, which a"
+            f"{_told(on)} are too many for the {cores} cores of this machine, which a"
             f" cluster started here shares among at most {CROWD * cores}",
             help=f"mt.Ray(workers={cores}), or the address of a larger cluster: --on ray://HOST:6379,workers={on.workers}",
         )
@@ -275,12 +276,18 @@ def _room(package: Any, on: Ray) -> None:
     finally:
         remove_placement_group(wanted)
     room = sum(_fits(node["Resources"], each) for node in alive(package))
-    what = f"{on.workers} workers of {on.cpus:g} CPUs" + (f" and {on.memory_gb:g} GB" if on.memory_gb else "")
+    what = _told(on)
     if room < on.workers:
         text = f"the cluster is too small for {what}: it has room for {room}"
         raise RunError(text, help=f"mt.Ray(workers={room}), or add nodes" if room else "mt.Ray(cpus=...), or add nodes")
     text = f"the cluster has room for {what}, but others have used it for {on.wait:g} s"
     raise RunError(text, help="mt.Ray(wait=600), or fewer workers")
+
+
+def _told(on: Ray) -> str:
+    """3 workers of 1 CPU and 4 GB."""
+    each = [f"{on.cpus:g} CPU{'' if on.cpus == 1 else 's'}", *([f"{on.memory_gb:g} GB"] if on.memory_gb else [])]
+    return f"{counted(on.workers, 'worker')} of {' and '.join(each)}"
 
 
 def _fits(has: Mapping[str, float], each: Mapping[str, float]) -> int:
