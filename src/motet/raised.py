@@ -6,9 +6,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-import motet
-
-INSTALLED = (str(Path(motet.__file__).parent), *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+INSTALLED = (str(Path(__file__).parent), *{sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 def place(error: BaseException, otherwise: str) -> str:
