@@ -188,14 +188,14 @@ def test_a_number_that_fails_somewhere_is_answered_otherwise(tmp_path: Path) -> 
     """Away, late, wrong: each within its time, and the reason is counted."""
 
     def slow(handler: Any, path: str, body: bytes) -> tuple[int, Any]:
-        time.sleep(2)
+        time.sleep(3)
         return halved(handler, path, body)
 
     def trickling(handler: Any, path: str, body: bytes) -> tuple[int, Any]:
         handler.send_response(200)
         handler.send_header("content-length", "1000")
         handler.end_headers()
-        for _ in range(20):
+        for _ in range(40):
             handler.wfile.write(b" ")
             handler.wfile.flush()
             time.sleep(0.1)
@@ -216,11 +216,11 @@ def test_a_number_that_fails_somewhere_is_answered_otherwise(tmp_path: Path) -> 
     }
     for says, way in ways.items():
         with answering(way) as url:
-            half = mt.Endpoint(url, "half", seconds=0.4)
+            half = mt.Endpoint(url, "half", seconds=1)
             began = time.perf_counter()
             with pytest.raises(RunError, match=says):
                 half.apply(NOTHING, table(x=np.ones(1)))
-            assert time.perf_counter() - began < 1.5
+            assert time.perf_counter() - began < 2.5
             graph = Graph(half=half(x=Purchase.amount).otherwise(Purchase.amount * 0 + 7))
             assert graph.fit(shop(), store=tmp_path, quiet=True).ask(buyer="b1", amount=3) == {"half": 7}
 
