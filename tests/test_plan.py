@@ -12,7 +12,7 @@ import motet as mt
 from motet.batch import Array, Batch
 from motet.cost import Cost
 from motet.model import Model, State
-from motet.plan import cost_key
+from motet.plan import cost_key, span
 from motet.store import Store
 from tests.shop import Buyer, Item, Purchase, shop
 
@@ -252,3 +252,19 @@ def test_the_picture_leads_from_what_is_read_to_the_output(tmp_path: Path) -> No
             reached.add(number)
             waiting.append(number)
     assert end in reached
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (1.4e-6, "1.4 us"),
+        (1.4e-3, "1.4 ms"),
+        (9.9e-4, "990 us"),
+        (1.4, "1.4 s"),
+        (89, "89 s"),
+        (90, "1.5 min"),
+        (7200, "2 h"),
+    ],
+)
+def test_a_length_of_time_is_said_without_exponents(seconds: float, said: str) -> None:
+    assert span(seconds) == said

@@ -30,6 +30,7 @@ from motet.store import Store
 from motet.store.folder import open_store
 
 SAMPLE = 8  # rows that are really computed to measure a column's unit cost
+UNITS = ((3600.0, "h", 5400.0), (60.0, "min", 90.0), (1.0, "s", 1.0), (1e-3, "ms", 1e-3))  # and from when on
 TEXTS = (Text, Image)  # what may be empty, and costs nothing then
 NOTHING_MEASURED = "nothing is measured yet: motet plan FILE.py:GRAPH --measure tries costly models on a few rows"
 
@@ -244,10 +245,8 @@ def _memory(line: Line) -> str:
 
 def span(seconds: float) -> str:
     """A length of time in the unit that fits it."""
-    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= 1.5 * size or unit == "us":
-            return f"{seconds / size:.3g} {unit}"
-    raise AssertionError
+    size, unit = next(((size, unit) for size, unit, least in UNITS if seconds >= least), (1e-6, "us"))
+    return f"{seconds / size:.3g} {unit}"
 
 
 def _measure(outline: Outline, data: Data, store: Store) -> None:

@@ -78,12 +78,12 @@ export function Table({ caption, head, rows, right = [] }) {
   </div>`;
 }
 
-const UNITS = [[3600, "h"], [60, "min"], [1, "s"], [1e-3, "ms"], [1e-6, "µs"]];
+const UNITS = [[3600, "h", 5400], [60, "min", 90], [1, "s", 1], [1e-3, "ms", 1e-3], [1e-6, "µs", 0]]; // from when on
 
 /** A length of time in the unit that fits it. */
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return "–";
-  const [size, unit] = UNITS.find(([size]) => seconds >= 1.5 * size) ?? UNITS.at(-1);
+  const [size, unit] = UNITS.find(([, , least]) => seconds >= least) ?? UNITS.at(-1);
   return `${digits(seconds / size)} ${unit}`;
 }
 
