@@ -317,6 +317,7 @@ def test_a_question_about_an_item_finds_that_item() -> None:
         ("who are you", 'Say what you like: "Action", "after 1995", "like Alien (1979)"'),
         ("what can you do?", 'Say what you like: "Action"'),
         ("help", 'Say what you like: "Action"'),
+        ("are you human?", 'Say what you like: "Action"'),
     ],
 )
 def test_small_talk_is_answered_and_asks_for_nothing(text: str, answered: str) -> None:
@@ -344,6 +345,11 @@ def test_small_talk_is_answered_and_asks_for_nothing(text: str, answered: str) -
 def test_a_title_that_is_none_is_said(text: str, unknown: str) -> None:
     answer = said(heard.understood, text)
     assert answer.endswith(f"No title known: {unknown}.") if unknown else "No title" not in answer
+
+
+def test_of_many_titles_that_are_none_the_first_are_said() -> None:
+    text = "so far and by now I liked Abcd, and later I liked Efgh, then I liked Ijkl, at last I liked Mnop"
+    assert said(heard.understood, text) == "No title known: Abcd, Efgh, Ijkl."
 
 
 def test_a_mistyped_title_is_asked_back() -> None:

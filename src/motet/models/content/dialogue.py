@@ -25,7 +25,7 @@ from motet.turns import parted
 from motet.windows import Windows
 
 REMEMBERED = 64  # conversations whose reading is kept: a request needs it several times
-MOST_NAMED = 3  # of what was liked are repeated
+MOST_NAMED = 3  # titles, liked or not known, are repeated
 ANSWERS = {"thanks": "You are welcome.", "bye": "Goodbye."}
 
 
@@ -222,6 +222,7 @@ class Catalogue:
 
     def _unknown(self, names: Several[str]) -> str:
         """That these are no titles, and what may be meant."""
+        names = names[:MOST_NAMED]
         if not names:
             return ""
         near = dict.fromkeys(row for name in names if (row := self._names.nearest(name)) is not None)

@@ -63,6 +63,7 @@ _ABOUT = re.compile(
 _IT = re.compile(r"\b(?:it|its|that (?:film|movie|one)|this (?:film|movie|one)|the (?:film|movie))\b", re.IGNORECASE)
 _HELP = re.compile(
     r"^\W*(?:(?:hi|hello|hey)\W+)?(?:(?:please\s+)?help(?: me)?(?: please)?|(?:who|what) are you|what(?:'s| is) this"
+    r"|are you (?:an? )?(?:human|person|real|robot|bot|ai|machine)"
     r"|what(?:'s| is) your name|what (?:can|do) (?:you|i) (?:do|say|ask)(?: here| for me)?"
     r"|how (?:does|do) (?:this|it|you) works?)\W*$",
     re.IGNORECASE,
