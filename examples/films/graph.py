@@ -46,8 +46,9 @@ score = mt.LightGBM("lambdarank")(
     found, taste, popular, asked, named, Film.year, mood, seen.count(), target=Visit.rating >= 4
 ).otherwise(found)
 top = score.top(10)
+facts = mt.Template()(score.top(3))
 reply = mt.Write(llm, "Answer {query} using only {films}.")(query=Visit.query, films=score.top(3)).within(
-    seconds=8, otherwise=mt.Template()(score.top(3))
+    seconds=8, otherwise=facts
 )
 
 films = mt.Graph(top=top, found=found.top(100), reply=reply)
