@@ -10,11 +10,10 @@ from typing import Any, cast
 import numpy as np
 
 from motet.batch import Array, Codes
-from motet.errors import DataError, listed
+from motet.errors import DataError, counted, listed
 from motet.model import digest
 from motet.record import Event, Field, Record, reference_of
 from motet.rows.bind import bind
-from motet.rows.problems import counted
 from motet.rows.splits import chosen, instant, last_of, where
 from motet.sources import Readable
 from motet.table import Table

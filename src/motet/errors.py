@@ -43,6 +43,21 @@ def nearest(names: Iterable[str], given: str) -> str:
     return next(iter(difflib.get_close_matches(given, list(names), n=1)), "")
 
 
+def counted(count: int, noun: str) -> str:
+    """3 rows, 1 row."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def an(kind: str) -> str:
+    """A Text, an Image."""
+    return f"{'an' if kind.startswith(('A', 'E', 'I', 'O')) else 'a'} {kind}"
+
+
+def all_of(count: int, noun: str) -> str:
+    """All 3 rows, the only row."""
+    return f"the only {noun}" if count == 1 else f"all {counted(count, noun)}"
+
+
 def needs(extra: str, package: str) -> RunError:
     """The one sentence for a package that an extra brings."""
     return RunError(f"{package} is not installed", help=f'pip install "motet[{extra}]"')

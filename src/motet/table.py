@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from motet.batch import Array, Codes, Value, Vocabulary, concat, take
-from motet.errors import listed
+from motet.errors import counted, listed
 from motet.model import digest
 from motet.record import Entity, Event, Record
 from motet.rows.asks import Asks, wrong_keys
@@ -19,7 +19,7 @@ from motet.rows.found import Found, array_of
 from motet.rows.given import Given, Read, blank
 from motet.rows.keys import as_keys, can_be_keys, distinct, duplicates, key, reference
 from motet.rows.kinds import READERS, nothing
-from motet.rows.problems import Problem, counted, few, refuse, shown
+from motet.rows.problems import Problem, few, refuse, shown
 from motet.rows.times import HELP
 from motet.sources import Readable, Source, load
 

@@ -15,13 +15,12 @@ import pyarrow as pa
 from motet.batch import Array, Batch, Codes, concat, take
 from motet.candidates import Candidates, ranked
 from motet.column import Category, Column, Flag, Number, Text, Vector, column
-from motet.errors import GraphError, RunError, listed
+from motet.errors import GraphError, RunError, an, listed
 from motet.model import Model, State
 from motet.models.behavior.outcome import checked
 from motet.models.inference import NUMBERS, Card, Client, Tensor, client
 from motet.models.returned import KINDS
 from motet.node import name_of
-from motet.rows.problems import an
 
 Input: TypeAlias = Number | Flag | Category | Text | Vector
 MADE = (Number, Flag, Category, Text, Vector)

@@ -14,10 +14,9 @@ import pyarrow as pa
 from motet.batch import Batch
 from motet.candidates import Candidates
 from motet.column import Column, argument, column
-from motet.errors import GraphError, RunError, listed
+from motet.errors import GraphError, RunError, counted, listed
 from motet.model import Model, State, digest
 from motet.models.returned import KINDS
-from motet.rows.problems import counted
 
 K = TypeVar("K", bound=Column)
 

@@ -15,12 +15,11 @@ from motet.batch import Batch, Codes
 from motet.candidates import Candidates, ranked
 from motet.clock import once
 from motet.column import Category, Column, Flag, Number, Text, Vector, column
-from motet.errors import GraphError, RunError, listed, needs
+from motet.errors import GraphError, RunError, an, listed, needs
 from motet.model import Model, State, digest
 from motet.models.named import check_names
 from motet.models.returned import KINDS
 from motet.node import name_of
-from motet.rows.problems import an
 
 Input: TypeAlias = Number | Flag | Category | Text
 MADE = (Number, Flag, Category, Text, Vector)

@@ -18,11 +18,10 @@ from motet.batch import Array, Batch, Codes, take
 from motet.candidates import Candidates, ranked
 from motet.clock import library, once
 from motet.column import Category, Column, Flag, Number, Text, Vector, argument, column
-from motet.errors import GraphError, RunError, listed
+from motet.errors import GraphError, RunError, an, listed
 from motet.model import Model, State
 from motet.models.named import check_names
 from motet.node import name_of
-from motet.rows.problems import an
 
 Input = Number | Flag | Text | Category | Vector
 

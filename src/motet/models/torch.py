@@ -17,7 +17,7 @@ from motet.batch import Array, Batch, Codes, Vocabulary, take
 from motet.candidates import Candidates, ranked
 from motet.clock import library, once
 from motet.column import Category, Column, Flag, Number, Reference, Vector, column, learn
-from motet.errors import GraphError, RunError, needs
+from motet.errors import GraphError, RunError, an, counted, needs
 from motet.model import Model, State, digest
 from motet.models.behavior.examples import examples
 from motet.models.behavior.features import Feature, averages, design, features, layout
@@ -27,7 +27,6 @@ from motet.models.function import code_digest, value_digest
 from motet.models.named import check_names
 from motet.node import event_of, name_of
 from motet.record import Record, filled
-from motet.rows.problems import an, counted
 
 Input: TypeAlias = Number | Flag | Category | Vector
 Tensors: TypeAlias = "dict[str, Array]"

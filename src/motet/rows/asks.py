@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from motet.batch import Vocabulary
+from motet.errors import counted
 from motet.record import Entity, Event, Record
 from motet.rows.keys import such_as, typed
-from motet.rows.problems import Problem, counted, few, shown
+from motet.rows.problems import Problem, few, shown
 
 Asks = Sequence[Mapping[str, Any]]
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.batch import Array, Value
-from motet.rows.problems import Problem, counted, few, shown
+from motet.errors import counted
+from motet.rows.problems import Problem, few, shown
 
 Read: TypeAlias = tuple[Value, Array]
 """A column, and which of its rows are missing: bool [n]."""

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from motet.batch import Array, Codes, Vocabulary
+from motet.errors import counted
 from motet.record import Entity
 from motet.rows.given import Given, Read, all_match, floats_of, is_number, is_text, missing, numpy, texts_of
-from motet.rows.problems import Problem, counted, few, shown
+from motet.rows.problems import Problem, few, shown
 
 DIGITS = r"^(0|-?[1-9][0-9]{0,17})$"
 """How a whole number of 64 bits is written; 007 is a name."""

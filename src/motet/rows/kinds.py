@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from motet.batch import NO_TIME, Array, Codes, Ragged, Value, Vocabulary
 from motet.column import Category, Column, Flag, Image, Key, Number, Tags, Text, Time, Vector
+from motet.errors import counted
 from motet.rows.given import Given, Read, floats_of, is_list, is_number, is_text, missing, numpy, texts_of
 from motet.rows.images import image
 from motet.rows.keys import key
-from motet.rows.problems import Problem, counted, few, shown
+from motet.rows.problems import Problem, few, shown
 from motet.rows.times import time
 from motet.windows import Windows
 

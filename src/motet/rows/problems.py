@@ -38,21 +38,6 @@ def few(names: Iterable[Any], count: int) -> str:
     return ", ".join(shown) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def counted(count: int, noun: str) -> str:
-    """3 rows, 1 row."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def an(kind: str) -> str:
-    """A Text, an Image."""
-    return f"{'an' if kind.startswith(('A', 'E', 'I', 'O')) else 'a'} {kind}"
-
-
-def all_of(count: int, noun: str) -> str:
-    """All 3 rows, the only row."""
-    return f"the only {noun}" if count == 1 else f"all {counted(count, noun)}"
-
-
 def shown(value: Any) -> str:
     """A value as a message quotes it."""
     text = repr(value)

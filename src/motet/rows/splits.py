@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 
 from motet.batch import Array, Vocabulary
-from motet.errors import DataError
+from motet.errors import DataError, counted
 from motet.rows.found import array_of
 from motet.rows.given import Given
 from motet.rows.keys import as_keys
-from motet.rows.problems import Problem, counted, few, refuse, shown
+from motet.rows.problems import Problem, few, refuse, shown
 from motet.rows.times import time
 
 

@@ -21,8 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from motet import loading
-from motet.errors import RunError
-from motet.rows.problems import counted
+from motet.errors import RunError, counted
 from motet.run.ray.cluster import alive, connected, failed, not_crowded, ray, shared, silent
 from motet.run.ray.config import Ray
 from motet.serve.log import opened

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from motet.batch import Array, Batch, offsets_of
-from motet.errors import RunError
+from motet.errors import RunError, all_of, counted
 from motet.model import Model
-from motet.rows.problems import all_of, counted
 
 GRADES = np.arange(31)
 FEWEST = 20  # examples, below which a held-out part tells nothing

@@ -11,10 +11,9 @@ from numpy.typing import DTypeLike
 from motet.batch import Array, Codes, Ragged, Vocabulary
 from motet.candidates import Candidates
 from motet.column import Category, Column, Flag, Number, Tags, Vector, argument
-from motet.errors import GraphError
+from motet.errors import GraphError, an
 from motet.model import Model, State
 from motet.node import name_of
-from motet.rows.problems import an
 
 LARGEST = 1e38  # what float32 holds
 

@@ -11,12 +11,11 @@ from motet.apply import Fit
 from motet.batch import Array, Batch, Codes, Ragged
 from motet.clock import library
 from motet.column import Reference, Sequence, learn
-from motet.errors import GraphError, RunError
+from motet.errors import GraphError, RunError, counted
 from motet.model import Model
 from motet.node import name_of
 from motet.past import Past
 from motet.record import Entity, entity_of
-from motet.rows.problems import counted
 
 
 def learnt_from(model: Model, history: Sequence, items: type[Entity]) -> Fit:

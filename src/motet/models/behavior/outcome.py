@@ -7,10 +7,9 @@ from typing import Any
 from motet.apply import Fit
 from motet.candidates import Candidates, ranked
 from motet.column import Category, Column, Number, argument, column, learn
-from motet.errors import GraphError
+from motet.errors import GraphError, an
 from motet.model import Model
 from motet.node import event_of, grain_name, item_of, name_of
-from motet.rows.problems import an
 
 
 def outcome(model: Model, target: Any, kinds: tuple[type[Column], ...]) -> Column:

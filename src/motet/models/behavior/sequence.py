@@ -12,7 +12,7 @@ from motet.apply import Whole
 from motet.batch import Array, Batch, Ragged
 from motet.clock import library
 from motet.column import Number, Sequence, Vector, column
-from motet.errors import GraphError, needs
+from motet.errors import GraphError, an, needs
 from motet.model import Model, State
 from motet.models.behavior import sequence_towers as towers
 from motet.models.behavior.interactions import learnt_from
@@ -22,7 +22,6 @@ from motet.models.behavior.sequence_config import Config, Towers
 from motet.models.behavior.sequences import sequences
 from motet.node import item_of, name_of
 from motet.record import Entity
-from motet.rows.problems import an
 
 WHOLE = ("dim", "length", "batch", "epochs", "patience", "held")
 SECOND = 1_000_000

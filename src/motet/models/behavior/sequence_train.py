@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from motet.batch import Array
-from motet.errors import DataError
+from motet.errors import DataError, counted
 from motet.models.behavior.sequence_batches import Histories
 from motet.models.behavior.sequence_config import Config, Towers
 from motet.models.behavior.sequence_towers import Reading
 from motet.models.behavior.sequence_trainer import RECIPE, Net, Recipe, Trainer, ndcg
 from motet.models.behavior.steps import Noise, tensor
-from motet.rows.problems import counted
 
 Tick = Callable[[int, int, float, float], None]  # told (epoch, epochs, mean loss, targets a second)
 

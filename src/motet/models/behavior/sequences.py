@@ -7,8 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from motet.batch import Array, Codes, Ragged, offsets_of
-from motet.errors import RunError
-from motet.rows.problems import counted
+from motet.errors import RunError, counted
 from motet.windows import Windows
 
 

@@ -14,11 +14,10 @@ from motet.apply import Whole
 from motet.batch import Array, Batch
 from motet.clock import library
 from motet.column import Column, Number, Text, column
-from motet.errors import GraphError
+from motet.errors import GraphError, an
 from motet.model import Model, State
 from motet.models.content.words import words
 from motet.node import event_of, grain_name, item_of, name_of
-from motet.rows.problems import an
 
 
 class Index(Column):

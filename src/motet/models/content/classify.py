@@ -11,13 +11,12 @@ import pyarrow as pa
 from motet.batch import Array, Batch, Codes, Vocabulary, take
 from motet.clock import library
 from motet.column import Category, Column, Number, Text, column, learn
-from motet.errors import GraphError, RunError
+from motet.errors import GraphError, RunError, all_of, counted
 from motet.model import Model, State
 from motet.models.behavior.features import Feature, Part, averages, design, features, layout
 from motet.models.behavior.outcome import check_frame, outcome
 from motet.models.content import grams
 from motet.record import Record, filled
-from motet.rows.problems import all_of, counted
 
 ROUNDS = 1_000
 

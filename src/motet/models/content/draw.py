@@ -18,7 +18,7 @@ import pyarrow as pa
 from motet.batch import Batch
 from motet.clock import once
 from motet.column import Category, Column, Flag, Image, Late, Number, Tags, Text, Unready, column
-from motet.errors import GraphError, RunError, listed
+from motet.errors import GraphError, RunError, an, listed
 from motet.llm import LLM, Usage, carried
 from motet.llm.account import charge
 from motet.llm.gpus import held
@@ -27,7 +27,6 @@ from motet.models.content.extract import Read
 from motet.models.content.write import names_in, told
 from motet.node import event_of, grain_name, name_of
 from motet.record import Record, filled
-from motet.rows.problems import an
 
 Told: TypeAlias = Text | Number | Flag | Category | Tags
 Drawn: TypeAlias = tuple[bytes | None, str | None, bool]

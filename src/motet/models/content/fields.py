@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from motet.batch import Codes, Ragged, Value, Vocabulary, offsets_of
 from motet.column import Category, Column, Flag, Number, Tags, Text
-from motet.errors import GraphError
+from motet.errors import GraphError, an
 from motet.record import Record
-from motet.rows.problems import an
 from motet.windows import Windows
 
 _MOST_TAGS = 5

@@ -13,8 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from motet.errors import MotetError, RunError, needs
-from motet.rows.problems import counted
+from motet.errors import MotetError, RunError, counted, needs
 from motet.run.ray.config import Ray
 
 T = TypeVar("T")
